@@ -1,0 +1,26 @@
+PYTHON ?= python3
+export PYTHON
+
+.PHONY: demo test test-all lint bench clean
+
+# Train on the embedded digits, evaluate, draw, export, prove: runs/demo, artefacts/demo
+demo:
+	scripts/install run
+	scripts/demo
+
+# The tests, without the slow proofs
+test:
+	scripts/install dev
+	scripts/test -m "not slow"
+
+# All tests
+test-all:
+	scripts/install dev
+	scripts/test
+
+lint:
+	scripts/install dev
+	scripts/lint
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

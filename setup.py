@@ -1,0 +1,48 @@
+"""Metadata of the package; the tools' settings are in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'"(.+)"\n', (HERE / "vae_tf/version.py").read_text("utf-8"))[1]
+
+setup(
+    name="vae_tf",
+    version=VERSION,
+    description="Variational autoencoders for Keras: fit, trusted likelihoods, exports that run",
+    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE"],
+    python_requires=">=3.10,<3.14",
+    # `export/` stays out: a top-level module of that name in site-packages is a trespass
+    packages=find_packages(include=["vae_tf", "vae_tf.*"]),
+    package_data={"vae_tf": ["py.typed"]},
+    install_requires=[
+        "ai-edge-litert>=2.3",
+        "importlib_resources",  # tensorflow-datasets imports it and does not say so
+        "keras>=3.12",
+        "matplotlib>=3.9",
+        "numpy>=2.0",
+        "pillow>=11",
+        "rich>=13",
+        "scikit-learn>=1.6",
+        "tensorflow>=2.21,<2.22",  # the exports lean on its C API and its converter
+        "tensorflow-datasets>=4.9.10",
+        "tensorflow-probability[tf]>=0.25",
+        "tyro>=1.0",
+    ],
+    entry_points={
+        "console_scripts": [
+            "vae-tf-train=vae_tf.cli.train:main",
+            "vae-tf-export=vae_tf.cli.export:main",
+        ]
+    },
+    classifiers=[
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

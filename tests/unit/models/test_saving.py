@@ -1,0 +1,114 @@
+"""`.keras` files, weights, and the random state in them."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from vae_tf import VAE
+from vae_tf.networks import mlp_decoder, mlp_encoder
+from vae_tf.objectives import LinearWarmup
+
+from .conftest import LATENT_DIM, SHAPE, make
+
+
+def weights_of(model):
+    return model.get_weights() + [v.numpy() for v in model.optimizer.variables]
+
+
+def assert_same_weights(a, b):
+    for one, other in zip(weights_of(a), weights_of(b), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_round_trip(vae, x, tmp_path):
+    vae.beta = LinearWarmup(7, 2.0)
+    vae.fit(x, epochs=2, verbose=0)
+    vae.save(tmp_path / "model.keras")
+    copy = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    for part in ("prior", "posterior", "likelihood", "beta"):
+        assert type(getattr(copy, part)) is type(getattr(vae, part))
+        assert getattr(copy, part).get_config() == getattr(vae, part).get_config()
+    assert_same_weights(vae, copy)
+    assert copy.evaluate(x, return_dict=True, verbose=0) == vae.evaluate(
+        x, return_dict=True, verbose=0
+    )
+
+
+def test_training_goes_on_bit_for_bit_after_a_round_trip(x, tmp_path):
+    encoder = mlp_encoder(SHAPE, LATENT_DIM, (16,), dropout=0.2, input_dropout=0.1)
+    decoder = mlp_decoder(LATENT_DIM, {"logits": SHAPE}, (16,), dropout=0.2)
+    vae = VAE(encoder, decoder, beta=LinearWarmup(5))
+    vae.compile("adam")
+    vae.fit(x, epochs=2, shuffle=False, verbose=0)
+    vae.save(tmp_path / "model.keras")
+    vae.save_weights(tmp_path / "state.weights.h5")
+    vae.fit(x, epochs=2, shuffle=False, verbose=0)
+
+    reloaded = keras.models.load_model(tmp_path / "model.keras")
+    reloaded.fit(x, epochs=2, shuffle=False, verbose=0)
+    assert_same_weights(vae, reloaded)
+
+    vae.load_weights(tmp_path / "state.weights.h5")
+    vae.fit(x, epochs=2, shuffle=False, verbose=0)
+    assert_same_weights(vae, reloaded)
+
+
+def test_config_round_trip(vae, x):
+    copy = VAE.from_config(vae.get_config())
+    assert copy.get_config() == vae.get_config()
+    assert copy.count_params() == vae.count_params()
+
+
+def test_mixed_precision_round_trip(x, tmp_path):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        vae = make()
+    finally:
+        keras.config.set_dtype_policy(before)
+    logs = vae.fit(x, epochs=2, verbose=0).history
+    assert np.isfinite(logs["loss"]).all()
+    terms = vae(x)
+    assert terms.nll.dtype == terms.kl.dtype == "float32"
+    vae.save(tmp_path / "model.keras")
+    copy = keras.models.load_model(tmp_path / "model.keras")
+    assert any(layer.compute_dtype == "bfloat16" for layer in copy.decoder.layers)
+    np.testing.assert_array_equal(copy.reconstruct(x), vae.reconstruct(x))
+
+
+@pytest.mark.parametrize("imports", ["import vae_tf, keras", "import keras, vae_tf"])
+def test_loads_where_only_vae_tf_was_imported(x, tmp_path, imports):
+    vae = make()
+    vae.save(tmp_path / "model.keras")
+    np.save(tmp_path / "x.npy", x)
+    code = (
+        f"{imports}; import numpy as np, sys; "
+        "m = keras.models.load_model(sys.argv[1] + '/model.keras'); "
+        "np.save(sys.argv[1] + '/y.npy', m.predict(np.load(sys.argv[1] + '/x.npy'), verbose=0))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), vae.predict(x, verbose=0))
+
+
+def test_kerass_own_callbacks_work(x, tmp_path):
+    vae = make()
+    best = tmp_path / "best.keras"
+    vae.fit(
+        x,
+        validation_data=x,
+        epochs=3,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.ModelCheckpoint(best, "val_elbo", mode="max", save_best_only=True),
+            keras.callbacks.EarlyStopping("val_elbo", mode="max", restore_best_weights=True),
+            keras.callbacks.BackupAndRestore(tmp_path / "backup"),
+            keras.callbacks.TensorBoard(tmp_path / "logs"),
+            keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+        ],
+    )
+    copy = keras.models.load_model(best)
+    assert copy.evaluate(x, verbose=0) == vae.evaluate(x, verbose=0)
+    assert list((tmp_path / "logs").rglob("events*"))

@@ -1,0 +1,28 @@
+import pickle
+
+import pytest
+
+from vae_tf import errors
+
+KINDS = [errors.DataError, errors.ConfigError, errors.RunError, errors.ExportError]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, errors.NonFiniteError])
+def test_grammar(kind):
+    error = kind("`scale` must be positive", "-0.3", "Pass softplus(raw).")
+    assert str(error) == "`scale` must be positive. Received: -0.3. Pass softplus(raw)."
+    assert isinstance(error, (errors.VAEError, ValueError))
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is kind
+    assert str(copy) == str(error)
+
+
+def test_unknown_names_the_near_ones():
+    known = ["bernoulli", "gaussian", "gaussian-learned"]
+    assert str(errors.unknown("likelihood", "gausian", known)) == (
+        "likelihood must be a known name. Received: 'gausian'. "
+        "Did you mean gaussian or gaussian-learned?"
+    )
+    assert str(errors.unknown("likelihood", "zzz", known)).endswith(
+        "Known: bernoulli, gaussian, gaussian-learned."
+    )

@@ -1,0 +1,35 @@
+"""Variational autoencoders for Keras: train with `fit`, trust the likelihoods, ship the halves."""
+
+import importlib
+
+from vae_tf.registration import register_with_keras
+from vae_tf.version import __version__
+
+# Where each public name lives. Looked up when first touched: TensorFlow takes seconds to import,
+# and `--help` or a wrong flag should not wait for it.
+_HOMES = {
+    "VAE": "vae_tf.models",
+    "export": "vae_tf.runs.bundle",
+    "likelihoods": "vae_tf.distributions",
+    "log_likelihood": "vae_tf.evaluation",
+    "posteriors": "vae_tf.distributions",
+    "priors": "vae_tf.distributions",
+}
+_MODULES = ("callbacks", "data", "distributions", "exporting", "networks", "objectives", "plots")
+
+__all__ = [*sorted(_HOMES), *_MODULES, "__version__"]
+
+
+def __getattr__(name: str):
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"vae_tf.{name}")
+    raise AttributeError(f"module 'vae_tf' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+register_with_keras()

@@ -1,0 +1,37 @@
+"""Reconstructions and samples in TensorBoard while training goes on."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vae_tf.plots import tile
+
+
+class TensorBoardPictures(keras.callbacks.Callback):
+    """Writes two images every few epochs: examples above reconstructions, and prior samples.
+
+    Args:
+        log_dir: TensorBoard's directory.
+        x: examples, [N, H, W, C].
+        every: epochs between two writes.
+        num_samples: draws from the prior, the same latents each time.
+    """
+
+    def __init__(self, log_dir: str, x: np.ndarray, every: int = 10, num_samples: int = 64):
+        super().__init__()
+        self.log_dir, self.x, self.every, self.num_samples = log_dir, x, every, num_samples
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes the pictures of this epoch, if it is one of those."""
+        if (epoch + 1) % self.every and epoch:
+            return
+        pairs = np.stack([self.x, self.model.reconstruct(self.x)])
+        samples = self.model.sample(self.num_samples, seed=0).numpy()
+        columns = int(np.ceil(np.sqrt(self.num_samples)))
+        with tf.summary.create_file_writer(self.log_dir).as_default(step=epoch):
+            for name, rows in (("reconstructions", pairs), ("samples", samples)):
+                picture = np.clip(tile(rows, columns), 0, 1)
+                channels = picture.shape[-1]
+                if channels not in (1, 3, 4):  # what an image summary can hold
+                    picture = picture.mean(-1, keepdims=True)
+                tf.summary.image(name, picture[None])

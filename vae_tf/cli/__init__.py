@@ -1,0 +1,1 @@
+"""Flags and wiring; the only place that parses arguments or prints."""

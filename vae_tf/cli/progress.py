@@ -1,0 +1,100 @@
+"""Progress on the terminal: a bar with rate and time left, or plain lines in a log."""
+
+import time
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from vae_tf.runs.config import TrainConfig
+from vae_tf.runs.training import Watcher
+
+
+class ConsoleWatcher(Watcher):
+    """Prints stages, a bar for training and one for the likelihood."""
+
+    def __init__(self, console: Console | None = None):
+        self.console = console or Console(stderr=True)
+        self.bar: Progress | None = None
+
+    def stage(self, text: str) -> None:
+        """Prints the stage that begins."""
+        self._close()
+        self.console.print(f"[bold]·[/bold] {text}", highlight=False)
+
+    def callbacks(self, config: TrainConfig, num_examples: int) -> list:
+        """Returns the callback that shows the training."""
+        return [TrainingProgress(self.console, config.epochs, num_examples)]
+
+    def progress(self, text: str, total: int):
+        """Returns a function that moves a bar over `total` examples."""
+        if not self.console.is_terminal:
+            return None
+        self.bar = _bar(self.console)
+        task = self.bar.add_task(text, total=total, rate="", note="")
+        self.bar.start()
+
+        def update(done: int) -> None:
+            self.bar.update(task, completed=done)
+            if done >= total:
+                self._close()
+
+        return update
+
+    def _close(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+class TrainingProgress(keras.callbacks.Callback):
+    """One bar over all epochs on a terminal; a line for every twentieth part elsewhere."""
+
+    def __init__(self, console: Console, epochs: int, num_examples: int):
+        super().__init__()
+        self.console, self.epochs, self.num_examples = console, epochs, num_examples
+        self.bar = _bar(console) if console.is_terminal else None
+        self.task = None
+        self.began = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock, and the bar where this run begins."""
+        self.began = time.perf_counter()
+        if self.bar is not None and self.task is None:
+            total = self.epochs * self.params["steps"]
+            done = epoch * self.params["steps"]
+            self.task = self.bar.add_task("training", total=total, completed=done, rate="", note="")
+            self.bar.start()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Moves the bar."""
+        if self.bar is not None and self.task is not None:
+            self.bar.update(self.task, advance=1)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Shows rate and bound of the epoch."""
+        rate = self.num_examples / (time.perf_counter() - self.began)
+        bound = logs.get("val_elbo", logs.get("elbo", float("nan")))
+        note = f"epoch {epoch + 1}/{self.epochs}  validation ELBO {bound:.2f}"
+        if self.bar is not None and self.task is not None:
+            self.bar.update(self.task, rate=f"{rate:,.0f} images/s", note=note)
+        elif (epoch + 1) % max(1, self.epochs // 20) == 0 or epoch == 0:
+            self.console.print(f"  {note}  {rate:,.0f} images/s", highlight=False)
+
+    def on_train_end(self, logs=None):
+        """Leaves the bar as it is."""
+        if self.bar is not None:
+            self.bar.stop()
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("  {task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    )

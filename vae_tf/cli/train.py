@@ -1,0 +1,51 @@
+"""`python train.py` and `vae-tf-train`: flags -> run -> a short table."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+
+from vae_tf.cli import app
+from vae_tf.recipes import RECIPES, recipe
+from vae_tf.runs.config import TrainConfig
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit code after training as the flags say."""
+    return app.run(lambda: _main(list(sys.argv[1:] if argv is None else argv)))
+
+
+def parse(argv: Sequence[str]) -> TrainConfig:
+    """Returns the configuration that `argv` describes; exits on `--help` and on bad flags."""
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument("--recipe", default="mlp")
+    chosen, rest = first.parse_known_args(argv)
+    names = ", ".join(RECIPES)
+    return tyro.cli(
+        TrainConfig,
+        args=rest,
+        default=recipe(chosen.recipe),
+        prog="train.py",
+        description=f"{TrainConfig.__doc__}\n\n--recipe NAME sets the defaults: {names}.",
+    )
+
+
+def _main(argv: list[str]) -> None:
+    config = parse(argv)
+    # After the flags are known to be good: TensorFlow takes seconds to import
+    from vae_tf.cli.progress import ConsoleWatcher
+    from vae_tf.cli.tables import show_report
+    from vae_tf.runs.bundle import export_run
+    from vae_tf.runs.directory import RunDirectory
+    from vae_tf.runs.training import run_path, train
+
+    watcher = ConsoleWatcher()
+    report = train(config, watcher)
+    run = RunDirectory(run_path(config))
+    bundle = None
+    if config.export:
+        watcher.stage(f"exporting to {config.export}")
+        bundle = export_run(run.path, Path(config.export))
+    show_report(report, run, bundle)

@@ -1,0 +1,27 @@
+"""The only place that builds `tfd` objects: priors, posteriors, likelihoods."""
+
+from vae_tf.distributions import likelihoods, posteriors, priors
+from vae_tf.distributions.likelihoods import (
+    Bernoulli,
+    Gaussian,
+    GaussianLearnedScale,
+    GaussianPixelScale,
+    Likelihood,
+)
+from vae_tf.distributions.posteriors import DiagonalNormal, Posterior
+from vae_tf.distributions.priors import Prior, StandardNormal
+
+__all__ = [
+    "Bernoulli",
+    "DiagonalNormal",
+    "Gaussian",
+    "GaussianLearnedScale",
+    "GaussianPixelScale",
+    "Likelihood",
+    "Posterior",
+    "Prior",
+    "StandardNormal",
+    "likelihoods",
+    "posteriors",
+    "priors",
+]

@@ -1,0 +1,82 @@
+"""What priors, posteriors and likelihoods share: being found by Keras, and reading parameters."""
+
+from collections.abc import Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+from vae_tf.errors import ConfigError
+
+
+class DistributionObject(keras.layers.Layer):
+    """A holder of variables that Keras tracks, saves and restores; it is never called.
+
+    A Keras layer must return tensors, and a `tfd` object is none, so the distribution comes
+    from a method. Everything is float32 whatever the global dtype policy: a log-density summed
+    in half precision is off by whole nats.
+    """
+
+    def __init__(self, **kwargs):
+        kwargs["dtype"] = "float32"
+        super().__init__(**kwargs)
+        self.built = True  # variables are made in __init__; there is no input shape to wait for
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        config = super().get_config()
+        config.pop("dtype", None)
+        return config
+
+    def call(self, inputs):
+        """Refuses: a distribution is not a layer of a network."""
+        raise ConfigError(
+            f"{type(self).__name__} is not a layer of a network",
+            "a call",
+            "Use its `distribution(...)` method.",
+        )
+
+
+def named_parameters(params, names: Sequence[str], owner: str) -> dict[str, tf.Tensor]:
+    """Returns what a network put out as `{name: float32 tensor}`.
+
+    Args:
+        params: a mapping with these names, a sequence in their order, or one tensor if there is
+            one name.
+        names: the parameters wanted.
+        owner: who wants them, for the message.
+
+    Raises:
+        ConfigError: the network's outputs are other ones.
+    """
+    wanted = f"{owner} needs the network outputs {list(names)}"
+    if isinstance(params, Mapping):
+        if set(params) != set(names):
+            fix = "Name the network's outputs so: `keras.Model(inputs, {name: tensor, ...})`."
+            raise ConfigError(wanted, sorted(params), fix)
+        tensors = [params[name] for name in names]
+    else:
+        tensors = list(params) if isinstance(params, (list, tuple)) else [params]
+        if len(tensors) != len(names):
+            fix = f"Return a dict with these names, or {len(names)} tensor(s) in this order."
+            raise ConfigError(wanted, f"{len(tensors)} tensor(s)", fix)
+    return {name: tf.cast(t, tf.float32) for name, t in zip(names, tensors, strict=True)}
+
+
+def bounded(x: tf.Tensor, low: float, high: float) -> tf.Tensor:
+    """Returns `x` clipped to [low, high], with the gradient of the identity.
+
+    A plain clip has gradient 0 outside, so a unit that starts there stays there for ever.
+    """
+
+    @tf.custom_gradient
+    def clip(raw):
+        return tf.clip_by_value(raw, low, high), lambda upstream: upstream
+
+    return clip(x)
+
+
+def positive(name: str, value: float) -> float:
+    """Returns `value` as a float, or raises ConfigError unless it is finite and above zero."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e38:
+        raise ConfigError(f"`{name}` must be a positive number", repr(value), f"Pass {name}=1.0.")
+    return float(value)

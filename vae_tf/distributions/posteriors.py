@@ -1,0 +1,50 @@
+"""q(z|x): distributions over the latent space, given what the encoder put out."""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from vae_tf.distributions.base import DistributionObject, bounded, named_parameters
+from vae_tf.errors import ConfigError
+
+tfd = tfp.distributions
+
+
+class Posterior(DistributionObject):
+    """q(z|x); a subclass names its `parameters` and gives `distribution` and `statistics`."""
+
+    parameters: tuple[str, ...] = ()
+
+    def parameter_shapes(self, latent_dim: int) -> dict[str, tuple[int, ...]]:
+        """Returns the shape, without batch, of each network output for `latent_dim` latents."""
+        return {name: (latent_dim,) for name in self.parameters}
+
+    def distribution(self, params) -> tfd.Distribution:
+        """Returns q(z|x), batch [B], event [L], from the encoder's outputs."""
+        raise ConfigError("A Posterior must define it", type(self).__name__, "Override it.")
+
+    def statistics(self, params) -> dict[str, tf.Tensor]:
+        """Returns what an exported encoder puts out, by name, each [B, ...] float32."""
+        raise ConfigError("A Posterior must define it", type(self).__name__, "Override it.")
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class DiagonalNormal(Posterior):
+    """q(z|x) = N(z_mean, diag(exp(z_log_var))) (Kingma and Welling 2014, equation 9).
+
+    `z_log_var` is kept within [-20, 20]: variances from 2e-9 to 5e8, all safe in float32.
+    """
+
+    parameters = ("z_mean", "z_log_var")
+    log_var_bound = 20.0
+
+    def statistics(self, params) -> dict[str, tf.Tensor]:
+        """Returns `z_mean` and the bounded `z_log_var`, each [B, L]."""
+        values = named_parameters(params, self.parameters, type(self).__name__)
+        bound = self.log_var_bound
+        return {**values, "z_log_var": bounded(values["z_log_var"], -bound, bound)}
+
+    def distribution(self, params) -> tfd.Distribution:
+        """Returns q(z|x), batch [B], event [L]."""
+        q = self.statistics(params)
+        return tfd.Independent(tfd.Normal(q["z_mean"], tf.exp(0.5 * q["z_log_var"])), 1)

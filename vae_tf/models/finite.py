@@ -1,0 +1,62 @@
+"""Stopping a training that is no longer finite, and saying where it began."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vae_tf.errors import NonFiniteError
+
+# In the order of the data's way, so the first that is not finite is where the trouble entered.
+STAGES = ("the data x", "the latent draw z ~ q(z|x)", "kl", "the decoder's output", "nll")
+
+
+def all_finite(*stages) -> tf.Tensor:
+    """Returns one bool for each of STAGES, [5]; a sum is cheap and keeps NaN and infinity.
+
+    Args:
+        stages: for each of STAGES the tensor, or the structure of tensors, it gave.
+    """
+
+    def total(stage):
+        tensors = tf.nest.flatten(stage)
+        return tf.add_n([tf.reduce_sum(tf.cast(tensor, tf.float32)) for tensor in tensors])
+
+    return tf.stack([tf.math.is_finite(total(stage)) for stage in stages])
+
+
+class FiniteGuard(keras.callbacks.Callback):
+    """Raises NonFiniteError soon after the loss has become NaN or infinite.
+
+    The running mean of an epoch keeps a NaN, so looking at every few batches misses none, and
+    does not wait for the device at each.
+    """
+
+    def __init__(self, every: int = 16):
+        super().__init__()
+        self.every = every
+        self.calls = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Looks at the loss at every few calls."""
+        self.calls += 1
+        if self.calls % self.every == 0:
+            self._look(logs or {}, f"batch {batch}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Looks at the loss of the epoch."""
+        self._look(logs or {}, f"the end of epoch {epoch + 1}")
+
+    def _look(self, logs: dict, when: str) -> None:
+        loss = float(logs.get("loss", 0.0))
+        if np.isfinite(loss):
+            return
+        bad = int(self.model._first_bad_stage)
+        first = STAGES[bad - 1] if bad else "the gradients or the regularization"
+        weights = self.model.trainable_variables
+        broken = [w.path for w in weights if not np.all(np.isfinite(w.numpy()))]
+        after = f"; weights such as {broken[0]} are not finite either" if broken else ""
+        raise NonFiniteError(
+            f"Training must stay finite. It stopped at {when}",
+            f"loss={loss}, the first bad term being {first}{after}",
+            "Lower the learning rate, set `clipnorm` in the optimizer, or check the data.",
+        )

@@ -1,0 +1,51 @@
+"""What a trained model is for: sampling, reconstructing, interpolating."""
+
+import numpy as np
+import tensorflow as tf
+
+from vae_tf.errors import ConfigError
+
+
+class Generation:
+    """Images out of a model that has `encode`, `decoder`, `prior`, `likelihood`, `event_shape`."""
+
+    def sample(self, num_samples: int, seed: int | None = None) -> tf.Tensor:
+        """Returns E[x|z] for `num_samples` draws z ~ p(z), [num_samples, *event]."""
+        if isinstance(num_samples, bool) or num_samples < 0:
+            fix = "Pass how many images you want."
+            raise ConfigError("`num_samples` must be a count", repr(num_samples), fix)
+        seed = self._next_seed() if seed is None else tf.constant([seed, 0], tf.int32)
+        return self._image(self.prior.distribution().sample(num_samples, seed=seed))
+
+    def reconstruct(self, x) -> tf.Tensor:
+        """Returns E[x|z] at the mean of q(z|x), [B, *event]."""
+        return self._image(self.encode(x).mean())
+
+    def interpolate(self, a, b, steps: int = 8) -> tf.Tensor:
+        """Returns images on the straight line between the posterior means of `a` and `b`.
+
+        Args:
+            a: one example [*event], or a batch [B, *event].
+            b: likewise.
+            steps: number of images, both ends included; at least 2.
+
+        Returns:
+            [steps, *event] for single examples, [B, steps, *event] for batches.
+        """
+        if isinstance(steps, bool) or steps < 2:
+            raise ConfigError("`steps` must be at least 2", repr(steps), "Pass steps=8.")
+        a, b = np.asarray(a, "float32"), np.asarray(b, "float32")
+        rank = None if self.event_shape is None else len(self.event_shape)
+        if a.shape != b.shape or rank not in (None, a.ndim, a.ndim - 1):
+            fix = f"Pass two examples {self.event_shape} or two batches of them."
+            raise ConfigError("`a` and `b` must be alike", f"{a.shape} and {b.shape}", fix)
+        single = a.ndim == rank
+        z = [self.encode(end[None] if single else end).mean() for end in (a, b)]
+        weight = tf.linspace(0.0, 1.0, steps)[:, None]
+        path = (1 - weight) * z[0][:, None] + weight * z[1][:, None]  # [B, steps, L]
+        images = self._image(tf.reshape(path, [-1, path.shape[-1]]))
+        images = tf.reshape(images, [-1, steps, *images.shape[1:]])
+        return images[0] if single else images
+
+    def _image(self, z) -> tf.Tensor:
+        return self.likelihood.statistics(self.decoder(z, training=False))["image"]

@@ -1,0 +1,84 @@
+"""Whether the parts of a model meet, before anything is trained."""
+
+import keras
+
+from vae_tf.errors import ConfigError
+
+
+def latent_dim_of(decoder: keras.Model) -> int:
+    """Returns the size of the latent vectors the decoder takes.
+
+    Raises:
+        ConfigError: the decoder does not tell, or does not take vectors.
+    """
+    shape = _input_shape(decoder)
+    if shape is None:
+        fix = "Pass `prior=StandardNormal(latent_dim)`, or build the decoder first."
+        raise ConfigError("The decoder's input shape must be known", "an unbuilt model", fix)
+    if len(shape) != 1 or shape[0] is None:
+        fix = "Start it with keras.Input((latent_dim,))."
+        raise ConfigError("The decoder must take vectors [B, latent_dim]", (None, *shape), fix)
+    return int(shape[0])
+
+
+def check_halves(encoder, decoder, prior, posterior, likelihood) -> tuple[int, ...] | None:
+    """Returns the shape of one example, or None where the encoder does not tell it yet.
+
+    Raises:
+        ConfigError: encoder, posterior, prior, decoder and likelihood do not fit together.
+    """
+    latents = _input_shape(decoder)
+    if latents is not None and latents != (prior.latent_dim,):
+        raise ConfigError(
+            f"The decoder must take the prior's latent_dim={prior.latent_dim}",
+            f"decoder input {batched(latents)}",
+            "Give both the same latent_dim.",
+        )
+    event_shape = _input_shape(encoder)
+    expected = posterior.parameter_shapes(prior.latent_dim)
+    _check_outputs("encoder", encoder, expected, type(posterior).__name__)
+    if event_shape is not None:
+        expected = likelihood.parameter_shapes(event_shape)
+        _check_outputs("decoder", decoder, expected, type(likelihood).__name__)
+    return event_shape
+
+
+def _check_outputs(half: str, network, expected: dict, owner: str) -> None:
+    shapes = _output_shapes(network)
+    if shapes is None:
+        return
+    if isinstance(shapes, list):
+        same = len(shapes) == len(expected)
+        shapes = dict(zip(expected, shapes, strict=False)) if same else shapes
+    if shapes != expected:
+        wanted = ", ".join(f"{name} {batched(shape)}" for name, shape in expected.items())
+        got = shapes.items() if isinstance(shapes, dict) else enumerate(shapes)
+        raise ConfigError(
+            f"The {half} must put out what {owner} needs: {wanted}",
+            ", ".join(f"{name} {batched(shape)}" for name, shape in got),
+            f"Change the last layers of the {half}.",
+        )
+
+
+def _input_shape(network) -> tuple | None:
+    """Returns the shape of one input without its batch, None if the model was never built."""
+    try:
+        return tuple(network.input_shape[1:])
+    except (AttributeError, ValueError, TypeError):  # Keras's ways of saying it does not know
+        return None
+
+
+def _output_shapes(network) -> dict | list | None:
+    try:
+        shapes = network.output_shape
+    except (AttributeError, ValueError):
+        return None
+    if isinstance(shapes, dict):
+        return {name: tuple(shape[1:]) for name, shape in shapes.items()}
+    several = isinstance(shapes, list) or (shapes and isinstance(shapes[0], tuple))
+    return [tuple(shape[1:]) for shape in (shapes if several else [shapes])]
+
+
+def batched(shape) -> str:
+    """Returns a shape as users read it: [B, 28, 28, 1]."""
+    return "[" + ", ".join(["B", *map(str, shape)]) + "]"

@@ -1,0 +1,48 @@
+"""The terms of the evidence lower bound: pure functions, shape [B], in nats."""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+
+def negative_log_likelihood(px: tfd.Distribution, x: tf.Tensor) -> tf.Tensor:
+    """Returns -log p(x|z), [B]."""
+    return -px.log_prob(x)
+
+
+def kl_divergence(qz: tfd.Distribution, pz: tfd.Distribution, z: tf.Tensor) -> tf.Tensor:
+    """Returns KL(q(z|x) || p(z)), [B], summed over latent dimensions.
+
+    The closed form where TFP has one, else the one-sample estimate log q(z|x) - log p(z) at the
+    `z` given, which is drawn from q.
+    """
+    try:
+        return tfd.kl_divergence(qz, pz)
+    except NotImplementedError:  # TFP's word for a pair without a closed form
+        return qz.log_prob(z) - pz.log_prob(z)
+
+
+def log_importance_weights(
+    log_px: tf.Tensor, z: tf.Tensor, qz: tfd.Distribution, pz: tfd.Distribution
+) -> tf.Tensor:
+    """Returns log p(x|z) + log p(z) - log q(z|x), the log-weights of draws z ~ q, [..., B].
+
+    Their expectation is the ELBO; the log-mean of their exponentials over K draws is the
+    importance-weighted bound (Burda et al. 2016, equation 8).
+
+    Args:
+        log_px: log p(x|z), [..., B].
+        z: [..., B, L].
+        qz: q(z|x), batch [B].
+        pz: p(z), batch [].
+    """
+    return log_px + pz.log_prob(z) - qz.log_prob(z)
+
+
+def weighted_mean(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tensor:
+    """Returns the mean of `values` [B], weighted by `sample_weight` [B]; 0 if all weights are 0."""
+    if sample_weight is None:
+        return tf.reduce_mean(values)
+    total = tf.reduce_sum(sample_weight)
+    return tf.math.divide_no_nan(tf.reduce_sum(values * sample_weight), total)

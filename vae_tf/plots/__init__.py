@@ -1,0 +1,13 @@
+"""Arrays -> figures, nothing else."""
+
+from vae_tf.plots.curves import learning_curves
+from vae_tf.plots.images import image_grid, interpolations, manifold, reconstructions, tile
+
+__all__ = [
+    "image_grid",
+    "interpolations",
+    "learning_curves",
+    "manifold",
+    "reconstructions",
+    "tile",
+]

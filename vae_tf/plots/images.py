@@ -1,0 +1,71 @@
+"""Figures made of images."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+GAP = 1  # pixels between two images
+INCHES_PER_IMAGE = 0.6
+
+
+def tile(images: np.ndarray, columns: int) -> np.ndarray:
+    """Returns one picture [H', W', C] of `images` [N, H, W, C] (or [rows, columns, H, W, C]).
+
+    Args:
+        images: filled row by row; the last row is padded with white.
+        columns: images in a row, for a flat list of them.
+    """
+    images = np.asarray(images, "float32")
+    if images.ndim == 5:
+        columns = images.shape[1]
+        images = images.reshape(-1, *images.shape[2:])
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    page = np.ones((rows, height + GAP, columns, width + GAP, channels), "float32")
+    for i, image in enumerate(images):
+        page[i // columns, :height, i % columns, :width] = image
+    picture = page.reshape(rows * (height + GAP), columns * (width + GAP), channels)
+    return picture[:-GAP, :-GAP]
+
+
+def image_grid(images: np.ndarray, title: str = "", columns: int | None = None) -> Figure:
+    """Returns a figure of `images`, [N, H, W, C] or [rows, columns, H, W, C] in [0, 1].
+
+    One channel is shown in grey, three or four in colour, any other number as its mean.
+    """
+    images = np.asarray(images)
+    if images.ndim == 5:
+        columns = images.shape[1]
+    columns = columns or max(1, int(np.ceil(np.sqrt(len(images)))))
+    picture = np.clip(tile(images, columns), 0, 1)
+    height, width, channels = picture.shape
+    if channels not in (1, 3, 4):
+        picture = picture.mean(-1)
+    inches = max(2.5, INCHES_PER_IMAGE * columns)
+    figure = Figure((inches, inches * height / width + (0.35 if title else 0)), dpi=150)
+    axes = figure.add_axes((0, 0, 1, 1 if not title else 1 - 0.35 / figure.get_figheight()))
+    axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_axis_off()
+    if title:
+        axes.set_title(title, fontsize=9)
+    return figure
+
+
+def reconstructions(originals: np.ndarray, reconstructed: np.ndarray, columns: int = 12) -> Figure:
+    """Returns a figure with each row of `originals` [N, H, W, C] above its reconstructions."""
+    count = min(len(originals), len(reconstructed)) // columns * columns
+    columns, count = (columns, count) if count else (len(originals), len(originals))
+    shape = (-1, columns, *np.shape(originals)[1:])
+    pairs = [np.reshape(np.asarray(part)[:count], shape) for part in (originals, reconstructed)]
+    rows = np.stack(pairs, 1).reshape(shape)
+    return image_grid(rows, "test images, each row above its reconstruction")
+
+
+def interpolations(paths: np.ndarray) -> Figure:
+    """Returns a figure of `paths` [rows, steps, H, W, C], one path through latent space a row."""
+    return image_grid(paths, "straight lines between two test images in latent space")
+
+
+def manifold(images: np.ndarray) -> Figure:
+    """Returns a figure of the 2-D latent space, `images` [n, n, H, W, C] on a grid of it."""
+    title = "2-D latent space, at equal steps of the prior's probability"
+    return image_grid(images, title)

@@ -1,0 +1,12 @@
+"""`make demo`: the embedded digits, small enough for two minutes on two cores."""
+
+from vae_tf.runs.config import TrainConfig
+
+CONFIG = TrainConfig(
+    dataset="digits",
+    hidden=(256, 256),
+    latent_dim=16,
+    epochs=200,
+    batch_size=100,
+    importance_samples=1000,
+)
