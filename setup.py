@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'"(.+)"\n', (HERE / "vae_tf/version.py").read_text("utf-8"))[1]
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "vae_tf/version.py").read_text("utf-8"))[1]
 
 setup(
     name="vae_tf",
@@ -29,6 +29,7 @@ setup(
         "pillow>=11",
         "rich>=13",
         "scikit-learn>=1.6",
+        "tensorboard>=2.20",
         "tensorflow>=2.21,<2.22",  # the exports lean on its C API and its converter
         "tensorflow-datasets>=4.9.10",
         "tensorflow-probability[tf]>=0.25",

@@ -9,7 +9,7 @@ from vae_tf.distributions.likelihoods import (
     Likelihood,
 )
 from vae_tf.distributions.posteriors import DiagonalNormal, Posterior
-from vae_tf.distributions.priors import Prior, StandardNormal
+from vae_tf.distributions.priors import MixtureOfNormals, Prior, StandardNormal
 
 __all__ = [
     "Bernoulli",
@@ -18,6 +18,7 @@ __all__ = [
     "GaussianLearnedScale",
     "GaussianPixelScale",
     "Likelihood",
+    "MixtureOfNormals",
     "Posterior",
     "Prior",
     "StandardNormal",

@@ -1,10 +1,12 @@
 """p(z): distributions over the latent space."""
 
+import math
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_tf.distributions.base import DistributionObject
+from vae_tf.distributions.base import DistributionObject, bounded
 from vae_tf.errors import ConfigError
 
 tfd = tfp.distributions
@@ -40,3 +42,72 @@ class StandardNormal(Prior):
         """Returns N(0, I), batch [], event [latent_dim]."""
         zeros = tf.zeros([self.latent_dim])
         return tfd.Independent(tfd.Normal(zeros, tf.ones_like(zeros)), 1)
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class MixtureOfNormals(Prior):
+    """p(z) = sum_k w_k N(z; m_k, diag(s_k^2)), weights, means and scales learned with the model.
+
+    Closer to the aggregate posterior than N(0, I) can be, so less is lost in the KL term
+    (Tomczak and Welling 2018, section 2.2 "Mixture of Gaussians").
+
+    Args:
+        latent_dim: L.
+        components: K.
+        seed: of the means' start; drawn from N(0, I), where the encoder's outputs start.
+    """
+
+    # Narrower components would make the matrix form of the density lose its last digits.
+    log_scale_bounds = (-3.0, 3.0)
+
+    def __init__(self, latent_dim: int, components: int = 500, seed: int = 0, **kwargs):
+        super().__init__(latent_dim, **kwargs)
+        if isinstance(components, bool) or not isinstance(components, int) or components < 1:
+            fix = "Pass components=500."
+            raise ConfigError("`components` must be at least 1", repr(components), fix)
+        self.components, self.seed = components, seed
+        shape = (components, latent_dim)
+        self.logits = self.add_weight(name="logits", shape=(components,), initializer="zeros")
+        start = keras.initializers.RandomNormal(stddev=1.0, seed=seed)
+        self.means = self.add_weight(name="means", shape=shape, initializer=start)
+        self.log_scales = self.add_weight(name="log_scales", shape=shape, initializer="zeros")
+
+    def distribution(self) -> tfd.Distribution:
+        """Returns the mixture, batch [], event [latent_dim]."""
+        log_scales = bounded(tf.convert_to_tensor(self.log_scales), *self.log_scale_bounds)
+        return _Mixture(
+            tfd.Categorical(logits=tf.convert_to_tensor(self.logits)),
+            tfd.Independent(tfd.Normal(tf.convert_to_tensor(self.means), tf.exp(log_scales)), 1),
+        )
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "components": self.components, "seed": self.seed}
+
+
+class _Mixture(tfd.MixtureSameFamily):
+    """A mixture of diagonal Gaussians whose density takes matrix products.
+
+    TFP's own forms the differences of every z with every mean, [..., K, L] numbers; expanding
+    the square needs [..., K] only.
+    """
+
+    def _log_prob(self, z):
+        normal = self.components_distribution.distribution
+        precision = 1 / tf.square(normal.scale)  # [K, L]
+        weighted = normal.loc * precision
+        constant = tf.reduce_sum(
+            normal.loc * weighted + 2 * tf.math.log(normal.scale) + math.log(2 * math.pi), -1
+        )
+        squares = (
+            tf.linalg.matmul(_rows(tf.square(z)), precision, transpose_b=True)
+            - 2 * tf.linalg.matmul(_rows(z), weighted, transpose_b=True)
+            + constant
+        )
+        log_weights = tf.nn.log_softmax(self.mixture_distribution.logits)
+        log_prob = tf.reduce_logsumexp(log_weights - 0.5 * squares, -1)
+        return tf.reshape(log_prob, tf.shape(z)[:-1])
+
+
+def _rows(z: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(z, [-1, z.shape[-1]])

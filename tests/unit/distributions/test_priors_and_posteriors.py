@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from vae_tf.distributions import DiagonalNormal, StandardNormal
+from vae_tf.distributions import DiagonalNormal, MixtureOfNormals, StandardNormal
 from vae_tf.errors import ConfigError
 
 RNG = np.random.default_rng(0)
@@ -61,7 +61,9 @@ def test_gradient_leads_back_from_beyond_the_bound():
     assert tape.gradient(kl, log_var).numpy() > 0  # descent lowers it
 
 
-@pytest.mark.parametrize("thing", [StandardNormal(3, name="p"), DiagonalNormal(name="q")])
+@pytest.mark.parametrize(
+    "thing", [StandardNormal(3, name="p"), MixtureOfNormals(3, 5), DiagonalNormal(name="q")]
+)
 def test_survives_serialization(thing):
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(thing))
     assert type(copy) is type(thing)
@@ -71,3 +73,43 @@ def test_survives_serialization(thing):
 def test_is_no_layer_of_a_network():
     with pytest.raises(ConfigError, match="is not a layer of a network"):
         DiagonalNormal()(tf.zeros([1, 2]))
+
+
+def mixture():
+    prior = MixtureOfNormals(3, components=4, seed=1)
+    prior.logits.assign(RNG.normal(size=4))
+    prior.log_scales.assign(RNG.normal(size=(4, 3)))
+    return prior
+
+
+def test_mixture_is_scipys():
+    prior, z = mixture(), (3 * RNG.normal(size=(2, 50, 3))).astype("float32")
+    means, scales = np.float64(prior.means.numpy()), np.exp(np.float64(prior.log_scales.numpy()))
+    weights = np.exp(np.float64(prior.logits.numpy()))
+    components = stats.norm.pdf(np.float64(z)[..., None, :], means, scales).prod(-1)
+    expected = np.log(components @ (weights / weights.sum()))
+    np.testing.assert_allclose(prior.distribution().log_prob(z), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_mixture_integrates_to_one():
+    prior = MixtureOfNormals(1, components=3, seed=2)
+    grid = np.linspace(-15, 15, 20_001, dtype="float32")
+    density = np.exp(prior.distribution().log_prob(grid[:, None]).numpy().astype("float64"))
+    assert np.trapezoid(density, grid) == pytest.approx(1, abs=1e-4)
+
+
+def test_mixture_samples_have_its_moments():
+    prior = mixture()
+    z = prior.distribution().sample(100_000, seed=[0, 1]).numpy()
+    weights = tf.nn.softmax(prior.logits.value).numpy()
+    mean = weights @ prior.means.numpy()
+    error = z.std(0) / np.sqrt(len(z))
+    assert (np.abs(z.mean(0) - mean) < 5 * error).all()
+
+
+def test_mixture_learns_by_gradients_from_all_its_parts():
+    prior = mixture()
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(prior.distribution().log_prob(RNG.normal(size=(9, 3))))
+    for gradient in tape.gradient(loss, prior.trainable_variables):
+        assert np.any(gradient != 0)

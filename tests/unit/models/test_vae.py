@@ -258,7 +258,7 @@ def test_halves_that_do_not_meet():
         vae_tf.VAE(mlp_encoder(SHAPE, 3, (4,)), decoder)
     with pytest.raises(ConfigError, match=r"decoder must put out .*logits \[B, 4, 3, 1\]"):
         vae_tf.VAE(encoder, mlp_decoder(LATENT_DIM, {"logits": (4, 4, 1)}, (4,)))
-    with pytest.raises(ConfigError, match="GaussianPixelScale needs: loc .*, log_scale"):
+    with pytest.raises(ConfigError, match=r"GaussianPixelScale needs: loc .*, log_scale"):
         vae_tf.VAE(encoder, decoder, likelihood=GaussianPixelScale())
     with pytest.raises(ConfigError, match="prior's latent_dim=5"):
         vae_tf.VAE(encoder, decoder, prior=StandardNormal(5))

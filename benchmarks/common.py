@@ -1,0 +1,34 @@
+"""What every benchmark writes down beside its numbers."""
+
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def machine() -> dict:
+    """Returns what the numbers were measured on."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = info.read_text().splitlines()
+        cpu = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), cpu)
+    return {"cpu": cpu, "cores": os.cpu_count(), "system": platform.system()}
+
+
+def commit() -> str:
+    """Returns the commit measured, marked where the tree differed from it."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def write(name: str, result: dict) -> Path:
+    """Writes `result` with machine and commit to results/<name>.json and returns the path."""
+    path = RESULTS / f"{name}.json"
+    path.write_text(
+        json.dumps({**result, "machine": machine(), "commit": commit()}, indent=2) + "\n"
+    )
+    return path

@@ -1,0 +1,48 @@
+"""Trains with train.py's flags and records what the run's report says.
+
+python benchmarks/train.py binarized_mnist_mlp --dataset binarized_mnist
+python benchmarks/train.py mnist_manifold --recipe manifold
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import common
+
+ROOT = Path(__file__).parents[1]
+
+
+def main(name: str, *flags: str) -> None:
+    """Runs `train.py *flags` in runs/<name>, resuming it if it was interrupted."""
+    run = ROOT / "runs" / name
+    command = [sys.executable, str(ROOT / "train.py"), *flags]
+    subprocess.run([*command, "--run-dir", str(run), "--resume"], check=True, cwd=ROOT)
+    report = json.loads((run / "report.json").read_text())
+    test = report["test"]
+    result = {
+        "command": " ".join(["python train.py", *flags]),
+        "test_nll": test["importance_weighted_nll"],
+        "test_nll_stderr": test["importance_weighted_nll_stderr"],
+        "monte_carlo_stderr": test["monte_carlo_stderr"],
+        "importance_samples": test["importance_samples"],
+        "test_examples": report["examples"]["test"],
+        "test_elbo": test["elbo"],
+        "test_reconstruction": test["nll"],
+        "test_kl": test["kl"],
+        "train_seconds": report["train_seconds"],
+        "evaluation_seconds": report["evaluation_seconds"],
+        "epochs": report["epochs"],
+        "best_epoch": report["best_epoch"],
+        "parameters": report["parameters"],
+        "config": report["config"],
+        "versions": report["versions"],
+    }
+    for key in ("run_dir", "resume", "data_dir", "export"):  # of the machine, not of the numbers
+        result["config"].pop(key)
+    print(common.write(name, result))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

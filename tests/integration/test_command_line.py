@@ -1,0 +1,101 @@
+"""The doors as a user finds them: exit codes, one-line errors, what is left behind."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+QUICK = ["--hidden", "16", "--latent-dim", "2", "--epochs", "1", "--importance-samples", "2"]
+
+
+def run(*arguments, cwd):
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+def refused(done, message):
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr + done.stdout
+    flat = " ".join((done.stderr + done.stdout).replace("│", " ").split())
+    assert message in flat, flat
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    done = run(ROOT / "train.py", "--recipe", "demo", "--run-dir", "r", *QUICK, cwd=home)
+    assert done.returncode == 0, done.stderr
+    return home, done
+
+
+def test_training_ends_with_a_table(trained):
+    home, done = trained
+    for text in ("ELBO", "NLL, 2 importance samples", "±", "r/model.keras", "r/pictures"):
+        assert text in done.stdout
+    assert (home / "r" / "pictures" / "manifold.png").exists()
+    # libraries' chatter stays away from the user
+    assert "WARNING" not in done.stderr
+    assert "cuda" not in done.stderr.lower()
+
+
+def test_exporting_a_run(trained):
+    home, _ = trained
+    door = ["-m", "export", "r", "--output", "out"]
+    environment = {"cwd": home}
+    command = [sys.executable, *door]
+    import os
+
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, **environment)
+    assert done.returncode == 0, done.stderr
+    for name in ("encoder/1", "decoder/1", "encoder.tflite", "decoder.tflite", "manifest.json"):
+        assert (home / "out" / name).exists(), name
+    manifest = json.loads((home / "out" / "manifest.json").read_text())
+    assert manifest["provenance"]["config"]["latent_dim"] == 2
+    again = subprocess.run(command, env=env, capture_output=True, text=True, **environment)
+    refused(again, "already")
+
+
+BAD_FLAGS = [
+    (["--latent-dim", "0"], "--latent-dim must be at least 1"),
+    (["--likelihood", "bernouli"], "bernoulli"),
+    (["--recipe", "demmo"], "Did you mean demo?"),
+    (["--dataset", "fashion_mnits"], "fashion_mnist"),
+    (["--dataset", "folder:nowhere"], "nowhere"),
+    (["--dataset", "array:nowhere.npy"], "nowhere.npy"),
+    (["--activation", "rellu"], "--activation must be known to Keras"),
+]
+
+
+@pytest.mark.parametrize(("flags", "message"), BAD_FLAGS, ids=lambda v: str(v)[:30])
+def test_wrong_flags(flags, message, tmp_path):
+    refused(run(ROOT / "train.py", *flags, cwd=tmp_path), message)
+    assert not list(tmp_path.iterdir())
+
+
+def test_exporting_what_is_no_run(tmp_path):
+    door = [ROOT / "export", ".", "--output", "out"]
+    refused(run(*door, cwd=tmp_path), "A run directory must hold config.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_users_own_folder_and_array(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "pictures").mkdir()
+    for i in range(60):
+        pixels = rng.integers(0, 256, (7, 9, 3), dtype="uint8")
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{i:03}.png")
+    flags = ["--likelihood", "gaussian-learned", "--network", "conv", "--filters", "8", "8"]
+    folder = ["--dataset", "folder:pictures", "--run-dir", "f", *QUICK, *flags]
+    done = run(ROOT / "train.py", *folder, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "r/" not in done.stdout
+    np.save(tmp_path / "a.npy", rng.random((60, 5, 6)).astype("float32"))
+    done = run(ROOT / "train.py", "--dataset", "array:a.npy", *QUICK, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs" / "a" / "report.json").exists()

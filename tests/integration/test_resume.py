@@ -1,0 +1,160 @@
+"""A run killed at any moment goes on to the same weights."""
+
+import dataclasses
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from vae_tf.errors import RunError
+from vae_tf.recipes import RECIPES
+from vae_tf.runs import training
+
+ROOT = Path(__file__).parents[2]
+SMALL = dataclasses.replace(
+    RECIPES["demo"],
+    hidden=(32,),
+    latent_dim=3,
+    epochs=6,
+    beta_warmup_epochs=2,
+    dropout=0.1,
+    importance_samples=5,
+    deterministic=True,
+)
+
+
+def weights(run_dir):
+    model = keras.models.load_model(Path(run_dir) / "model.keras")
+    return model.get_weights()
+
+
+def assert_same(a, b):
+    for one, other in zip(weights(a), weights(b), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Stops like a crash, in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.at = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.epoch == self.at and batch == 3:
+            raise KeyboardInterrupt
+
+
+class Interrupting(training.Watcher):
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def callbacks(self, config, num_examples):
+        return [Interrupt(self.epoch)]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "run"
+    report = training.train(dataclasses.replace(SMALL, run_dir=str(path)))
+    return path, report
+
+
+def test_interrupted_runs_end_with_the_same_weights_and_numbers(uninterrupted, tmp_path):
+    whole, report = uninterrupted
+    config = dataclasses.replace(SMALL, run_dir=str(tmp_path / "run"), resume=True)
+    for epoch in (0, 1, 4):
+        with pytest.raises(KeyboardInterrupt):
+            training.train(config, Interrupting(epoch))
+        with pytest.raises(RunError, match="Finish the run with --resume first"):
+            training.load_run(config.run_dir)
+    resumed = training.train(config)
+    assert_same(whole, config.run_dir)
+    assert resumed["test"] == report["test"]
+    assert resumed["epochs"] == report["epochs"] == 6
+    again = training.train(config)  # a finished run is evaluated again, not trained
+    assert again["test"] == report["test"]
+
+
+def test_a_run_directory_holds_what_it_should(uninterrupted):
+    path, report = uninterrupted
+    for name in ("config.json", "metrics.csv", "model.keras", "report.json"):
+        assert (path / name).is_file(), name
+    assert json.loads((path / "report.json").read_text()) == json.loads(json.dumps(report))
+    assert list((path / "logs").rglob("events*"))
+    pictures = {p.name for p in (path / "pictures").iterdir()}
+    assert pictures == {
+        f"{n}.png" for n in ("reconstructions", "samples", "interpolations", "learning_curves")
+    }
+    assert not list(path.rglob(".aside*"))
+    saved = json.loads((path / "config.json").read_text())
+    assert {"config", "data", "versions"} <= set(saved)
+    rows = (path / "metrics.csv").read_text().splitlines()
+    assert len(rows) == 1 + 6
+    assert {"elbo", "nll", "kl", "loss", "val_elbo"} <= set(rows[0].split(","))
+
+
+def test_other_settings_are_refused(uninterrupted):
+    path, _ = uninterrupted
+    config = dataclasses.replace(SMALL, run_dir=str(path))
+    with pytest.raises(RunError, match="Pass --resume to go on with it"):
+        training.train(config)
+    other = dataclasses.replace(config, resume=True, learning_rate=0.5)
+    with pytest.raises(RunError, match=r"--learning-rate 0.5 instead of 0.00"):
+        training.train(other)
+
+
+def test_a_used_directory_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("dear")
+    with pytest.raises(RunError, match="which is in use"):
+        training.train(dataclasses.replace(SMALL, run_dir=str(tmp_path), resume=True))
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_truncated_model_file_is_named(uninterrupted, tmp_path):
+    import shutil
+
+    path = tmp_path / "run"
+    shutil.copytree(uninterrupted[0], path)
+    model = path / "model.keras"
+    model.write_bytes(model.read_bytes()[:1000])
+    with pytest.raises(RunError, match=r"model.keras must be a whole Keras model"):
+        training.load_run(path)
+
+
+@pytest.mark.slow
+def test_sigkill_at_ten_random_moments(tmp_path):
+    flags = ["--recipe", "demo", "--deterministic", "--epochs", "40", "--importance-samples", "20"]
+    flags += ["--hidden", "64", "--beta-warmup-epochs", "5", "--dropout", "0.1"]
+    command = [sys.executable, str(ROOT / "train.py"), *flags]
+    began = time.monotonic()
+    whole = [*command, "--run-dir", str(tmp_path / "whole")]
+    subprocess.run(whole, check=True, capture_output=True)
+    duration = time.monotonic() - began
+
+    command += ["--run-dir", str(tmp_path / "killed"), "--resume"]
+    chance = random.Random(0)
+    for _ in range(10):
+        # the latter part, where work is done; the first seconds are imports
+        delay = duration * chance.uniform(0.3, 1.0)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(delay)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, check=True, capture_output=True)
+    assert_same(tmp_path / "whole", tmp_path / "killed")
+    reports = [json.loads((tmp_path / n / "report.json").read_text()) for n in ("whole", "killed")]
+    assert reports[0]["test"] == reports[1]["test"]
+    assert not list((tmp_path / "killed").rglob(".aside*"))

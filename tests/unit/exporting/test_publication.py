@@ -1,0 +1,233 @@
+"""Publication with made-up contents: killed before each of its system calls, then continued."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from vae_tf.errors import ExportError
+from vae_tf.exporting import publication
+
+ROOT = Path(publication.__file__).parents[2]
+
+# Publishes version argv[2] in argv[1]; dies of SIGKILL before call number argv[3] of argv[4].
+# Loaded by path: importing vae_tf.exporting would import TensorFlow, a hundred times over.
+PROGRAM = f"""
+import importlib.util, os, signal, sys
+sys.path.insert(0, {str(ROOT)!r})
+spec = importlib.util.spec_from_file_location("publication", {publication.__file__!r})
+publication = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(publication)
+from pathlib import Path
+
+directory, version, fatal = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+calls = 0
+
+def deadly(function):
+    def call(*args, **kwargs):
+        global calls
+        calls += 1
+        if calls == fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **kwargs)
+    return call
+
+for name in sys.argv[4].split():
+    setattr(os, name, deadly(getattr(os, name)))
+
+with publication.locked(directory):
+    completed = [seal["version"] for seal in publication.recover(directory)]
+    if version not in completed:
+        publication.refuse_existing(directory, version)
+        with publication.staging(directory, version) as stage:
+            for name in publication.entries(version):
+                path = stage / name
+                if name.endswith(str(version)):
+                    (path / "variables").mkdir(parents=True)
+                    path = path / "variables" / "data"
+                path.write_text(f"{{name}} of {{version}}")
+            publication.publish(stage, directory, version, "the same")
+"""
+
+
+CALLS = "rename unlink rmdir mkdir fsync close"
+
+
+def publish(directory: Path, version: int, fatal: int = 0, calls: str = CALLS) -> int:
+    command = [sys.executable, "-c", PROGRAM, str(directory), str(version), str(fatal), calls]
+    return subprocess.run(command, check=False).returncode
+
+
+def assert_whole(directory: Path, versions: set[int]) -> None:
+    """Asserts that whatever is visible is one of `versions`, complete."""
+    for half in ("encoder", "decoder"):
+        for path in (directory / half).glob("*"):
+            text = (path / "variables" / "data").read_text()
+            assert text == f"{half}/{path.name} of {path.name}"
+            assert int(path.name) in versions
+    for name in publication.entries(1)[2:]:
+        path = directory / name
+        assert not path.exists() or path.read_text() in {f"{name} of {v}" for v in versions}
+
+
+def assert_published(directory: Path, versions: set[int]) -> None:
+    """Asserts that all of `versions` are there, and nothing else."""
+    assert_whole(directory, versions)
+    names = {path.name for path in directory.iterdir()}
+    assert names == {Path(entry).parts[0] for entry in publication.entries(1)}
+    for half in ("encoder", "decoder"):
+        assert {int(path.name) for path in (directory / half).iterdir()} == versions
+    for name in publication.entries(1)[2:]:
+        assert (directory / name).read_text() == f"{name} of {max(versions)}"
+
+
+def is_complete(directory: Path, version: int) -> bool:
+    """Tells whether the export was killed after its end, so that its version is taken."""
+    manifest = directory / "manifest.json"
+    sealed = list(directory.glob(f".staging-*/{publication.SEAL}"))
+    return manifest.exists() and manifest.read_text().endswith(f"of {version}") and not sealed
+
+
+@pytest.mark.parametrize("before", [set(), {1}])
+def test_killed_before_each_system_call(tmp_path, before):
+    version = len(before) + 1
+    for fatal in range(1, 200):
+        directory = tmp_path / str(fatal)
+        for earlier in before:
+            assert publish(directory, earlier) == 0
+        code = publish(directory, version, fatal)
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        assert_whole(directory, before | {version})
+        following = version + 1 if is_complete(directory, version) else version
+        assert publish(directory, following) == 0
+        assert_published(directory, before | {version, following})
+    assert fatal > 40, "the calls were not counted"
+
+
+def cut(directory: Path) -> None:
+    """Leaves version 1 killed between the rename of the encoder and that of the decoder."""
+    assert publish(directory, 1, 3, "rename") == -signal.SIGKILL  # the first is the seal's
+    assert (directory / "encoder" / "1").exists()
+    assert not (directory / "decoder" / "1").exists()
+
+
+def test_recovery_killed_before_each_system_call(tmp_path):
+    for fatal in range(1, 100):
+        directory = tmp_path / str(fatal)
+        directory.mkdir()
+        cut(directory)
+        code = publish(directory, 1, fatal)
+        if code == 0:
+            break
+        assert_whole(directory, {1})
+        following = 2 if is_complete(directory, 1) else 1
+        assert publish(directory, following) == 0
+        assert_published(directory, {1, following})
+    assert fatal > 5
+
+
+def test_next_version_completes_the_one_cut_short(tmp_path):
+    cut(tmp_path)
+    assert publish(tmp_path, 2) == 0
+    assert_published(tmp_path, {1, 2})
+
+
+def test_what_cannot_be_completed_is_dropped(tmp_path):
+    cut(tmp_path)
+    (tmp_path / "decoder" / "1").mkdir(parents=True)  # somebody else's
+    assert publish(tmp_path, 2) == 0
+    assert not list(tmp_path.glob(".staging-*"))
+    assert list((tmp_path / "decoder" / "1").iterdir()) == []
+    assert (tmp_path / "manifest.json").read_text() == "manifest.json of 2"
+
+
+def stage_files(stage: Path, version: int) -> None:
+    for name in publication.entries(version):
+        (stage / name).parent.mkdir(exist_ok=True)
+        (stage / name).write_text(name)
+
+
+def publish_here(directory: Path) -> None:
+    with publication.locked(directory), publication.staging(directory, 1) as stage:
+        stage_files(stage, 1)
+        publication.publish(stage, directory, 1, "f")
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3, 7])
+def test_rename_that_fails(tmp_path, monkeypatch, failing):
+    rename, count = os.rename, iter(range(1, 100))
+
+    def fails(source, target):
+        if next(count) == failing:
+            raise PermissionError("no")
+        rename(source, target)
+
+    directory = tmp_path / "bundle"
+    monkeypatch.setattr(os, "rename", fails)
+    visible = failing > 2  # the first is the seal's, the second the encoder's
+    with pytest.raises(ExportError if visible else PermissionError):
+        publish_here(directory)
+    if not visible:
+        assert not directory.exists()
+        return
+    with publication.locked(directory):
+        (seal,) = publication.recover(directory)
+    assert (seal["version"], seal["fingerprint"]) == (1, "f")
+    assert {p.name for p in directory.iterdir()} == {
+        Path(entry).parts[0] for entry in publication.entries(1)
+    }
+
+
+def test_one_of_many_threads_wins(tmp_path):
+    # Each holder keeps the lock until all others have been refused.
+    refused, results = threading.Semaphore(0), []
+
+    def attempt():
+        try:
+            with publication.locked(tmp_path / "bundle"):
+                for _ in range(7):
+                    assert refused.acquire(timeout=10)
+                results.append("won")
+        except ExportError as error:
+            results.append(str(error))
+            refused.release()
+
+    threads = [threading.Thread(target=attempt) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results.count("won") == 1
+    assert len(set(results)) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lock_of_a_dead_process_is_free(tmp_path):
+    program = PROGRAM.split("with publication.locked")[0] + (
+        "with publication.locked(directory): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path), "1", "0", ""], check=False)
+    assert (tmp_path / publication.LOCK).exists()
+    assert publish(tmp_path, 1) == 0
+    assert_published(tmp_path, {1})
+
+
+def test_staging_area_is_no_version_and_hidden(tmp_path):
+    with publication.staging(tmp_path, 3) as stage:
+        assert stage.parent == tmp_path
+        assert stage.name == f".staging-3-{os.getpid()}"
+    assert not stage.exists()
+
+
+def test_seal_lists_the_manifest_last(tmp_path):
+    with publication.staging(tmp_path, 1) as stage:
+        stage_files(stage, 1)
+        publication._seal(stage, {"entries": publication.entries(1)})
+    assert json.loads((stage / publication.SEAL).read_text())["entries"][-1] == "manifest.json"

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from vae_tf import plots
+
+RNG = np.random.default_rng(0)
+
+
+def test_tile_puts_each_image_in_its_place():
+    images = RNG.random((5, 3, 4, 2))
+    picture = plots.tile(images, columns=3)
+    assert picture.shape == (2 * 3 + 1, 3 * 4 + 2, 2)
+    np.testing.assert_allclose(picture[:3, 5:9], images[1], rtol=1e-6)
+    np.testing.assert_allclose(picture[4:7, :4], images[3], rtol=1e-6)
+    assert (picture[4:7, 10:] == 1).all()  # padding
+    rows = RNG.random((2, 3, 3, 4, 2))
+    np.testing.assert_allclose(plots.tile(rows, 99), plots.tile(rows.reshape(6, 3, 4, 2), 3))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("count", [1, 5, 30])
+def test_figures_of_any_channels(channels, count, tmp_path):
+    images = RNG.random((count, 5, 6, channels))
+    for name, figure in {
+        "grid": plots.image_grid(images),
+        "pairs": plots.reconstructions(images, images),
+    }.items():
+        figure.savefig(tmp_path / f"{name}.png")
+        assert (tmp_path / f"{name}.png").stat().st_size > 500
+
+
+def test_reconstructions_stand_below_their_originals():
+    originals, copies = np.zeros((24, 2, 2, 1)), np.ones((24, 2, 2, 1))
+    (picture,) = (i.get_array() for i in plots.reconstructions(originals, copies).axes[0].images)
+    assert picture.shape[0] == 4 * 2 + 3  # two rows of twelve, each with its copies
+    assert picture[0:2, 0:2].sum() == 0
+    assert picture[3:5, 0:2].sum() == 4
+
+
+@pytest.mark.parametrize("epochs", [1, 100])
+def test_learning_curves_show_every_part(epochs):
+    history = [
+        {n: float(i) for n in ("elbo", "nll", "kl", "val_elbo", "val_nll", "val_kl")}
+        for i in range(epochs)
+    ]
+    figure = plots.learning_curves(history)
+    assert [len(axes.lines) for axes in figure.axes] == [2, 2, 2]
+    without_validation = plots.learning_curves([{"elbo": 1.0, "nll": 1.0, "kl": 0.0}])
+    assert [len(axes.lines) for axes in without_validation.axes] == [1, 1, 1]

@@ -1,0 +1,22 @@
+import subprocess
+import sys
+
+import pytest
+
+ORDERS = [
+    "import vae_tf, keras",
+    "import keras, vae_tf",
+    "import vae_tf, tensorflow; import keras",
+    "import vae_tf; vae_tf.VAE; import keras",
+    "import importlib.util, vae_tf; importlib.util.find_spec('keras'); import keras",
+]
+
+
+@pytest.mark.parametrize("imports", ORDERS)
+def test_keras_knows_the_classes_in_any_order_of_imports(imports):
+    code = (
+        f"{imports}; import sys; "
+        "assert keras.saving.get_registered_object('vae_tf>VAE').__module__ == 'vae_tf.models.vae';"
+        "assert not [f for f in sys.meta_path if 'vae_tf' in type(f).__module__]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

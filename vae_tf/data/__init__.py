@@ -1,0 +1,12 @@
+"""Data: from a source's name to seeded batches of float32 images [B, H, W, C] in [0, 1].
+
+The way of one image: a reader (`digits`, `tfds_sets`, `folders`, `arrays`) puts it into a
+`Storage` array, `carving` gives it to a split, and `Split` feeds it to training or evaluation.
+"""
+
+from vae_tf.data.binarization import BINARIZATIONS
+from vae_tf.data.image_data import ImageData
+from vae_tf.data.loading import load
+from vae_tf.data.split import Split
+
+__all__ = ["BINARIZATIONS", "ImageData", "Split", "load"]

@@ -1,0 +1,97 @@
+"""A data set ready to be trained on."""
+
+import functools
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from vae_tf.data.binarization import RULES
+from vae_tf.data.pixels import RESIZING
+from vae_tf.data.source import SPLITS
+from vae_tf.data.split import Split
+from vae_tf.data.storage import chunks
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """Images of one shape in three splits.
+
+    Attributes:
+        name: As given to `load`.
+        shape: (H, W, C).
+        train: What training sees.
+        validation: What choices are made on.
+        test: What is reported.
+        white: The source's pixel value that means 1.0.
+        binarization: One of `BINARIZATIONS`.
+        seed: Of carved splits and fixed draws.
+        source: What was read, in words.
+        resized: Whether the images were resized to `shape`.
+        carved: The splits that were drawn from the source's train split.
+        label_names: What integer labels mean, where that is known.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    train: Split
+    validation: Split
+    test: Split
+    white: int
+    binarization: str
+    seed: int
+    source: str
+    resized: bool
+    carved: tuple[str, ...]
+    label_names: tuple[str, ...] | None = None
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether all that is fed is 0 or 1."""
+        zeros_and_ones = self.white == 1 and self.train.stored.dtype == np.uint8
+        return self.binarization != "none" or zeros_and_ones
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the stored pixels of all splits in order, their shapes and their meaning.
+
+        Dynamic draws are not part of it; static ones are.
+        """
+        digest = hashlib.sha256()
+        for split in self._splits():
+            shape = (split.num_examples, *self.shape)
+            digest.update(f"{split.name} {shape} {split.stored.dtype} {split.white}\n".encode())
+            for part in chunks(split.stored):
+                inside = split.rows[(split.rows >= part.start) & (split.rows < part.stop)]
+                digest.update(split.stored[inside].tobytes())
+        return f"sha256:{digest.hexdigest()}"
+
+    def describe(self) -> dict:
+        """Returns what was done to the data, in words and numbers fit for JSON."""
+        carved = f"drawn from the source's train split with seed {self.seed}"
+        height, width, _ = self.shape
+        return {
+            "name": self.name,
+            "source": self.source,
+            "shape": list(self.shape),
+            "examples": {split.name: split.num_examples for split in self._splits()},
+            "splits": {
+                name: carved if name in self.carved else "the source's own" for name in SPLITS
+            },
+            "preprocessing": "x = value" if self.white == 1 else f"x = value / {self.white}",
+            "scale": 1 / self.white,
+            "value_range": [0.0, 1.0],
+            "resize": {"height": height, "width": width, "method": RESIZING}
+            if self.resized
+            else None,
+            "binarization": {
+                "kind": self.binarization,
+                "rule": RULES[self.binarization],
+                "seed": None if self.binarization == "none" else self.seed,
+            },
+            "label_names": None if self.label_names is None else list(self.label_names),
+            "fingerprint": self.fingerprint,
+        }
+
+    def _splits(self) -> tuple[Split, Split, Split]:
+        return self.train, self.validation, self.test

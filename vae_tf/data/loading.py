@@ -1,0 +1,102 @@
+"""The one door: a source's name -> `ImageData`."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from vae_tf.data.arrays import read_arrays
+from vae_tf.data.binarization import BINARIZATIONS
+from vae_tf.data.carving import DEFAULT_FRACTION, carve, check_fractions
+from vae_tf.data.folders import read_folder
+from vae_tf.data.image_data import ImageData
+from vae_tf.data.pixels import check_image_size, white_level
+from vae_tf.data.randomness import check_seed
+from vae_tf.data.source import SPLITS, Source
+from vae_tf.data.split import Split, binarized
+from vae_tf.data.storage import Storage
+from vae_tf.errors import ConfigError, DataError, unknown
+
+
+def load(
+    name: str,
+    *,
+    binarization: str = "none",
+    image_size: tuple[int, int] | None = None,
+    seed: int = 0,
+    data_dir: str | os.PathLike[str] | None = None,
+    validation_fraction: float | None = None,
+    test_fraction: float = DEFAULT_FRACTION,
+    memory_limit: int | None = None,
+) -> ImageData:
+    """Returns the images of `name`, checked and in three splits.
+
+    Splits that a source lacks are drawn from its train split with `seed`.
+
+    Args:
+        name: `digits` (embedded, 8x8); an image set of TFDS: `mnist`, `cifar10`, `set/config` or
+            `set:config`; `folder:PATH` (PNG, JPEG, ...; see `folders`); or `array:FILE.npy` or
+            `.npz` (see `arrays`).
+        binarization: "none" feeds grey values in [0, 1], "static" one Bernoulli draw of each
+            image, "dynamic" a new one for each training batch (validation and test: one draw).
+        image_size: (height, width) to resize to; None leaves the size.
+        seed: Of carved splits and of the draws of static binarization, validation and test.
+        data_dir: Where TFDS keeps prepared sets; None for TFDS_DATA_DIR, else TFDS's own default.
+        validation_fraction: Part of train for a missing validation split; None for 10,000 images
+            of MNIST and its likes, as in the literature, and for a tenth otherwise.
+        test_fraction: Part of train for a missing test split.
+        memory_limit: Bytes to keep in memory, None for half of what is available; what is beyond
+            lives in an unnamed file in the user's cache directory.
+
+    Raises:
+        ConfigError: An argument is out of range.
+        DataError: The source is missing, damaged, too small or not made of images.
+    """
+    if binarization not in BINARIZATIONS:
+        raise unknown("`binarization`", binarization, BINARIZATIONS)
+    image_size, seed = check_image_size(image_size), check_seed(seed)
+    check_fractions(validation_fraction, test_fraction)
+    storage = Storage(memory_limit)
+    source = _read(name, image_size, storage, data_dir)
+
+    sizes = {split: len(part.images) for split, part in source.parts.items()}
+    rows = carve(name, sizes, validation_fraction, test_fraction, seed)
+    white = white_level(part.images for part in source.parts.values())
+    zeros_and_ones = white == 1 and source.parts["train"].images.dtype == np.uint8
+    draw = binarization != "none" and not zeros_and_ones  # their draw would be themselves
+    splits = {}
+    for split in SPLITS:
+        part, members = source.parts.get(split, source.parts["train"]), rows[split]
+        labels = None if part.labels is None else part.labels[members]
+        drawn = Split(split, part.images, members, labels, white, draw, seed)
+        splits[split] = binarized(drawn, storage) if draw and binarization == "static" else drawn
+    height, width, channels = source.parts["train"].images.shape[1:]
+    return ImageData(
+        name=name,
+        shape=(height, width, channels),
+        **splits,
+        white=white,
+        binarization=binarization,
+        seed=seed,
+        source=source.description,
+        resized=image_size is not None,
+        carved=tuple(split for split in SPLITS if split not in source.parts),
+        label_names=source.label_names,
+    )
+
+
+def _read(name, image_size, storage, data_dir) -> Source:
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigError("A data set must be named", repr(name), "Pass 'digits', for example.")
+    scheme, _, path = name.partition(":")
+    if scheme == "folder":
+        return read_folder(path, image_size, storage)
+    if scheme == "array":
+        return read_arrays(path, image_size, storage)
+    if (os.sep in name and Path(name).exists()) or name.endswith((".npy", ".npz")):
+        kind = "folder" if Path(name).is_dir() else "array"
+        raise DataError("A path must say what it is", repr(name), f"Pass '{kind}:{name}'.")
+    # Here, as importing TFDS takes time and other sources do not need it.
+    from vae_tf.data.tfds_sets import read_tfds
+
+    return read_tfds(name, image_size, storage, data_dir)

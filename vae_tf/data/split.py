@@ -1,0 +1,149 @@
+"""One split: pixels in storage -> batches."""
+
+import operator
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from vae_tf.data.binarization import bernoulli
+from vae_tf.data.randomness import FIXED_DRAW, ORDER, TRAINING_DRAW, check_seed, key, permutation
+from vae_tf.data.source import SPLITS
+from vae_tf.data.storage import Storage, as_tensor
+from vae_tf.errors import ConfigError
+
+_BLOCK = 256  # Rows that share the key of a fixed draw, so that it knows nothing of batch sizes.
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """The images of one split, fed as float32 [B, H, W, C] in [0, 1].
+
+    Attributes:
+        name: "train", "validation" or "test".
+        stored: Pixels [M, H, W, C], uint8 or float32; splits of one part share them.
+        rows: Which of them are in this split [N] int64, ascending.
+        labels: [N], or None.
+        white: The stored value that means 1.0.
+        binarize: Whether batches are Bernoulli draws of the stored grey values.
+        seed: Of the draws that `batches` feeds.
+    """
+
+    name: str
+    stored: np.ndarray
+    rows: np.ndarray
+    labels: np.ndarray | None
+    white: int
+    binarize: bool
+    seed: int
+
+    @property
+    def num_examples(self) -> int:
+        """Number of images N."""
+        return len(self.rows)
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Returns the number of batches in which every image comes once."""
+        return -(-self.num_examples // _positive("batch_size", batch_size))
+
+    def training_batches(self, batch_size: int, seed: int, start_epoch: int = 0) -> tf.data.Dataset:
+        """Returns endless batches [<=B, H, W, C], each epoch a new order, its last batch partial.
+
+        The order of epoch e is a function of (seed, e) alone, and draws of (seed, e, step): a run
+        resumed at epoch e is fed what the uninterrupted one was. For Keras:
+        `fit(ds, steps_per_epoch=split.steps_per_epoch(batch_size), initial_epoch=start_epoch)`.
+
+        Raises:
+            ConfigError: An argument is out of range.
+        """
+        steps = self.steps_per_epoch(batch_size)
+        seed, first = check_seed(seed), _positive("start_epoch", start_epoch, least=0)
+        stored, members = as_tensor(self.stored), tf.constant(self.rows)
+
+        def epoch(e):
+            order = tf.gather(members, permutation(self.num_examples, key(seed, ORDER, e)))
+            return tf.data.Dataset.range(steps).map(
+                lambda step: (order[step * batch_size : (step + 1) * batch_size], e, step)
+            )
+
+        def batch(rows, e, step):
+            x = self._gather(stored, rows)
+            return bernoulli(x, key(seed, TRAINING_DRAW, e, step)) if self.binarize else x
+
+        batches = tf.data.Dataset.counter(first).flat_map(epoch).map(batch, tf.data.AUTOTUNE)
+        return _finish(batches, tf.data.INFINITE_CARDINALITY)
+
+    def batches(self, batch_size: int) -> tf.data.Dataset:
+        """Returns every image once, in fixed order, in batches [<=B, H, W, C].
+
+        A binarized split feeds the same draw each time, whatever the batch size, so that numbers
+        can be compared between epochs and between runs.
+
+        Raises:
+            ConfigError: `batch_size` is not positive.
+        """
+        steps = self.steps_per_epoch(batch_size)
+        stored, members = as_tensor(self.stored), tf.constant(self.rows)
+        position = SPLITS.index(self.name)
+
+        def block(i):
+            x = self._gather(stored, members[i * _BLOCK : (i + 1) * _BLOCK])
+            return bernoulli(x, key(self.seed, FIXED_DRAW, position, i)) if self.binarize else x
+
+        blocks = tf.data.Dataset.range(self.steps_per_epoch(_BLOCK)).map(block, tf.data.AUTOTUNE)
+        return _finish(blocks.rebatch(batch_size), steps)
+
+    def array(self, limit: int | None = None) -> np.ndarray:
+        """Returns the first `limit` images, or all, [N, H, W, C] float32 as `batches` feeds them.
+
+        Raises:
+            ConfigError: `limit` is negative.
+        """
+        count = self.num_examples
+        if limit is not None:
+            count = min(count, _positive("limit", limit, least=0))
+        images = np.empty((count, *self.stored.shape[1:]), np.float32)
+        start = 0
+        for batch in self.batches(_BLOCK).take(-(-count // _BLOCK)).as_numpy_iterator():
+            images[start : start + _BLOCK] = batch[: count - start]
+            start += _BLOCK
+        return images
+
+    def __repr__(self) -> str:
+        return f"Split({self.name!r}, num_examples={self.num_examples})"
+
+    def _gather(self, stored: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        x = tf.cast(tf.gather(stored, rows), tf.float32)
+        return x if self.white == 1 else x / self.white
+
+
+def binarized(split: Split, storage: Storage) -> Split:
+    """Returns `split` with the draws of its `batches` in place of its grey values."""
+    stored = storage.empty((split.num_examples, *split.stored.shape[1:]), np.uint8)
+    start = 0
+    for batch in split.batches(_BLOCK).as_numpy_iterator():
+        stored[start : start + len(batch)] = batch
+        start += len(batch)
+    rows = np.arange(split.num_examples)
+    return Split(split.name, stored, rows, split.labels, white=1, binarize=False, seed=split.seed)
+
+
+def _finish(batches: tf.data.Dataset, cardinality: int) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.deterministic = True
+    batches = batches.apply(tf.data.experimental.assert_cardinality(cardinality))
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def _positive(name: str, value: int, least: int = 1) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise ConfigError(
+            f"`{name}` must be an integer of at least {least}",
+            repr(value),
+            f"Pass {name}={least} or more.",
+        )
+    return number

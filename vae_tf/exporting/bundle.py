@@ -1,0 +1,182 @@
+"""A bundle: encoder and decoder as SavedModels and LiteRT files, verified before anyone sees them.
+
+building -> parity -> publication; export/README.md is the contract.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vae_tf.errors import ExportError
+from vae_tf.exporting import (
+    building,
+    cpp_loader,
+    litert,
+    manifest,
+    parity,
+    precision,
+    publication,
+    signatures,
+)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One exported version: where its parts are, and what is known about them."""
+
+    directory: Path
+    version: int
+    encoder: Path
+    decoder: Path
+    encoder_tflite: Path
+    decoder_tflite: Path
+    manifest_path: Path
+    parity_path: Path
+    manifest: Mapping[str, Any]
+    parity: Mapping[str, Any]
+
+
+def write_bundle(
+    encoder: keras.Model,
+    decoder: keras.Model,
+    *,
+    prior: Any,
+    posterior: Any,
+    likelihood: Any,
+    directory: str | Path,
+    version: int = 1,
+    preprocessing: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    image_shape: Sequence[int] | None = None,
+) -> Bundle:
+    """Returns the bundle written to `directory`, verified in every runtime it is meant for.
+
+    Args:
+        encoder: images [B, H, W, C] -> whatever `posterior.statistics` takes.
+        decoder: z [B, L] -> whatever `likelihood.statistics` takes.
+        prior: p(z), with `latent_dim`.
+        posterior: with `statistics(params) -> {z_mean, z_log_var}`, each [B, L].
+        likelihood: with `statistics(params) -> {image, ...}`, each [B, ...].
+        directory: created where missing; may hold other versions.
+        version: positive; TF Serving serves the largest.
+        preprocessing: what a client does to an image before `encode`, for the manifest.
+        provenance: where the weights come from, for the manifest.
+        image_shape: (H, W, C), where `encoder.input_shape` does not tell.
+
+    Raises:
+        ExportError: if anything cannot be exported, disagrees with Keras, is there already or
+            cannot be written. Nothing is left behind then; for the one exception, a failure
+            amid the final renames, see `publication`.
+    """
+    directory = Path(directory).absolute()
+    shape = _check_arguments(encoder, decoder, version, image_shape)
+    concepts = {"prior": prior, "posterior": posterior, "likelihood": likelihood}
+    facts = {**concepts, "preprocessing": dict(preprocessing or {})}
+    fingerprint = manifest.fingerprint(
+        (encoder, decoder, *concepts.values()), {"image_shape": shape, **facts}
+    )
+    with _refusals(directory), publication.locked(directory):
+        for seal in publication.recover(directory):
+            if (seal["version"], seal["fingerprint"]) == (version, fingerprint):
+                return _open(directory)  # the very export that was cut short
+        publication.refuse_existing(directory, version)
+        facts = {
+            "version": version,
+            "fingerprint": fingerprint,
+            "precision": {
+                "encoder": precision.policies(encoder) or ["float32"],
+                "decoder": precision.policies(decoder) or ["float32"],
+                "exported": "float32",
+            },
+            **facts,
+            "provenance": dict(provenance or {}),
+            "other_versions": manifest.other_versions(directory, version),
+        }
+        with publication.staging(directory, version) as stage:
+            latent = prior.latent_dim
+            halves = (
+                signatures.encode_endpoint(precision.as_float32(encoder, shape), posterior, shape),
+                signatures.decode_endpoint(
+                    precision.as_float32(decoder, (latent,)), likelihood, latent
+                ),
+            )
+            building.build(stage, halves, facts)
+            publication.publish(stage, directory, version, fingerprint)
+        return _open(directory)
+
+
+def verify_bundle(directory: str | Path) -> Bundle:
+    """Returns the bundle in `directory` after checking its hashes and running its signatures.
+
+    Keras is not asked: the C++ loader and LiteRT must agree with each other.
+
+    Raises:
+        ExportError: if a file is missing or changed, or a signature does not run.
+    """
+    directory = Path(directory).absolute()
+    facts = manifest.read(directory)
+    manifest.check_digests(directory, facts["files"])
+    for version, files in facts["other_versions"].items():
+        if (directory / "encoder" / version).is_dir():
+            manifest.check_digests(directory, files)
+    for name, signature in facts["signatures"].items():
+        (input_name, spec), *_ = signature["inputs"].items()
+        x = [np.full((batch, *spec["shape"][1:]), 0.5, np.float32) for batch in (1, 2)]
+        path = directory / signature["saved_model"]
+        (served,) = cpp_loader.run([cpp_loader.Call(path, name, input_name, x)])
+        content = (directory / signature["litert"]).read_bytes()
+        parity.compare("litert", name, served, litert.run(content, name, input_name, x))
+    return _open(directory)
+
+
+def _check_arguments(
+    encoder: keras.Model, decoder: keras.Model, version: int, image_shape: Sequence[int] | None
+) -> tuple[int, ...]:
+    """Returns the shape of an image, or refuses what no work could make good."""
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise ExportError("version must be a positive integer", repr(version), "Pass version=1.")
+    for name, model in (("encoder", encoder), ("decoder", decoder)):
+        if not model.built:
+            raise ExportError(f"the {name} must be built", "no weights yet", "Train it first.")
+    cpp_loader.libraries()
+    return signatures.image_shape_of(encoder) if image_shape is None else tuple(image_shape)
+
+
+def _open(directory: Path) -> Bundle:
+    facts = manifest.read(directory)
+    version = facts["version"]
+    return Bundle(
+        directory,
+        version,
+        encoder=directory / "encoder" / str(version),
+        decoder=directory / "decoder" / str(version),
+        encoder_tflite=directory / "encoder.tflite",
+        decoder_tflite=directory / "decoder.tflite",
+        manifest_path=directory / manifest.NAME,
+        parity_path=directory / "parity.json",
+        manifest=facts,
+        parity=json.loads((directory / "parity.json").read_text("utf-8")),
+    )
+
+
+@contextlib.contextmanager
+def _refusals(directory: Path) -> Iterator[None]:
+    """Turns what the system refuses into an ExportError."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        text = " ".join(str(error).split())
+        if "No space left" in text or "Disk quota" in text:
+            raise ExportError(
+                f"{directory} must have room for the bundle", text, "Free some space."
+            ) from error
+        raise ExportError(
+            f"{directory} must be a directory that can be written", text, "Choose another one."
+        ) from error

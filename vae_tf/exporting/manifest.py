@@ -1,0 +1,157 @@
+"""The manifest: what a bundle holds, in words and hashes, for readers without Python."""
+
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import math
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vae_tf.errors import ExportError
+from vae_tf.version import __version__
+
+NAME = "manifest.json"
+FORMAT_VERSION = 1
+
+
+def packages() -> dict[str, str]:
+    """Returns the versions that took part in an export."""
+
+    def installed(name: str) -> str:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            return "unknown"
+
+    return {
+        "vae_tf": __version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "tensorflow_probability": installed("tensorflow-probability"),
+        "ai_edge_litert": installed("ai-edge-litert"),
+        "python": platform.python_version(),
+    }
+
+
+def fingerprint(parts: Iterable[Any], settings: Any) -> str:
+    """Returns the sha256 over the weights of all `parts` in order, and over JSON `settings`."""
+    total = hashlib.sha256(json.dumps(plain(settings), sort_keys=True).encode())
+    for part in parts:
+        for weight in getattr(part, "weights", ()):
+            value = weight.numpy()
+            total.update(f"{value.shape} {value.dtype}".encode())
+            total.update(np.ascontiguousarray(value).tobytes())
+    return total.hexdigest()
+
+
+def digest(path: Path) -> dict[str, Any]:
+    """Returns `{sha256, bytes}` of a file."""
+    total = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            total.update(block)
+    return {"sha256": total.hexdigest(), "bytes": path.stat().st_size}
+
+
+def digests(root: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Returns relative POSIX path -> digest of each file named, or below a directory named."""
+    paths = [p for name in names for p in (root / name, *sorted((root / name).rglob("*")))]
+    return {p.relative_to(root).as_posix(): digest(p) for p in paths if p.is_file()}
+
+
+def check_digests(root: Path, expected: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuses files that are missing or not what they were.
+
+    Raises:
+        ExportError: naming the first such file.
+    """
+    for name, want in expected.items():
+        path = root / name
+        have = digest(path)["sha256"] if path.is_file() else "no such file"
+        if have != want["sha256"]:
+            raise ExportError(
+                f"{path} must have sha256 {want['sha256']}",
+                have,
+                "Copy the bundle again, or finish an export cut short by exporting once more.",
+            )
+
+
+def other_versions(directory: Path, version: int) -> dict[str, dict[str, Any]]:
+    """Returns version -> digests of the SavedModels published earlier and still in place."""
+    try:
+        before = read(directory)
+    except ExportError:
+        return {}
+    found = dict(before.get("other_versions", {}))
+    halves = ("encoder/", "decoder/")
+    own = {name: d for name, d in before["files"].items() if name.startswith(halves)}
+    found[str(before["version"])] = own
+    found.pop(str(version), None)
+    return {key: files for key, files in found.items() if (directory / "encoder" / key).is_dir()}
+
+
+def created_at() -> str:
+    """Returns the present time, UTC, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def plain(value: Any) -> Any:
+    """Returns `value` in the types of strict JSON.
+
+    Objects become class name and configuration; what is neither, and numbers that are not
+    finite, text.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if hasattr(value, "get_config"):
+        config = dict(value.get_config())
+        if isinstance(value, keras.layers.Layer):
+            for bookkeeping in ("name", "trainable", "dtype"):
+                config.pop(bookkeeping, None)
+        return {"class_name": type(value).__name__, "config": plain(config)}
+    return str(value)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes `content` as indented JSON with a final newline."""
+    path.write_text(json.dumps(plain(content), indent=2, allow_nan=False) + "\n", "utf-8")
+
+
+def read(directory: Path) -> dict[str, Any]:
+    """Returns the manifest in `directory`.
+
+    Raises:
+        ExportError: if there is none, or not one this version can read.
+    """
+    path = directory / NAME
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        known = content["format_version"] == FORMAT_VERSION
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExportError(
+            f"{path} must be the manifest of an exported bundle",
+            f"{type(error).__name__}: {error}",
+            "Name the directory that was given to the export.",
+        ) from error
+    if not known:
+        raise ExportError(
+            f"{path} must have format_version {FORMAT_VERSION}",
+            content["format_version"],
+            "Read it with the vae_tf version named in it.",
+        )
+    return content

@@ -1,0 +1,223 @@
+"""Publication of a bundle, all or nothing, in the presence of SIGKILL, rivals and full disks.
+
+Everything is built in `DIR/.staging-<version>-<pid>/`, under the names it will have in DIR.
+Four invariants hold at every instant, and so after a kill at any instant:
+
+1. What stands under a final name (`encoder/<version>`, `manifest.json`, ...) is complete and
+   verified: it arrived there by one `os.rename` out of a sealed staging area. A version that
+   has become visible neither changes nor vanishes.
+2. A staging area is sealed (holds SEAL) only after all it contains is verified and on disk.
+   SEAL lists what to rename, in order, the manifest last.
+3. Whoever writes below DIR holds the lock. So a staging area found by a new holder is dead:
+   unsealed, it is deleted; sealed, its remaining renames are done (rolled forward). An entry
+   missing from a sealed area has been renamed: whoever gives one up removes SEAL first.
+4. The lock is a flock: the kernel releases it when its process dies, however it dies.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from vae_tf.errors import ExportError
+
+LOCK = ".export.lock"
+STAGING = ".staging-"
+SEAL = "verified.json"
+
+
+def entries(version: int) -> list[str]:
+    """Returns the names published for `version`, in the order of publication."""
+    halves = ["encoder", "decoder"]
+    saved_models = [f"{half}/{version}" for half in halves]
+    return [*saved_models, *(f"{half}.tflite" for half in halves), "parity.json", "manifest.json"]
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Holds the exclusive right to write below `directory`, which is created where missing.
+
+    Raises:
+        ExportError: if another process (or thread) holds it, or the platform has no flock.
+    """
+    created = _make_directories(directory)
+    try:
+        lock = _acquire(directory)
+        try:
+            yield
+        finally:
+            # Unlinked while held: a rival that has opened this file finds it gone and asks anew.
+            with contextlib.suppress(OSError):
+                (directory / LOCK).unlink()
+            os.close(lock)
+    finally:
+        # Only empty directories go, that is after a failure.
+        with contextlib.suppress(OSError):
+            for path in created:
+                path.rmdir()
+
+
+def refuse_existing(directory: Path, version: int) -> None:
+    """Refuses a `version` of which anything is already in `directory`.
+
+    Raises:
+        ExportError: naming it, and the next free version.
+    """
+    for entry in entries(version)[:2]:
+        if os.path.lexists(directory / entry):
+            numbers = [int(p.name) for p in directory.glob("*coder/*") if p.name.isdecimal()]
+            raise ExportError(
+                f"version {version} must be new in {directory}",
+                f"{entry} is there already",
+                f"Export as version {max(numbers) + 1}.",
+            )
+
+
+@contextlib.contextmanager
+def staging(directory: Path, version: int) -> Iterator[Path]:
+    """Gives a staging area for the block, and deletes it afterwards unless it is sealed."""
+    stage = directory / f"{STAGING}{version}-{os.getpid()}"
+    stage.mkdir()
+    try:
+        yield stage
+    finally:
+        if not (stage / SEAL).exists():
+            shutil.rmtree(stage, ignore_errors=True)
+
+
+def publish(stage: Path, directory: Path, version: int, fingerprint: str) -> None:
+    """Seals `stage` and renames its entries into `directory`; the lock must be held.
+
+    Raises:
+        ExportError: if a rename fails. Before the first one nothing is left behind; after it
+            the staging area stays, for the next export to finish.
+    """
+    names = entries(version)
+    try:
+        _seal(stage, {"version": version, "fingerprint": fingerprint, "entries": names})
+        _roll_forward(stage, directory, names)
+    except BaseException as error:
+        if all((stage / name).exists() for name in names):
+            _discard(stage)
+            raise
+        raise ExportError(
+            f"publishing version {version} in {directory} must not be interrupted",
+            f"{type(error).__name__}: {error}",
+            "Some of it is in place; export once more, and the rest is put beside it.",
+        ) from error
+
+
+def recover(directory: Path) -> list[dict[str, Any]]:
+    """Returns the seals of publications found cut short and now complete; the lock must be held.
+
+    Staging areas that were never sealed, or cannot be completed because somebody else changed
+    what is beside them, are deleted.
+    """
+    completed = []
+    for stage in sorted(directory.glob(f"{STAGING}*")):
+        if not (stage / SEAL).exists():
+            shutil.rmtree(stage)
+            continue
+        seal = json.loads((stage / SEAL).read_text("utf-8"))
+        if all(_can_publish(stage, directory, name) for name in seal["entries"]):
+            _roll_forward(stage, directory, seal["entries"])
+            completed.append(seal)
+        else:
+            _discard(stage)
+    return completed
+
+
+def _can_publish(stage: Path, directory: Path, name: str) -> bool:
+    staged, final = (stage / name).exists(), (directory / name).exists()
+    return staged != final or (staged and (stage / name).is_file())
+
+
+def _seal(stage: Path, content: dict[str, Any]) -> None:
+    """Writes SEAL into `stage` once everything else in it has reached the disk."""
+    for root, _, files in os.walk(stage):
+        for path in (*(Path(root, file) for file in files), Path(root)):
+            _fsync(path)
+    draft = stage / f"{SEAL}.draft"
+    draft.write_text(json.dumps(content), "utf-8")
+    _fsync(draft)
+    os.rename(draft, stage / SEAL)
+    _fsync(stage)
+    _fsync(stage.parent)
+
+
+def _roll_forward(stage: Path, directory: Path, names: Sequence[str]) -> None:
+    """Renames what is left of a sealed `stage` into `directory`, then deletes it."""
+    for name in names:
+        source, target = stage / name, directory / name
+        if not source.exists():
+            continue
+        created = _make_directories(target.parent)
+        try:
+            os.rename(source, target)
+        except OSError:
+            for path in created:
+                path.rmdir()
+            raise
+        _fsync(target.parent)
+    _fsync(directory)
+    # SEAL last, so that a kill in here is still known for a publication that succeeded.
+    for path in stage.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+    (stage / SEAL).unlink()
+    shutil.rmtree(stage, ignore_errors=True)
+
+
+def _discard(stage: Path) -> None:
+    """Deletes a staging area that will not be published; SEAL first, which promises the rest."""
+    (stage / SEAL).unlink(missing_ok=True)
+    _fsync(stage)
+    shutil.rmtree(stage, ignore_errors=True)
+
+
+def _make_directories(directory: Path) -> list[Path]:
+    """Creates `directory` and returns what had to be created, innermost first."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    directory.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _acquire(directory: Path) -> int:
+    try:
+        import fcntl
+    except ImportError as error:
+        raise ExportError(
+            "an export must be able to lock its target", "no flock here", "Use Linux or macOS."
+        ) from error
+    path = directory / LOCK
+    while True:
+        # The holder before us may have deleted its lock, and the directory with it.
+        directory.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(lock), os.stat(path)):
+                    return lock
+            except BlockingIOError:
+                os.close(lock)
+                raise ExportError(
+                    f"{directory} must not be in use by another export",
+                    "a held lock",
+                    "Wait until that export has ended, or choose another directory.",
+                ) from None
+            except BaseException:
+                os.close(lock)
+                raise
+            os.close(lock)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

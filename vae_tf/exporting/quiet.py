@@ -1,0 +1,60 @@
+"""Keeping what libraries print off the user's screen."""
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from vae_tf.errors import VAEError
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Diverts the process's standard output and error, C++ included, for the block.
+
+    What was printed goes to this module's logger at DEBUG, unless the block fails in a way
+    nobody foresaw: then it is printed after all.
+    """
+    try:
+        screens = [(stream, os.dup(stream)) for stream in (1, 2)]
+    except OSError:  # a daemon may have closed them; then there is no screen either
+        yield
+        return
+    logger = tf.get_logger()
+    level = logger.level
+    with tempfile.TemporaryFile() as sink:
+        _flush()
+        # A notebook's logging handlers do not write to file descriptor 2.
+        logger.setLevel(logging.ERROR)
+        for stream, _ in screens:
+            os.dup2(sink.fileno(), stream)
+        foreseen = True
+        try:
+            yield
+        except Exception as error:
+            foreseen = isinstance(error, (VAEError, OSError, tf.errors.OpError))
+            raise
+        finally:
+            _flush()
+            for stream, screen in screens:
+                os.dup2(screen, stream)
+                os.close(screen)
+            logger.setLevel(level)
+            sink.seek(0)
+            chatter = sink.read().decode(errors="replace").strip()
+            if foreseen:
+                log.debug("%s", chatter)
+            else:
+                print(chatter, file=sys.stderr)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
