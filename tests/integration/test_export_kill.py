@@ -1,4 +1,4 @@
-"""An export killed at ten moments spread over its whole duration.
+"""An export killed at ten moments: seven while it builds and verifies, three while it publishes.
 
 `tests/unit/exporting/test_publication.py` kills publication before each system call, with
 made-up contents; here the contents are real and so is the work before publication.
@@ -21,10 +21,10 @@ from vae_tf.exporting import cpp_loader, publication, verify_bundle, write_bundl
 
 ROOT = Path(__file__).parents[2]
 SHAPE, LATENT = (9, 7, 1), 3
-KILLS = 10
+BUILDING, PUBLISHING = 7, 3
 
-# Tells when it is ready, waits for a line, exports version 1. The renames are slowed down so
-# that some of the kills fall between them.
+# Tells when it is ready, waits for a line, exports version 1. The renames are slowed down, to
+# 1.2 s from the seal to the manifest, so that kills can fall between them.
 PROGRAM = f"""
 import os, sys, time
 sys.path.insert(0, {str(ROOT)!r})
@@ -76,6 +76,11 @@ class Child:
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
 
+    def wait_for_seal(self):
+        while not list(self.directory.glob(f".staging-*/{publication.SEAL}")):
+            assert self.process.poll() is None
+            time.sleep(0.002)
+
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.communicate()
@@ -90,14 +95,14 @@ def tree_hash(path: Path) -> str:
 
 
 def watch(child: Child) -> tuple[float, dict[str, str]]:
-    """Returns the seconds until the last rename, and hash by entry when it appeared."""
+    """Returns the seconds before the first rename, and hash by entry when it appeared."""
     child.start()
     began, seconds, seen = time.monotonic(), 0.0, {}
     while child.process.poll() is None:
         for entry in publication.entries(1):
             if entry not in seen and (child.directory / entry).exists():
                 seen[entry] = tree_hash(child.directory / entry)
-                seconds = time.monotonic() - began
+                seconds = seconds or time.monotonic() - began
         time.sleep(0.002)
     assert child.process.communicate()[0] == "done\n"
     return seconds, seen
@@ -153,14 +158,18 @@ def test_killed_export_shows_nothing_half_written(tmp_path, capsys):
     moments = random.Random(0)
     lines, outcomes = [], set()
     child = Child(tmp_path / "0")
-    for kill in range(KILLS):
-        after = seconds * (kill + moments.random()) / KILLS
+    for kill in range(BUILDING + PUBLISHING):
         child.start()
+        if kill < BUILDING:
+            after, since = seconds * (kill + moments.random()) / BUILDING, "the start"
+        else:
+            after, since = 1.2 * (kill - BUILDING + moments.random()) / PUBLISHING, "the seal"
+            child.wait_for_seal()
         time.sleep(after)
         child.kill()
         directory = child.directory
         # Importing takes longer than all else; the next one may as well begin.
-        child = Child(tmp_path / str(kill + 1)) if kill + 1 < KILLS else None
+        child = Child(tmp_path / str(kill + 1))
 
         visible = assert_whole(directory, reference)
         sealed = bool(list(directory.glob(f".staging-*/{publication.SEAL}")))
@@ -170,7 +179,7 @@ def test_killed_export_shows_nothing_half_written(tmp_path, capsys):
             "complete" if complete else "sealed" if sealed else "building" if staged else "nothing"
         )
         outcomes.add(outcome)
-        lines.append(f"{after:6.2f} s of {seconds:.2f}  {outcome:9s} visible: {visible}")
+        lines.append(f"{after:.2f} s after {since:9s}  {outcome:8s}  visible: {visible}")
 
         version = 2 if complete else 1
         before = {entry: tree_hash(directory / entry) for entry in visible[:2]}
@@ -179,6 +188,7 @@ def test_killed_export_shows_nothing_half_written(tmp_path, capsys):
             assert tree_hash(directory / entry) == content, "a visible version may not change"
         verify_bundle(directory)
         assert not [p.name for p in directory.iterdir() if p.name.startswith(".")]
+    child.kill()
     with capsys.disabled():
         print("\n" + "\n".join(lines))
     assert {"building", "sealed"} <= outcomes, "the kills must fall into both halves"

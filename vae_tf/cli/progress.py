@@ -55,11 +55,11 @@ class TrainingProgress(keras.callbacks.Callback):
         self.console, self.epochs, self.num_examples = console, epochs, num_examples
         self.bar = _bar(console) if console.is_terminal else None
         self.task = None
-        self.began = 0.0
+        self.began, self.epoch = 0.0, 0
 
     def on_epoch_begin(self, epoch, logs=None):
         """Starts the clock, and the bar where this run begins."""
-        self.began = time.perf_counter()
+        self.began, self.epoch = time.perf_counter(), epoch
         if self.bar is not None and self.task is None:
             total = self.epochs * self.params["steps"]
             done = epoch * self.params["steps"]
@@ -69,7 +69,8 @@ class TrainingProgress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Moves the bar."""
         if self.bar is not None and self.task is not None:
-            self.bar.update(self.task, advance=1)
+            done = self.epoch * self.params["steps"] + batch + 1  # a call may be many batches
+            self.bar.update(self.task, completed=done)
 
     def on_epoch_end(self, epoch, logs=None):
         """Shows rate and bound of the epoch."""

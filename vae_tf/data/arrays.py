@@ -3,8 +3,9 @@
 A .npy file holds images [N, H, W] or [N, H, W, C]. A .npz file holds either one such array under
 any key, with `y` or `labels` [N] beside it if wanted, or splits: images under `x_train`, `train`
 or `train_images`, labels under `y_train` or `train_labels`; likewise for validation (also `val`,
-`valid`) and test; case does not matter. Any other key is refused, since a misspelt split would silently be replaced by
-one drawn from train. A .npy file may be larger than memory, a .npz file is read whole.
+`valid`) and test, in upper or lower case. Any other key is refused, since a misspelt split would
+silently be replaced by one drawn from train. A .npy file may be larger than memory, a .npz file is
+read whole.
 """
 
 import difflib
@@ -58,7 +59,8 @@ def _open(path: str) -> dict[str, np.ndarray]:
     try:
         if Path(path).suffix == ".npy":
             return {"array": np.load(path, mmap_mode="r", allow_pickle=False)}
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, as NumPy leaves a damaged file open.
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except Exception as error:  # zipfile, zlib, struct and NumPy each have their own
         raise DataError(

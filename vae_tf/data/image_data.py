@@ -68,16 +68,13 @@ class ImageData:
 
     def describe(self) -> dict:
         """Returns what was done to the data, in words and numbers fit for JSON."""
-        carved = f"drawn from the source's train split with seed {self.seed}"
         height, width, _ = self.shape
         return {
             "name": self.name,
             "source": self.source,
             "shape": list(self.shape),
             "examples": {split.name: split.num_examples for split in self._splits()},
-            "splits": {
-                name: carved if name in self.carved else "the source's own" for name in SPLITS
-            },
+            "splits": {name: self._origin(name) for name in SPLITS},
             "preprocessing": "x = value" if self.white == 1 else f"x = value / {self.white}",
             "scale": 1 / self.white,
             "value_range": [0.0, 1.0],
@@ -92,6 +89,12 @@ class ImageData:
             "label_names": None if self.label_names is None else list(self.label_names),
             "fingerprint": self.fingerprint,
         }
+
+    def _origin(self, split: str) -> str:
+        if split in self.carved:
+            return f"drawn from the source's train split with seed {self.seed}"
+        rest = split == "train" and self.carved
+        return "the source's own, less what was drawn" if rest else "the source's own"
 
     def _splits(self) -> tuple[Split, Split, Split]:
         return self.train, self.validation, self.test

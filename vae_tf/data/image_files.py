@@ -12,8 +12,9 @@ from vae_tf.errors import DataError, VAEError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 _GREY = ("1", "L", "LA", "La", "I", "F")
-# Formats with a camera's orientation. PNG may have one too, but asking for it decodes the file.
-_ORIENTED = ("JPEG", "MPO", "TIFF", "WEBP")
+# Formats with a camera's orientation. Pillow itself applies that of TIFF; PNG may have one, too,
+# but asking for it decodes the file.
+_ORIENTED = ("JPEG", "MPO", "WEBP")
 _ORIENTATION = 0x0112  # Exif tag; 5 to 8 swap height and width
 _16_BITS = 65535
 

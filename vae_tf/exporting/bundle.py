@@ -175,7 +175,9 @@ def _refusals(directory: Path) -> Iterator[None]:
         text = " ".join(str(error).split())
         if "No space left" in text or "Disk quota" in text:
             raise ExportError(
-                f"{directory} must have room for the bundle", text, "Free some space."
+                f"{directory} must have room for the bundle",
+                "no space left on the device",
+                "Free some space; nothing was left behind.",
             ) from error
         raise ExportError(
             f"{directory} must be a directory that can be written", text, "Choose another one."

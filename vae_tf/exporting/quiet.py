@@ -28,7 +28,7 @@ def quiet() -> Iterator[None]:
         return
     logger = tf.get_logger()
     level = logger.level
-    with tempfile.TemporaryFile() as sink:
+    with tempfile.TemporaryFile("w+", errors="replace") as sink:
         _flush()
         # A notebook's logging handlers do not write to file descriptor 2.
         logger.setLevel(logging.ERROR)
@@ -36,18 +36,20 @@ def quiet() -> Iterator[None]:
             os.dup2(sink.fileno(), stream)
         foreseen = True
         try:
-            yield
+            # In a notebook and under pytest, sys.stdout is not file descriptor 1.
+            with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
+                yield
         except Exception as error:
             foreseen = isinstance(error, (VAEError, OSError, tf.errors.OpError))
             raise
         finally:
-            _flush()
+            sink.flush()
             for stream, screen in screens:
                 os.dup2(screen, stream)
                 os.close(screen)
             logger.setLevel(level)
             sink.seek(0)
-            chatter = sink.read().decode(errors="replace").strip()
+            chatter = sink.read().strip()
             if foreseen:
                 log.debug("%s", chatter)
             else:

@@ -16,7 +16,7 @@ def conv_encoder(
     filters: Sequence[int] = (32, 64),
     hidden: int = 256,
     *,
-    activation: str = "relu",
+    activation: str = "silu",
     seed: int | None = 0,
 ) -> keras.Model:
     """Returns a model from images [B, H, W, C] to {"z_mean", "z_log_var"}, each [B, L].
@@ -56,7 +56,7 @@ def conv_decoder(
     filters: Sequence[int] = (64, 32),
     hidden: int = 256,
     *,
-    activation: str = "relu",
+    activation: str = "silu",
     seed: int | None = 1,
 ) -> keras.Model:
     """Returns a model from latents [B, L] to {name: [B, H, W, C]} for each of `outputs`.

@@ -6,15 +6,13 @@ import keras
 
 from vae_tf.networks.heads import Initializers, Shape, check_sizes, dense_heads
 
-GATED = "gated"
-
 
 def mlp_encoder(
     event_shape: Shape,
     latent_dim: int,
     hidden: Sequence[int] = (500, 500),
     *,
-    activation: str = "relu",
+    activation: str = "silu",
     dropout: float = 0.0,
     input_dropout: float = 0.0,
     seed: int | None = 0,
@@ -25,8 +23,7 @@ def mlp_encoder(
         event_shape: shape of one example.
         latent_dim: L.
         hidden: widths of the hidden layers.
-        activation: a Keras activation's name, or `gated`: a linear times a sigmoid layer (Dauphin
-            et al. 2017).
+        activation: a Keras activation's name.
         dropout: share of hidden units dropped in training.
         input_dropout: share of inputs dropped in training. Noise on the encoder's side alone
             keeps q(z|x) from memorising (Shu et al. 2018) and leaves p(x|z) as it is.
@@ -51,7 +48,7 @@ def mlp_decoder(
     outputs: Mapping[str, Shape],
     hidden: Sequence[int] = (500, 500),
     *,
-    activation: str = "relu",
+    activation: str = "silu",
     dropout: float = 0.0,
     seed: int | None = 1,
 ) -> keras.Model:
@@ -61,8 +58,7 @@ def mlp_decoder(
         latent_dim: L.
         outputs: what the likelihood needs: `likelihood.parameter_shapes(event_shape)`.
         hidden: widths of the hidden layers.
-        activation: a Keras activation's name, or `gated`: a linear times a sigmoid layer (Dauphin
-            et al. 2017).
+        activation: a Keras activation's name.
         dropout: share of hidden units dropped in training.
         seed: of the initial weights.
 
@@ -78,16 +74,9 @@ def mlp_decoder(
 
 def _hidden(h, widths, activation, dropout, seed, initializers: Initializers):
     for i, width in enumerate(widths):
-        if activation == GATED:
-            gate = keras.layers.Dense(
-                width, activation="sigmoid", kernel_initializer=initializers()
-            )(h)
-            h = keras.layers.Dense(width, kernel_initializer=initializers())(h)
-            h = keras.layers.Multiply()([h, gate])
-        else:
-            h = keras.layers.Dense(width, activation=activation, kernel_initializer=initializers())(
-                h
-            )
+        h = keras.layers.Dense(
+            width, activation=activation, kernel_initializer=initializers("he_uniform")
+        )(h)
         if dropout:
             h = keras.layers.Dropout(dropout, seed=None if seed is None else seed + 10 + i)(h)
     return h

@@ -14,13 +14,20 @@ def negative_log_likelihood(px: tfd.Distribution, x: tf.Tensor) -> tf.Tensor:
 def kl_divergence(qz: tfd.Distribution, pz: tfd.Distribution, z: tf.Tensor) -> tf.Tensor:
     """Returns KL(q(z|x) || p(z)), [B], summed over latent dimensions.
 
-    The closed form where TFP has one, else the one-sample estimate log q(z|x) - log p(z) at the
-    `z` given, which is drawn from q.
+    The closed form where TFP has one. Else the estimate -H(q) - log p(z) at the `z` given, which
+    is drawn from q; the entropy H is exact where TFP has it, which leaves less variance.
     """
     try:
         return tfd.kl_divergence(qz, pz)
     except NotImplementedError:  # TFP's word for a pair without a closed form
-        return qz.log_prob(z) - pz.log_prob(z)
+        return _negative_entropy(qz, z) - pz.log_prob(z)
+
+
+def _negative_entropy(qz: tfd.Distribution, z: tf.Tensor) -> tf.Tensor:
+    try:
+        return -qz.entropy()
+    except NotImplementedError:
+        return qz.log_prob(z)
 
 
 def log_importance_weights(

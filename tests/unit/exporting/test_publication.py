@@ -209,6 +209,13 @@ def test_one_of_many_threads_wins(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_another_process_is_refused(tmp_path, capfd):
+    with publication.locked(tmp_path):
+        assert publish(tmp_path, 1) == 1
+    assert "must not be in use by another export" in capfd.readouterr().err
+    assert publish(tmp_path, 1) == 0
+
+
 def test_lock_of_a_dead_process_is_free(tmp_path):
     program = PROGRAM.split("with publication.locked")[0] + (
         "with publication.locked(directory): os.kill(os.getpid(), signal.SIGKILL)"

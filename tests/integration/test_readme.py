@@ -1,0 +1,139 @@
+"""README's snippets and commands, run as they stand or as near to it as a test may last."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
+BASH = [
+    line
+    for block in re.findall(r"```bash\n(.*?)```", README, re.S)
+    for line in (raw.split("  #")[0].strip() for raw in block.splitlines())
+    if line and not line.startswith("#")
+]
+QUICK = ["--epochs", "1", "--importance-samples", "2", "--prior-components", "5"]
+# How each command is run here: what is added to it, and the data set it needs if any. A command
+# that README gains and this table does not fails `test_every_command_is_known`.
+TRAIN = {
+    "python train.py --dataset binarized_mnist": "binarized_mnist",
+    "python train.py --recipe manifold": "mnist",
+    "python train.py --dataset fashion_mnist --network conv --likelihood gaussian-learned": (
+        "fashion_mnist"
+    ),
+    "python train.py --dataset folder:photos --image-size 32 32 --network conv "
+    "--likelihood gaussian-learned": None,
+    "python train.py --dataset array:faces.npy --run-dir runs/faces": None,
+}
+ELSEWHERE = {
+    "make demo": "test_make_demo below",
+    "make test": "this very run",
+    "python -m export runs/faces --output artefacts/faces": "after its training, below",
+    "tensorboard --logdir runs": "a server; the logs it reads are asserted in test_resume",
+}
+
+
+def test_every_command_is_known():
+    assert BASH
+    assert set(BASH) == set(TRAIN) | set(ELSEWHERE)
+
+
+def test_snippets_run_in_order(tmp_path):
+    assert PYTHON
+    script = tmp_path / "readme.py"
+    script.write_text("\n".join(PYTHON))
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def own_data(directory):
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    (directory / "photos").mkdir()
+    for i in range(40):
+        size = tuple(rng.integers(20, 60, 2))
+        pixels = rng.integers(0, 256, (*size, 3), dtype="uint8")
+        Image.fromarray(pixels).save(directory / "photos" / f"{i}.jpg")
+    np.save(directory / "faces.npy", rng.integers(0, 256, (60, 28, 20), dtype="uint8"))
+
+
+def run(command, directory):
+    command = command.replace("python train.py", f"{sys.executable} {ROOT / 'train.py'}")
+    command = command.replace("python -m", f"{sys.executable} -m")
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command.split(), cwd=directory, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+@pytest.mark.parametrize("command", TRAIN)
+def test_training_commands(command, tmp_path):
+    data = TRAIN[command]
+    if data and not (Path(os.environ.get("TFDS_DATA_DIR", "nowhere")) / data).exists():
+        pytest.skip(f"{data} is not under TFDS_DATA_DIR")
+    own_data(tmp_path)
+    done = run(" ".join([command, *QUICK]), tmp_path)
+    assert "NLL, 2 importance samples" in done.stdout
+    if "runs/faces" in command:
+        run("python -m export runs/faces --output artefacts/faces", tmp_path)
+        assert (tmp_path / "artefacts/faces/decoder/1/saved_model.pb").exists()
+
+
+def test_pictures_exist():
+    pictures = re.findall(r"!\[.*?\]\((.*?)\)", README)
+    assert pictures
+    for picture in pictures:
+        assert (ROOT / picture).stat().st_size > 1000
+
+
+def test_links_lead_somewhere():
+    for link in re.findall(r"\]\(((?!http)[^)#]+)\)", README):
+        assert (ROOT / link).exists(), link
+
+
+def test_figures_are_the_measured_ones():
+    """Every number README gives from a result stands in that result, rounded as written."""
+    import json
+
+    found = re.findall(r"([\d.]+)<!-- ([\w/]+\.json):(\w+)(?: /([\d.]+))? -->", README)
+    assert found
+    for written, file, key, divisor in found:
+        value = json.loads((ROOT / "benchmarks/results" / file).read_text())[key]
+        value = value / float(divisor or 1)
+        digits = len(written.partition(".")[2])
+        assert f"{value:.{digits}f}" == written, (file, key)
+
+
+@pytest.mark.slow
+def test_make_demo(tmp_path):
+    """`make demo` on a copy of the committed tree, with this environment as its `.venv`."""
+    environment = Path(sys.prefix)
+    if environment.name != ".venv":
+        pytest.skip("not running from a .venv that scripts/install made")
+    files = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
+    ).stdout.split("\0")
+    for name in filter(None, files):
+        target = tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((ROOT / name).read_bytes())
+        target.chmod((ROOT / name).stat().st_mode)
+    (tmp_path / ".venv").symlink_to(environment)
+    stamp = environment / ".installed-dev"
+    (tmp_path / "scripts/install").write_text("#!/bin/sh\n")  # installed already
+    assert stamp.exists()
+    done = subprocess.run(["make", "demo"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for text in ("ELBO", "importance samples", "±", "model.keras", "decoder.tflite"):
+        assert text in done.stdout
+    for part in ("encoder/1", "decoder/1", "encoder.tflite", "decoder.tflite", "manifest.json"):
+        assert (tmp_path / "artefacts/demo" / part).exists()
