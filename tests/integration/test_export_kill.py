@@ -72,7 +72,7 @@ class Child:
         )
 
     def start(self):
-        assert self.process.stdout.readline() == "ready\n"
+        assert self.process.stdout.readline() == "ready\n", "the child did not even start"
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
 
@@ -82,8 +82,11 @@ class Child:
             time.sleep(0.002)
 
     def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.communicate()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
 
 
 def tree_hash(path: Path) -> str:
@@ -104,7 +107,7 @@ def watch(child: Child) -> tuple[float, dict[str, str]]:
                 seen[entry] = tree_hash(child.directory / entry)
                 seconds = seconds or time.monotonic() - began
         time.sleep(0.002)
-    assert child.process.communicate()[0] == "done\n"
+    assert child.process.stdout.readline() == "done\n"
     return seconds, seen
 
 
@@ -137,8 +140,22 @@ def assert_whole(directory: Path, reference: dict[str, np.ndarray]) -> list[str]
     return visible
 
 
+@pytest.fixture
+def start_child():
+    """Returns a function: directory -> Child; none of them outlives the test."""
+    children = []
+
+    def start(directory):
+        children.append(Child(directory))
+        return children[-1]
+
+    yield start
+    for child in children:
+        child.kill()
+
+
 @pytest.mark.slow
-def test_killed_export_shows_nothing_half_written(tmp_path, capsys):
+def test_killed_export_shows_nothing_half_written(tmp_path, capsys, start_child):
     parts = make_parts()
     rng = np.random.default_rng(0)
     image = rng.uniform(size=(2, *SHAPE)).astype("float32")
@@ -152,12 +169,12 @@ def test_killed_export_shows_nothing_half_written(tmp_path, capsys):
     }
 
     whole = tmp_path / "whole"
-    seconds, seen = watch(Child(whole))
+    seconds, seen = watch(start_child(whole))
     assert seen == {entry: tree_hash(whole / entry) for entry in publication.entries(1)}
 
     moments = random.Random(0)
     lines, outcomes = [], set()
-    child = Child(tmp_path / "0")
+    child = start_child(tmp_path / "0")
     for kill in range(BUILDING + PUBLISHING):
         child.start()
         if kill < BUILDING:
@@ -169,7 +186,7 @@ def test_killed_export_shows_nothing_half_written(tmp_path, capsys):
         child.kill()
         directory = child.directory
         # Importing takes longer than all else; the next one may as well begin.
-        child = Child(tmp_path / str(kill + 1))
+        child = start_child(tmp_path / str(kill + 1))
 
         visible = assert_whole(directory, reference)
         sealed = bool(list(directory.glob(f".staging-*/{publication.SEAL}")))
@@ -188,7 +205,6 @@ def test_killed_export_shows_nothing_half_written(tmp_path, capsys):
             assert tree_hash(directory / entry) == content, "a visible version may not change"
         verify_bundle(directory)
         assert not [p.name for p in directory.iterdir() if p.name.startswith(".")]
-    child.kill()
     with capsys.disabled():
         print("\n" + "\n".join(lines))
     assert {"building", "sealed"} <= outcomes, "the kills must fall into both halves"
