@@ -121,6 +121,14 @@ def test_a_used_directory_is_left_alone(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_a_run_killed_while_it_wrote_its_configuration(tmp_path):
+    from vae_tf.runs.directory import RunDirectory
+
+    (tmp_path / ".aside-123-config.json").write_text('{"conf')
+    RunDirectory(tmp_path).open(SMALL, {})
+    assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
+
+
 def test_a_truncated_model_file_is_named(uninterrupted, tmp_path):
     import shutil
 
