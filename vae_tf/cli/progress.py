@@ -4,7 +4,7 @@ import time
 
 import keras
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.training import Watcher
@@ -30,12 +30,12 @@ class ConsoleWatcher(Watcher):
         """Returns a function that moves a bar over `total` examples."""
         if not self.console.is_terminal:
             return None
-        self.bar = _bar(self.console)
-        task = self.bar.add_task(text, total=total, rate="", note="")
-        self.bar.start()
+        bar = self.bar = _bar(self.console)
+        task = bar.add_task(text, total=total, rate="", note="")
+        bar.start()
 
         def update(done: int) -> None:
-            self.bar.update(task, completed=done)
+            bar.update(task, completed=done)
             if done >= total:
                 self._close()
 
@@ -54,7 +54,7 @@ class TrainingProgress(keras.callbacks.Callback):
         super().__init__()
         self.console, self.epochs, self.num_examples = console, epochs, num_examples
         self.bar = _bar(console) if console.is_terminal else None
-        self.task = None
+        self.task: TaskID | None = None
         self.began, self.epoch = 0.0, 0
 
     def on_epoch_begin(self, epoch, logs=None):

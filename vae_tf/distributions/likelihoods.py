@@ -5,12 +5,10 @@ import math
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from vae_tf.distributions.base import DistributionObject, bounded, named_parameters, positive
 from vae_tf.errors import ConfigError, DataError
-
-tfd = tfp.distributions
 
 # One grey level of an 8-bit image. A Gaussian narrower than the rounding of its data earns
 # likelihood from the rounding, without limit where a pixel is constant.

@@ -2,12 +2,10 @@
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from vae_tf.distributions.base import DistributionObject, bounded, named_parameters
 from vae_tf.errors import ConfigError
-
-tfd = tfp.distributions
 
 
 class Posterior(DistributionObject):

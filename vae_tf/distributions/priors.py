@@ -4,12 +4,10 @@ import math
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from vae_tf.distributions.base import DistributionObject, bounded
 from vae_tf.errors import ConfigError
-
-tfd = tfp.distributions
 
 
 class Prior(DistributionObject):

@@ -88,10 +88,11 @@ def log_likelihood(
     for index, x in enumerate(_batches(data, batch_size)):
         inputs.check(x.numpy(), vae.event_shape, vae.likelihood, "evaluation", strict=True)
         params = vae.encoder(x, training=False)
-        state = None
+        state: tuple[tf.Tensor, tf.Tensor] | None = None
         for chunk, size in enumerate(_chunks(num_samples, max(1, ROWS // len(x)))):
             key = tf.random.experimental.stateless_fold_in([seed, index], chunk)
             state = accumulate(x, params, state, tf.constant(size), key)
+        assert state is not None  # num_samples >= 1: there was a chunk
         log_sum, log_sum_of_squares = (part.numpy().astype("float64") for part in state)
         estimates.append(log_sum - math.log(num_samples))
         # Var[log mean w] = Var[w] / (K mean(w)^2) = sum(w^2) / sum(w)^2 - 1/K

@@ -1,13 +1,25 @@
 """What a trained model is for: sampling, reconstructing, interpolating."""
 
+from collections.abc import Callable
+
+import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
+from vae_tf.distributions import Likelihood, Prior
 from vae_tf.errors import ConfigError
 
 
 class Generation:
-    """Images out of a model that has `encode`, `decoder`, `prior`, `likelihood`, `event_shape`."""
+    """Images out of a model with a prior, an encoder, a decoder and a likelihood."""
+
+    prior: Prior
+    likelihood: Likelihood
+    decoder: keras.Model
+    event_shape: tuple[int, ...] | None
+    encode: Callable[..., tfd.Distribution]
+    _next_seed: Callable[[], tf.Tensor]
 
     def sample(self, num_samples: int, seed: int | None = None) -> tf.Tensor:
         """Returns E[x|z] for `num_samples` draws z ~ p(z), [num_samples, *event]."""

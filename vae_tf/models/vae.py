@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from vae_tf.distributions import (
     Bernoulli,
@@ -27,8 +27,6 @@ from vae_tf.objectives import (
     negative_log_likelihood,
     weighted_mean,
 )
-
-tfd = tfp.distributions
 
 
 class Terms(NamedTuple):

@@ -109,6 +109,6 @@ def _pyramid(event_shape: Shape, levels: int) -> list[tuple[int, int]]:
     """Returns the height and width before the first and after each of `levels` layers."""
     sizes = [(int(event_shape[0]), int(event_shape[1]))]
     for _ in range(levels):
-        half = tuple(-(-side // 2) for side in sizes[-1])
+        half = (-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2))
         sizes.append(half if min(half) >= SMALLEST_SIDE else sizes[-1])
     return sizes

@@ -1,9 +1,7 @@
 """The terms of the evidence lower bound: pure functions, shape [B], in nats."""
 
 import tensorflow as tf
-import tensorflow_probability as tfp
-
-tfd = tfp.distributions
+from tensorflow_probability import distributions as tfd
 
 
 def negative_log_likelihood(px: tfd.Distribution, x: tf.Tensor) -> tf.Tensor:
