@@ -3,6 +3,10 @@
 `keras.models.load_model` finds custom classes only once their modules are imported, and
 importing them takes the seconds of TensorFlow that `import vae_tf` promises not to take. So
 they are imported along with Keras: now if it is loaded, else when somebody loads it.
+
+The one who loads it may be a part of this package, half-way through its own import. So the parts
+that `vae_tf.models` stands on import Keras before anything of their own, and it names their
+modules, not their packages.
 """
 
 import importlib

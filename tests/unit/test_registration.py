@@ -3,11 +3,28 @@ import sys
 
 import pytest
 
+PARTS = [
+    "callbacks",
+    "cli.progress",
+    "data",
+    "distributions.likelihoods",
+    "evaluation",
+    "exporting",
+    "models",
+    "networks",
+    "runs.training",
+]
 ORDERS = [
     "import vae_tf, keras",
     "import keras, vae_tf",
     "import vae_tf, tensorflow; import keras",
     "import vae_tf; vae_tf.VAE; import keras",
+    "import vae_tf.distributions; import keras",
+    "import vae_tf.objectives.schedules; import keras",
+    *(
+        pytest.param(f"import vae_tf.{part}; import keras", marks=pytest.mark.slow)
+        for part in PARTS
+    ),
     "import importlib.util, vae_tf; importlib.util.find_spec('keras'); import keras",
 ]
 

@@ -5,12 +5,21 @@ import sys
 from collections.abc import Callable
 
 from vae_tf.errors import VAEError
+from vae_tf.quiet import quiet
+
+
+def import_tensorflow() -> None:
+    """Imports what takes seconds, without its greetings, and wakes the GPUs if there are any."""
+    with quiet(ImportError):
+        import tensorflow as tf
+
+        tf.config.list_physical_devices("GPU")
 
 
 def run(command: Callable[[], None]) -> int:
     """Returns the exit code of `command`: 0, 1 for a refusal in one line, 130 for Ctrl-C."""
-    # TensorFlow's C++ side reads this once, when it is imported
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Read once, when TensorFlow is imported; what is an error here is a Python exception as well
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         command()
     except VAEError as error:

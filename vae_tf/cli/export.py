@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: list[str]) -> None:
     flags = tyro.cli(ExportFlags, args=argv, prog="export", description=ExportFlags.__doc__)
+    app.import_tensorflow()
     from vae_tf.cli.tables import show_bundle
     from vae_tf.runs.bundle import export_run
 

@@ -34,13 +34,16 @@ def parse(argv: Sequence[str]) -> TrainConfig:
 
 def _main(argv: list[str]) -> None:
     config = parse(argv)
-    # After the flags are known to be good: TensorFlow takes seconds to import
+    app.import_tensorflow()  # after the flags are known to be good: it takes seconds
     from vae_tf.cli.progress import ConsoleWatcher
     from vae_tf.cli.tables import show_report
+    from vae_tf.exporting.publication import refuse_existing
     from vae_tf.runs.bundle import export_run
     from vae_tf.runs.directory import RunDirectory
     from vae_tf.runs.training import run_path, train
 
+    if config.export and not config.resume:
+        refuse_existing(Path(config.export), version=1)  # now, not after hours of training
     watcher = ConsoleWatcher()
     report = train(config, watcher)
     run = RunDirectory(run_path(config))

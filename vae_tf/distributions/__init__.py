@@ -1,5 +1,7 @@
 """The only place that builds `tfd` objects: priors, posteriors, likelihoods."""
 
+import keras  # noqa: F401 (first: importing it imports vae_tf.models, see registration.py)
+
 from vae_tf.distributions import likelihoods, posteriors, priors
 from vae_tf.distributions.likelihoods import (
     Bernoulli,

@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
@@ -27,6 +28,14 @@ class Prior(DistributionObject):
         """Returns p(z), batch [], event [latent_dim]."""
         raise ConfigError("A Prior must define `distribution`", type(self).__name__, "Override it.")
 
+    def mixture(self) -> dict[str, np.ndarray] | None:
+        """Returns p(z) as a mixture of diagonal normals, for those who have the numbers alone.
+
+        Returns:
+            `weights` [K], `loc` [K, L] and `scale` [K, L] float32; None if it is no such mixture.
+        """
+        return None
+
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "latent_dim": self.latent_dim}
@@ -40,6 +49,12 @@ class StandardNormal(Prior):
         """Returns N(0, I), batch [], event [latent_dim]."""
         zeros = tf.zeros([self.latent_dim])
         return tfd.Independent(tfd.Normal(zeros, tf.ones_like(zeros)), 1)
+
+    def mixture(self) -> dict[str, np.ndarray]:
+        """Returns its one component."""
+        shape = (1, self.latent_dim)
+        loc, scale = np.zeros(shape, "float32"), np.ones(shape, "float32")
+        return {"weights": np.ones(1, "float32"), "loc": loc, "scale": scale}
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")
@@ -77,6 +92,14 @@ class MixtureOfNormals(Prior):
             tfd.Categorical(logits=tf.convert_to_tensor(self.logits)),
             tfd.Independent(tfd.Normal(tf.convert_to_tensor(self.means), tf.exp(log_scales)), 1),
         )
+
+    def mixture(self) -> dict[str, np.ndarray]:
+        """Returns the learned components."""
+        pz = self.distribution()
+        normal = pz.components_distribution.distribution
+        weights = tf.nn.softmax(pz.mixture_distribution.logits)
+        parts = {"weights": weights, "loc": normal.loc, "scale": normal.scale}
+        return {name: value.numpy() for name, value in parts.items()}
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vae_tf.exporting import litert, manifest, parity, publication, saved_model
 from vae_tf.exporting.signatures import Endpoint, describe
 
@@ -34,6 +36,7 @@ def build(stage: Path, endpoints: Sequence[Endpoint], facts: Mapping[str, Any]) 
             "litert_operators": litert.operators(flatbuffer),
             **describe(endpoint, expected[endpoint.name][0]),
         }
+    content_of_prior = _write_prior(stage / "decoder" / str(version), facts["prior"])
     report = parity.report(stage, version, endpoints, expected)
     manifest.write_json(stage / "parity.json", report)
     content = {
@@ -41,6 +44,7 @@ def build(stage: Path, endpoints: Sequence[Endpoint], facts: Mapping[str, Any]) 
         "created_at": manifest.created_at(),
         "signatures": described,
         **facts,
+        "prior_parameters": content_of_prior and f"decoder/{version}/{content_of_prior}",
         "packages": manifest.packages(),
         "parity": {
             "tolerance": report["tolerance"],
@@ -49,3 +53,18 @@ def build(stage: Path, endpoints: Sequence[Endpoint], facts: Mapping[str, Any]) 
         "files": manifest.digests(stage, publication.entries(version)[:-1]),
     }
     manifest.write_json(stage / manifest.NAME, content)
+
+
+def _write_prior(decoder: Path, prior: Any) -> str | None:
+    """Returns the file, below `decoder`, that holds p(z) as a mixture; None if it is none.
+
+    Without it nobody could draw from a prior that was learned. TF Serving leaves
+    `assets.extra` alone, and the file comes and goes with the decoder's version.
+    """
+    mixture = prior.mixture() if hasattr(prior, "mixture") else None
+    if mixture is None:
+        return None
+    path = decoder / "assets.extra" / "prior.npz"
+    path.parent.mkdir()
+    np.savez(path, **mixture)
+    return path.relative_to(decoder).as_posix()

@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting.quiet import quiet
+from vae_tf.quiet import quiet
 
 BUILTIN_NAMES = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)

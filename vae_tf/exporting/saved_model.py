@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting.quiet import quiet
 from vae_tf.exporting.signatures import Endpoint
+from vae_tf.quiet import quiet
 
 
 def write(endpoint: Endpoint, directory: Path) -> None:
@@ -25,7 +25,7 @@ def write(endpoint: Endpoint, directory: Path) -> None:
     # under names the C++ loader does not find.
     archive = keras.export.ExportArchive()
     archive.add_endpoint(endpoint.name, endpoint.function, [spec])
-    with quiet():
+    with quiet(tf.errors.OpError):
         try:
             archive.write_out(str(directory), verbose=False)
         except (OSError, tf.errors.OpError):
@@ -42,7 +42,7 @@ def run(
     directory: Path, endpoint: Endpoint, inputs: Sequence[np.ndarray]
 ) -> list[dict[str, np.ndarray]]:
     """Returns the outputs for each of `inputs`, by `tf.saved_model.load`."""
-    with quiet(), tf.device("/CPU:0"):
+    with quiet(tf.errors.OpError), tf.device("/CPU:0"):
         signature = tf.saved_model.load(str(directory)).signatures[endpoint.name]
         results = [signature(**{endpoint.input_name: tf.constant(x)}) for x in inputs]
     return [{name: value.numpy() for name, value in result.items()} for result in results]

@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_tf.distributions import Likelihood, Prior
+from vae_tf.distributions.likelihoods import Likelihood
+from vae_tf.distributions.priors import Prior
 from vae_tf.errors import ConfigError
 
 

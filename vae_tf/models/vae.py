@@ -6,27 +6,17 @@ import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_tf.distributions import (
-    Bernoulli,
-    DiagonalNormal,
-    Likelihood,
-    Posterior,
-    Prior,
-    StandardNormal,
-)
+from vae_tf.distributions.likelihoods import Bernoulli, Likelihood
+from vae_tf.distributions.posteriors import DiagonalNormal, Posterior
+from vae_tf.distributions.priors import Prior, StandardNormal
 from vae_tf.errors import ConfigError
 from vae_tf.models import inputs
 from vae_tf.models.finite import FiniteGuard, all_finite
 from vae_tf.models.generation import Generation
 from vae_tf.models.randomness import load_seed_states, save_seed_states
 from vae_tf.models.shapes import check_halves, latent_dim_of
-from vae_tf.objectives import (
-    Schedule,
-    as_schedule,
-    kl_divergence,
-    negative_log_likelihood,
-    weighted_mean,
-)
+from vae_tf.objectives.elbo import kl_divergence, negative_log_likelihood, weighted_mean
+from vae_tf.objectives.schedules import Schedule, as_schedule
 
 
 class Terms(NamedTuple):

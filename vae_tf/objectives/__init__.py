@@ -1,5 +1,7 @@
 """The terms of the bound, per example, in nats; and how beta moves during training."""
 
+import keras  # noqa: F401 (first: importing it imports vae_tf.models, see registration.py)
+
 from vae_tf.objectives.elbo import (
     kl_divergence,
     log_importance_weights,

@@ -36,6 +36,7 @@ def test_layout_has_nothing_else(exported):
         "decoder.tflite",
         *(f"encoder/1/{name}" for name in half),
         *(f"decoder/1/{name}" for name in half),
+        "decoder/1/assets.extra/prior.npz",
     }
 
 
@@ -159,3 +160,24 @@ def test_manifest_is_strict_json(make_parts, tmp_path):
     facts = {"loss": np.float32("nan"), "shape": (6, np.int64(5)), "path": Path("a/b")}
     bundle = write_bundle(**make_parts(), directory=tmp_path, provenance=facts)
     assert bundle.manifest["provenance"] == {"loss": "nan", "shape": [6, 5], "path": "a/b"}
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_the_prior_can_be_drawn_from_without_us(make_parts, tmp_path, learned):
+    """The README's lines: their draws have the moments of the prior's own."""
+    from vae_tf.distributions import MixtureOfNormals, StandardNormal
+
+    prior = MixtureOfNormals(3, components=4, seed=5) if learned else StandardNormal(3)
+    if learned:
+        prior.logits.assign([0.0, 1.0, 2.0, -1.0])
+        prior.log_scales.assign(np.linspace(-1, 1, 12).reshape(4, 3))
+    bundle = write_bundle(**make_parts(prior=prior), directory=tmp_path / "b")
+    path = bundle.directory / bundle.manifest["prior_parameters"]
+    assert bundle.manifest["prior_parameters"] in bundle.manifest["files"]
+    saved, rng, n = np.load(path), np.random.default_rng(0), 100_000
+    k = rng.choice(len(saved["weights"]), size=n, p=saved["weights"] / saved["weights"].sum())
+    z = saved["loc"][k] + saved["scale"][k] * rng.standard_normal((n, saved["loc"].shape[1]))
+    own = prior.distribution().sample(n, seed=[1, 2]).numpy()
+    for power in (1, 2):
+        error = np.sqrt((z**power).var(0) / n + (own**power).var(0) / n)
+        assert (np.abs((z**power).mean(0) - (own**power).mean(0)) < 5 * error).all()

@@ -7,26 +7,27 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-import tensorflow as tf
-
 from vae_tf.errors import VAEError
 
 log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def quiet(*foreseeable: type[Exception]) -> Iterator[None]:
     """Diverts the process's standard output and error, C++ included, for the block.
 
     What was printed goes to this module's logger at DEBUG, unless the block fails in a way
     nobody foresaw: then it is printed after all.
+
+    Args:
+        foreseeable: errors that speak for themselves, besides VAEError and OSError.
     """
     try:
         screens = [(stream, os.dup(stream)) for stream in (1, 2)]
     except OSError:  # a daemon may have closed them; then there is no screen either
         yield
         return
-    logger = tf.get_logger()
+    logger = logging.getLogger("tensorflow")
     level = logger.level
     with tempfile.TemporaryFile("w+", errors="replace") as sink:
         _flush()
@@ -40,7 +41,7 @@ def quiet() -> Iterator[None]:
             with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
                 yield
         except Exception as error:
-            foreseen = isinstance(error, (VAEError, OSError, tf.errors.OpError))
+            foreseen = isinstance(error, (VAEError, OSError, *foreseeable))
             raise
         finally:
             sink.flush()

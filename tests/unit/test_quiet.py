@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting.quiet import quiet
+from vae_tf.quiet import quiet
 
 
 def chatter():
@@ -19,7 +19,7 @@ def chatter():
 
 def test_chatter_goes_to_the_log(capfd, caplog):
     level = tf.get_logger().level
-    with caplog.at_level(logging.DEBUG, "vae_tf.exporting.quiet"), quiet():
+    with caplog.at_level(logging.DEBUG, "vae_tf.quiet"), quiet():
         chatter()
     assert capfd.readouterr() == ("", "")
     assert "from C, to standard output\nfrom C, to standard error" in caplog.text
