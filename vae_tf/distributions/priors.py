@@ -53,7 +53,8 @@ class StandardNormal(Prior):
     def mixture(self) -> dict[str, np.ndarray]:
         """Returns its one component."""
         shape = (1, self.latent_dim)
-        loc, scale = np.zeros(shape, "float32"), np.ones(shape, "float32")
+        loc: np.ndarray = np.zeros(shape, "float32")
+        scale: np.ndarray = np.ones(shape, "float32")
         return {"weights": np.ones(1, "float32"), "loc": loc, "scale": scale}
 
 

@@ -1,0 +1,46 @@
+import dataclasses
+import math
+
+import pytest
+
+from vae_tf.errors import ConfigError
+from vae_tf.recipes import RECIPES, recipe
+from vae_tf.runs.config import INCIDENTAL, TrainConfig
+
+BAD = {
+    "latent_dim": [0, -2],
+    "epochs": [0],
+    "batch_size": [0],
+    "patience": [-1],
+    "importance_samples": [-1],
+    "learning_rate": [0.0, -1e-3, math.nan, math.inf],
+    "scale": [0.0],
+    "beta": [-1.0, math.nan],
+    "weight_decay": [-1.0],
+    "dropout": [1.0, -0.1],
+    "hidden": [(), (0,), (10, -1)],
+    "filters": [()],
+    "image_size": [(0, 3)],
+    "clipnorm": [0.0],
+    "seed": [-1, 2**31],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in BAD.items() for v in values])
+def test_values_out_of_range_are_refused_by_their_flag(name, value):
+    with pytest.raises(ConfigError, match=f"--{name.replace('_', '-')} must be"):
+        TrainConfig(**{name: value})
+
+
+def test_identity_leaves_out_what_does_not_change_the_numbers():
+    config = TrainConfig()
+    moved = dataclasses.replace(config, run_dir="elsewhere", resume=True, export="x", data_dir="y")
+    assert moved.identity() == config.identity()
+    assert dataclasses.replace(config, seed=1).identity() != config.identity()
+    assert {field.name for field in dataclasses.fields(config)} >= set(INCIDENTAL)
+
+
+def test_recipes():
+    assert recipe("mlp") is RECIPES["mlp"]
+    with pytest.raises(ConfigError, match="Did you mean demo"):
+        recipe("dem")

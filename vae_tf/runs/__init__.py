@@ -1,0 +1,1 @@
+"""A configuration, carried out: runs that can be killed, resumed, reported and exported."""

@@ -1,0 +1,165 @@
+"""From a configuration to the objects it names: data, likelihood, networks, model, optimizer."""
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+
+from vae_tf import data
+from vae_tf.distributions import (
+    Bernoulli,
+    Gaussian,
+    GaussianLearnedScale,
+    GaussianPixelScale,
+    Likelihood,
+    MixtureOfNormals,
+    StandardNormal,
+)
+from vae_tf.errors import ConfigError
+from vae_tf.models import VAE
+from vae_tf.networks import conv_decoder, conv_encoder, mlp_decoder, mlp_encoder
+from vae_tf.objectives import LinearWarmup, Schedule
+from vae_tf.runs.config import TrainConfig
+
+STEPS_PER_EXECUTION = 20
+
+LIKELIHOODS = {
+    "bernoulli": lambda config: Bernoulli(),
+    "gaussian": lambda config: Gaussian(config.scale),
+    "gaussian-learned": lambda config: GaussianLearnedScale(config.scale),
+    "gaussian-pixel": lambda config: GaussianPixelScale(),
+}
+
+PRIORS = {
+    "normal": lambda config: StandardNormal(config.latent_dim),
+    "mixture": lambda config: MixtureOfNormals(
+        config.latent_dim, config.prior_components, config.seed
+    ),
+}
+
+
+def load_data(config: TrainConfig) -> data.ImageData:
+    """Returns the configured data set, binarized as its likelihood needs."""
+    binarization = config.binarization
+    if binarization == "auto":
+        binarization = "dynamic" if config.likelihood == "bernoulli" else "none"
+    return data.load(
+        config.dataset,
+        binarization=binarization,
+        image_size=config.image_size,
+        seed=config.seed,
+        data_dir=config.data_dir,
+    )
+
+
+def build_model(config: TrainConfig, event_shape, steps_per_epoch: int) -> VAE:
+    """Returns the configured VAE, compiled, for images of `event_shape` = (H, W, C)."""
+    likelihood = LIKELIHOODS[config.likelihood](config)
+    with _dtype_policy(config.precision):
+        encoder, decoder = _networks(config, event_shape, likelihood)
+    vae = VAE(
+        encoder,
+        decoder,
+        prior=PRIORS[config.prior](config),
+        likelihood=likelihood,
+        beta=_beta(config, steps_per_epoch),
+        seed=config.seed,
+        name="vae",
+    )
+    vae.compile(
+        optimizer=_optimizer(config, vae, steps_per_epoch),
+        # Python's part of a step is paid once for so many; the progress bar still moves
+        steps_per_execution=min(STEPS_PER_EXECUTION, steps_per_epoch),
+    )
+    return vae
+
+
+@contextlib.contextmanager
+def _dtype_policy(name: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _networks(config: TrainConfig, event_shape, likelihood: Likelihood):
+    outputs = likelihood.parameter_shapes(event_shape)
+    seeds = {"encoder": 2 * config.seed, "decoder": 2 * config.seed + 1}
+    try:
+        keras.activations.get(config.activation)
+    except ValueError:
+        fix = "Name one of keras.activations, such as relu, silu, gelu or tanh."
+        raise ConfigError("--activation must be known to Keras", config.activation, fix) from None
+    if config.network == "mlp":
+        encoder = mlp_encoder(
+            event_shape,
+            config.latent_dim,
+            config.hidden,
+            activation=config.activation,
+            dropout=config.dropout,
+            input_dropout=config.input_dropout,
+            seed=seeds["encoder"],
+        )
+        decoder = mlp_decoder(
+            config.latent_dim,
+            outputs,
+            config.hidden[::-1],
+            activation=config.activation,
+            dropout=config.dropout,
+            seed=seeds["decoder"],
+        )
+        return encoder, decoder
+    if config.dropout or config.input_dropout:
+        fix = "Drop the flag, or use --network mlp."
+        raise ConfigError("Dropout belongs to the mlp network", "--network conv with it", fix)
+    encoder = conv_encoder(
+        event_shape,
+        config.latent_dim,
+        config.filters,
+        activation=config.activation,
+        seed=seeds["encoder"],
+    )
+    decoder = conv_decoder(
+        config.latent_dim,
+        outputs,
+        config.filters[::-1],
+        activation=config.activation,
+        seed=seeds["decoder"],
+    )
+    return encoder, decoder
+
+
+def _beta(config: TrainConfig, steps_per_epoch: int) -> float | Schedule:
+    if not config.beta_warmup_epochs:
+        return config.beta
+    return LinearWarmup(config.beta_warmup_epochs * steps_per_epoch, config.beta)
+
+
+def _optimizer(config: TrainConfig, vae: VAE, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    rate = _learning_rate(config, steps_per_epoch)
+    if not config.weight_decay:
+        return keras.optimizers.Adam(rate, global_clipnorm=config.clipnorm)
+    optimizer = keras.optimizers.AdamW(
+        rate, weight_decay=config.weight_decay, global_clipnorm=config.clipnorm
+    )
+    # Biases, scales and the prior are levels to be learned, not complexity to be kept low
+    free = [w for w in vae.trainable_variables if not w.path.endswith("kernel")]
+    optimizer.exclude_from_weight_decay(var_list=free)
+    return optimizer
+
+
+def _learning_rate(config: TrainConfig, steps_per_epoch: int):
+    warmup = config.lr_warmup_epochs * steps_per_epoch
+    steps = max(1, config.epochs * steps_per_epoch - warmup)
+    target = config.learning_rate
+    if config.lr_schedule == "cosine":
+        if not warmup:
+            return keras.optimizers.schedules.CosineDecay(target, steps)
+        return keras.optimizers.schedules.CosineDecay(
+            0.0, steps, warmup_target=target, warmup_steps=warmup
+        )
+    if not warmup:
+        return target
+    return keras.optimizers.schedules.PolynomialDecay(0.0, warmup, target, power=1.0)

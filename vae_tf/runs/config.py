@@ -1,0 +1,123 @@
+"""Everything that decides a run, in one frozen value."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from vae_tf.errors import ConfigError
+
+# Fields that say how a run is watched or how far it is pushed, not what it computes.
+INCIDENTAL = ("data_dir", "run_dir", "resume", "export")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Train a variational autoencoder on images; evaluate, draw and save it."""
+
+    dataset: str = "digits"
+    """digits (embedded), any TFDS image set by name, folder:PATH, or array:FILE.npy|.npz."""
+    data_dir: str | None = None
+    """Where TFDS data lie; TFDS_DATA_DIR or TFDS's own default if not given."""
+    image_size: tuple[int, int] | None = None
+    """Resize images to this height and width."""
+    binarization: Literal["auto", "none", "static", "dynamic"] = "auto"
+    """Draw each pixel as 0 or 1 with its grey value as probability: anew each epoch (dynamic) or
+    once (static). auto: dynamic for the bernoulli likelihood, none for the others."""
+
+    network: Literal["mlp", "conv"] = "mlp"
+    """Kind of encoder and decoder."""
+    hidden: tuple[int, ...] = (500, 500)
+    """Widths of the mlp's hidden layers; the decoder has them in reverse."""
+    filters: tuple[int, ...] = (32, 64)
+    """Channels of the conv network's layers; the decoder has them in reverse."""
+    activation: str = "silu"
+    """Activation of the hidden layers, by its Keras name."""
+    dropout: float = 0.0
+    """Share of the mlp's hidden units dropped in training."""
+    input_dropout: float = 0.0
+    """Share of the encoder's inputs dropped in training (mlp)."""
+    latent_dim: int = 40
+    """Number of latent variables."""
+    prior: Literal["normal", "mixture"] = "mixture"
+    """p(z). normal: N(0, I); mixture: a learned mixture of diagonal normals."""
+    prior_components: int = 500
+    """Components of the mixture prior."""
+    likelihood: Literal["bernoulli", "gaussian", "gaussian-learned", "gaussian-pixel"] = "bernoulli"
+    """p(x|z). gaussian: fixed scale; gaussian-learned: one learned scale; gaussian-pixel: a scale
+    for each pixel from the decoder."""
+    scale: float = 0.1
+    """Standard deviation of the gaussian likelihood; where gaussian-learned starts."""
+    beta: float = 1.0
+    """Weight of the KL term; 1 is the ELBO."""
+    beta_warmup_epochs: int = 0
+    """Epochs over which beta rises from 0."""
+
+    epochs: int = 150
+    """Passes over the training data, at the most."""
+    patience: int = 50
+    """Epochs without a better validation ELBO before stopping; 0 never stops."""
+    batch_size: int = 250
+    """Examples a step."""
+    learning_rate: float = 2e-3
+    """Adam's step size, at its highest."""
+    lr_schedule: Literal["cosine", "constant"] = "cosine"
+    """cosine: down to 0 at the last epoch."""
+    lr_warmup_epochs: int = 1
+    """Epochs over which the step size rises from 0."""
+    weight_decay: float = 0.2
+    """Decoupled decay (AdamW) of the networks' kernels."""
+    clipnorm: float | None = None
+    """Largest norm of the whole gradient."""
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """Arithmetic of the networks; likelihoods are float32 always."""
+
+    seed: int = 0
+    """Of initial weights, data order, binarization and latent draws."""
+    deterministic: bool = False
+    """The same numbers at every run, bit for bit; slower on GPUs."""
+    importance_samples: int = 5000
+    """Samples of z for each test image in the importance-weighted likelihood; 0 skips it."""
+
+    run_dir: str | None = None
+    """Where the run is kept; runs/<dataset> if not given."""
+    resume: bool = False
+    """Go on with the run in run_dir from its last checkpoint; start it if there is none."""
+    export: str | None = None
+    """Export the trained model into this directory as well."""
+
+    def __post_init__(self):
+        """Refuses what cannot work before anything is imported or read.
+
+        Raises:
+            ConfigError: a value out of range.
+        """
+        for name in ("latent_dim", "epochs", "batch_size", "prior_components"):
+            self._require(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("beta_warmup_epochs", "lr_warmup_epochs", "patience", "importance_samples"):
+            self._require(name, getattr(self, name) >= 0, "at least 0")
+        for name in ("learning_rate", "scale"):
+            self._require(name, 0 < getattr(self, name) < math.inf, "above 0")
+        for name in ("beta", "weight_decay"):
+            self._require(name, 0 <= getattr(self, name) < math.inf, "at least 0")
+        for name in ("dropout", "input_dropout"):
+            self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
+        for name in ("hidden", "filters"):
+            sizes = getattr(self, name)
+            self._require(name, len(sizes) > 0 and min(sizes) >= 1, "one or more sizes of 1 up")
+        if self.image_size is not None:
+            self._require("image_size", min(self.image_size) >= 1, "two sizes of at least 1")
+        if self.clipnorm is not None:
+            self._require("clipnorm", self.clipnorm > 0, "above 0")
+        self._require("seed", 0 <= self.seed < 2**31, "from 0 to 2**31 - 1")
+
+    def _require(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:  # a comparison with NaN does not hold
+            flag = f"--{name.replace('_', '-')}"
+            fix = "See --help for its default."
+            raise ConfigError(f"{flag} must be {expected}", repr(getattr(self, name)), fix)
+
+    def identity(self) -> dict:
+        """Returns the settings that a resumed run must share with the one it goes on with."""
+        fields = dataclasses.asdict(self)
+        return {name: value for name, value in fields.items() if name not in INCIDENTAL}

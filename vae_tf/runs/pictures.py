@@ -1,0 +1,56 @@
+"""The pictures of a run."""
+
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+
+from vae_tf import plots
+from vae_tf.data import ImageData
+from vae_tf.models import VAE
+from vae_tf.runs.files import write_aside
+
+SIDE = 10  # samples are a SIDE x SIDE grid
+MANIFOLD_SIDE = 20
+
+
+def draw(vae: VAE, images: ImageData, history: list[dict], directory: Path) -> list[Path]:
+    """Writes the PNGs of a trained model and returns their paths."""
+    directory.mkdir(parents=True, exist_ok=True)
+    x = _mixed(images)
+    figures = {
+        "reconstructions": plots.reconstructions(x, vae.reconstruct(x).numpy()),
+        "samples": plots.image_grid(
+            vae.sample(SIDE * SIDE, seed=0).numpy(), "E[x|z] for draws z ~ p(z)", SIDE
+        ),
+        "interpolations": plots.interpolations(vae.interpolate(x[:6], x[6:12], 10).numpy()),
+        "learning_curves": plots.learning_curves(history),
+    }
+    if vae.prior.latent_dim == 2:
+        figures["manifold"] = plots.manifold(_manifold(vae))
+    paths = []
+    for name, figure in figures.items():
+        path = directory / f"{name}.png"
+        write_aside(path, figure.savefig)
+        paths.append(path)
+    return paths
+
+
+def _mixed(images: ImageData, count: int = 48) -> np.ndarray:
+    """Returns test images from all over the split, which may be sorted by label."""
+    x = images.test.array()
+    chosen = np.random.default_rng(0).permutation(len(x))[:count]
+    return x[chosen]
+
+
+def _manifold(vae: VAE) -> np.ndarray:
+    """Returns E[x|z] on a grid of z, [side, side, H, W, C].
+
+    The grid is even in probability: inverse CDF of the Gaussian prior (Kingma and Welling 2014,
+    figure 4).
+    """
+    side = MANIFOLD_SIDE
+    levels = [NormalDist().inv_cdf(p) for p in np.linspace(0.03, 0.97, side)]
+    z = np.array([[x, y] for y in reversed(levels) for x in levels], "float32")
+    images = vae.decode(z).mean().numpy()
+    return images.reshape(side, side, *images.shape[1:])
