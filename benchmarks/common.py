@@ -27,6 +27,7 @@ def commit() -> str:
 
 def write(name: str, result: dict) -> Path:
     """Writes `result` with machine and commit to results/<name>.json and returns the path."""
+    RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(
         json.dumps({**result, "machine": machine(), "commit": commit()}, indent=2) + "\n"

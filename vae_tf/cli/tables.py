@@ -19,20 +19,34 @@ def show_report(report: dict, run: RunDirectory, bundle: Bundle | None) -> None:
         label = f"NLL, {test['importance_samples']} importance samples"
         table.add_row(label, f"{nll:.2f} ± {error:.2f}")
     table.add_row("epochs (best)", f"{report['epochs']} ({report['best_epoch']})")
-    table.add_section()
-    table.add_row("model", str(run.model))
-    table.add_row("report", str(run.report))
-    table.add_row("pictures", str(run.pictures))
-    if bundle is not None:
-        _add_bundle(table, bundle)
-    Console().print(table)
+    paths = {"model": run.model, "report": run.report, "pictures": run.pictures}
+    _show(table, {**paths, **(_paths(bundle) if bundle else {})})
 
 
 def show_bundle(bundle: Bundle) -> None:
     """Prints where the parts of a bundle lie and how well they agree with the model."""
-    table = _table("exported")
-    _add_bundle(table, bundle)
-    Console().print(table)
+    table = _table("largest error against Keras, relative to the largest output")
+    for signature, errors in bundle.manifest["parity"]["max_relative_error"].items():
+        for runtime, error in errors.items():
+            table.add_row(f"{signature}, {runtime}", f"{error:.1e}")
+    _show(table, _paths(bundle))
+
+
+def _paths(bundle: Bundle) -> dict:
+    return {
+        "encoder": bundle.encoder,
+        "decoder": bundle.decoder,
+        "encoder.tflite": bundle.encoder_tflite,
+        "decoder.tflite": bundle.decoder_tflite,
+        "manifest": bundle.manifest_path,
+    }
+
+
+def _show(table: Table, paths: dict) -> None:
+    console = Console()
+    console.print(table)
+    for name, path in paths.items():  # below the table: a path must not be broken
+        console.print(f"{name:<15} {path}", soft_wrap=True, highlight=False)
 
 
 def _table(title: str) -> Table:
@@ -40,11 +54,3 @@ def _table(title: str) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     return table
-
-
-def _add_bundle(table: Table, bundle: Bundle) -> None:
-    table.add_row("encoder", str(bundle.encoder))
-    table.add_row("decoder", str(bundle.decoder))
-    table.add_row("encoder.tflite", str(bundle.encoder_tflite))
-    table.add_row("decoder.tflite", str(bundle.decoder_tflite))
-    table.add_row("manifest", str(bundle.manifest_path))

@@ -2,4 +2,11 @@
 
 from vae_tf.runs.config import TrainConfig
 
-CONFIG = TrainConfig(dataset="mnist", latent_dim=2, epochs=60)
+CONFIG = TrainConfig(
+    dataset="mnist",
+    latent_dim=2,
+    prior="normal",
+    weight_decay=0.0,
+    epochs=60,
+    importance_samples=1000,
+)

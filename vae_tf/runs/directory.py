@@ -73,6 +73,13 @@ class RunDirectory:
             fix = "Restore the file, or start the run again."
             raise RunError("config.json must be readable", str(self.config), fix) from None
 
+    def read_report(self) -> dict | None:
+        """Returns report.json, the last thing a run writes; None if it has not come to that."""
+        try:
+            return json.loads(self.report.read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+
     def _refuse_another(self, saved: dict, wanted: dict) -> None:
         for part, flag in (("config", "--{}"), ("data", "data: {}")):
             for name in sorted(set(saved[part]) | set(wanted[part])):

@@ -57,6 +57,8 @@ def train(config: TrainConfig, watcher: Watcher | None = None) -> dict:
 
     checkpoints = Checkpoints(run.checkpoints, config.beta_warmup_epochs)
     state = checkpoints.newest()
+    if state["finished"] and (report := run.read_report()):
+        return report
     if not state["finished"]:
         if state["epochs"]:
             checkpoints.restore(vae, state["epochs"])
@@ -125,9 +127,7 @@ def _log_likelihood(config: TrainConfig, vae: VAE, images: ImageData, watcher: W
     total, samples = images.test.num_examples, config.importance_samples
     progress = watcher.progress(f"log p(x), {samples} samples an image", total)
     test = images.test.batches(config.batch_size)
-    return evaluation.log_likelihood(
-        vae, test, samples, seed=config.seed, progress=progress
-    )
+    return evaluation.log_likelihood(vae, test, samples, seed=config.seed, progress=progress)
 
 
 def load_run(path: str | Path) -> tuple[VAE, dict]:
