@@ -104,7 +104,7 @@ def test_figures_are_the_measured_ones():
     """Every number README gives from a result stands in that result, rounded as written."""
     import json
 
-    found = re.findall(r"([\d.]+)<!-- ([\w/]+\.json):(\w+)(?: /([\d.]+))? -->", README)
+    found = re.findall(r"(-?[\d.]+)<!-- ([\w/]+\.json):(\w+)(?: /(-?[\d.]+))? -->", README)
     assert found
     for written, file, key, divisor in found:
         value = json.loads((ROOT / "benchmarks/results" / file).read_text())[key]

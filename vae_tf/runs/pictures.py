@@ -17,12 +17,13 @@ def draw(vae: VAE, images: ImageData, history: list[dict], directory: Path) -> l
     """Writes the PNGs of a trained model and returns their paths."""
     directory.mkdir(parents=True, exist_ok=True)
     x = _mixed(images)
+    ends = max(1, min(6, len(x) // 2))  # a tiny test split has few pairs, or one image
     figures = {
         "reconstructions": plots.reconstructions(x, vae.reconstruct(x).numpy()),
         "samples": plots.image_grid(
             vae.sample(SIDE * SIDE, seed=0).numpy(), "E[x|z] for draws z ~ p(z)", SIDE
         ),
-        "interpolations": plots.interpolations(vae.interpolate(x[:6], x[6:12], 10).numpy()),
+        "interpolations": plots.interpolations(vae.interpolate(x[:ends], x[-ends:], 10).numpy()),
         "learning_curves": plots.learning_curves(history),
     }
     if vae.prior.latent_dim == 2:
