@@ -46,7 +46,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None) -> dict:
             checkpoint, a training that is no longer finite.
     """
     watcher = watcher or Watcher()
-    if config.deterministic:
+    if config.deterministic:  # for the whole process; TensorFlow has no public way back
         tf.config.experimental.enable_op_determinism()
     watcher.stage(f"reading {config.dataset}")
     images = load_data(config)

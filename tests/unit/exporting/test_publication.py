@@ -206,7 +206,8 @@ def test_one_of_many_threads_wins(tmp_path):
         thread.join()
     assert results.count("won") == 1
     assert len(set(results)) == 2
-    assert list(tmp_path.iterdir()) == []
+    # The one who made the directory may not be the one who won; then it can stay, empty.
+    assert [path.name for path in tmp_path.rglob("*")] in ([], ["bundle"])
 
 
 def test_another_process_is_refused(tmp_path, capfd):
