@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 
-from vae_tf.errors import RunError
+from vae_tf.errors import NonFiniteError, RunError
 from vae_tf.recipes import RECIPES
 from vae_tf.runs import training
 
@@ -121,6 +121,27 @@ def test_other_settings_are_refused(uninterrupted):
     other = dataclasses.replace(config, resume=True, learning_rate=0.5)
     with pytest.raises(RunError, match=r"--learning-rate 0.5 instead of 0.00"):
         training.train(other)
+
+
+def test_a_run_that_is_not_finite_leaves_no_checkpoint(tmp_path):
+    config = dataclasses.replace(
+        SMALL, run_dir=str(tmp_path / "run"), epochs=1, learning_rate=1e30, resume=True
+    )
+    for _ in range(2):  # the second resumes
+        with pytest.raises(NonFiniteError):
+            training.train(config)
+    assert not (tmp_path / "run" / "model.keras").exists()
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"config": [], "data": 1, "versions": {}}', "{"])
+@pytest.mark.parametrize("name", ["config.json", "checkpoints/epoch-00006/state.json"])
+def test_files_spoilt_by_hand(uninterrupted, tmp_path, name, content):
+    import shutil
+
+    shutil.copytree(uninterrupted[0], tmp_path / "run")
+    (tmp_path / "run" / name).write_text(content)
+    with pytest.raises(RunError, match="must be"):
+        training.train(dataclasses.replace(SMALL, run_dir=str(tmp_path / "run"), resume=True))
 
 
 def test_a_used_directory_is_left_alone(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "vae_tf"
 FLOORS = {
-    **dict.fromkeys(["version", "errors", "quiet", "registration"], 0),
+    **dict.fromkeys(["version", "errors", "checks", "quiet", "registration"], 0),
     **dict.fromkeys(["data", "networks", "distributions"], 1),
     "objectives": 2,
     "models": 3,
@@ -23,6 +23,7 @@ FLOORS = {
 # Neighbours on one floor that may see each other, each with its reason
 ALLOWED = {
     ("quiet", "errors"),  # our own refusals need no chatter to be understood
+    ("checks", "errors"),  # they raise them
     ("callbacks", "plots"),  # the TensorBoard pictures are tiled as the figures are
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

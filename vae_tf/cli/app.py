@@ -16,8 +16,13 @@ def import_tensorflow() -> None:
         tf.config.list_physical_devices("GPU")
 
 
-def run(command: Callable[[], None]) -> int:
-    """Returns the exit code of `command`: 0, 1 for a refusal in one line, 130 for Ctrl-C."""
+def run(command: Callable[[], None], stopped: str) -> int:
+    """Returns the exit code of `command`: 0, 1 for a refusal in one line, 130 for Ctrl-C.
+
+    Args:
+        command: what to do.
+        stopped: what to tell who pressed Ctrl-C.
+    """
     # Read once, when TensorFlow is imported; what is an error here is a Python exception as well
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
@@ -26,7 +31,7 @@ def run(command: Callable[[], None]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nstopped; --resume goes on from the last finished epoch", file=sys.stderr)
+        print(f"\nstopped; {stopped}", file=sys.stderr)
         return 130
     except OSError as error:
         print(f"error: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)

@@ -25,7 +25,8 @@ class ExportFlags:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code after exporting as the flags say."""
-    return app.run(lambda: _main(list(sys.argv[1:] if argv is None else argv)))
+    flags = list(sys.argv[1:] if argv is None else argv)
+    return app.run(lambda: _main(flags), "nothing unfinished is visible")
 
 
 def _main(argv: list[str]) -> None:

@@ -17,7 +17,7 @@ def show_report(report: dict, run: RunDirectory, bundle: Bundle | None) -> None:
     if "importance_weighted_nll" in test:
         nll, error = test["importance_weighted_nll"], test["importance_weighted_nll_stderr"]
         label = f"NLL, {test['importance_samples']} importance samples"
-        table.add_row(label, f"{nll:.2f} ± {error:.2f}")
+        table.add_row(label, f"{nll:.2f}" + ("" if error is None else f" ± {error:.2f}"))
     table.add_row("epochs (best)", f"{report['epochs']} ({report['best_epoch']})")
     paths = {"model": run.model, "report": run.report, "pictures": run.pictures}
     _show(table, {**paths, **(_paths(bundle) if bundle else {})})

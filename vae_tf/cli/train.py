@@ -14,7 +14,8 @@ from vae_tf.runs.config import TrainConfig
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code after training as the flags say."""
-    return app.run(lambda: _main(list(sys.argv[1:] if argv is None else argv)))
+    flags = list(sys.argv[1:] if argv is None else argv)
+    return app.run(lambda: _main(flags), "--resume goes on from the last finished epoch")
 
 
 def parse(argv: Sequence[str]) -> TrainConfig:

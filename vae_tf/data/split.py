@@ -1,16 +1,15 @@
 """One split: pixels in storage -> batches."""
 
-import operator
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
+from vae_tf.checks import whole
 from vae_tf.data.binarization import bernoulli
 from vae_tf.data.randomness import FIXED_DRAW, ORDER, TRAINING_DRAW, check_seed, key, permutation
 from vae_tf.data.source import SPLITS
 from vae_tf.data.storage import Storage, as_tensor
-from vae_tf.errors import ConfigError
 
 _BLOCK = 256  # Rows that share the key of a fixed draw, so that it knows nothing of batch sizes.
 
@@ -44,7 +43,7 @@ class Split:
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Returns the number of batches in which every image comes once."""
-        return -(-self.num_examples // _positive("batch_size", batch_size))
+        return -(-self.num_examples // whole("batch_size", batch_size))
 
     def training_batches(self, batch_size: int, seed: int, start_epoch: int = 0) -> tf.data.Dataset:
         """Returns endless batches [<=B, H, W, C], each epoch a new order, its last batch partial.
@@ -57,7 +56,7 @@ class Split:
             ConfigError: An argument is out of range.
         """
         steps = self.steps_per_epoch(batch_size)
-        seed, first = check_seed(seed), _positive("start_epoch", start_epoch, least=0)
+        seed, first = check_seed(seed), whole("start_epoch", start_epoch, least=0)
         stored, members = as_tensor(self.stored), tf.constant(self.rows)
 
         def epoch(e):
@@ -101,7 +100,7 @@ class Split:
         """
         count = self.num_examples
         if limit is not None:
-            count = min(count, _positive("limit", limit, least=0))
+            count = min(count, whole("limit", limit, least=0))
         images = np.empty((count, *self.stored.shape[1:]), np.float32)
         start = 0
         for batch in self.batches(_BLOCK).take(-(-count // _BLOCK)).as_numpy_iterator():
@@ -133,17 +132,3 @@ def _finish(batches: tf.data.Dataset, cardinality: int) -> tf.data.Dataset:
     options.deterministic = True
     batches = batches.apply(tf.data.experimental.assert_cardinality(cardinality))
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
-
-
-def _positive(name: str, value: int, least: int = 1) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if number < least:
-        raise ConfigError(
-            f"`{name}` must be an integer of at least {least}",
-            repr(value),
-            f"Pass {name}={least} or more.",
-        )
-    return number

@@ -73,10 +73,3 @@ def bounded(x: tf.Tensor, low: float, high: float) -> tf.Tensor:
         return tf.clip_by_value(raw, low, high), lambda upstream: upstream
 
     return clip(x)
-
-
-def positive(name: str, value: float) -> float:
-    """Returns `value` as a float, or raises ConfigError unless it is finite and above zero."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e38:
-        raise ConfigError(f"`{name}` must be a positive number", repr(value), f"Pass {name}=1.0.")
-    return float(value)

@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_tf.distributions.base import DistributionObject, bounded, named_parameters, positive
+from vae_tf.checks import real
+from vae_tf.distributions.base import DistributionObject, bounded, named_parameters
 from vae_tf.errors import ConfigError, DataError
 
 # One grey level of an 8-bit image. A Gaussian narrower than the rounding of its data earns
@@ -105,7 +106,7 @@ class Gaussian(Likelihood):
 
     def __init__(self, scale: float = 1.0, **kwargs):
         super().__init__(**kwargs)
-        self.scale = positive("scale", scale)
+        self.scale = real("scale", scale, positive=True)
 
     def _scale(self, values: dict[str, tf.Tensor]) -> tf.Tensor:
         """Returns the standard deviation, broadcastable to `loc`."""
@@ -142,7 +143,7 @@ class GaussianLearnedScale(Gaussian):
 
     def __init__(self, scale: float = 0.3, min_scale: float = GREY_LEVEL, **kwargs):
         super().__init__(scale, **kwargs)
-        self.min_scale = positive("min_scale", min_scale)
+        self.min_scale = real("min_scale", min_scale, positive=True)
         self.log_scale = self.add_weight(
             name="log_scale",
             shape=(),
@@ -169,7 +170,7 @@ class GaussianPixelScale(Gaussian):
 
     def __init__(self, min_scale: float = GREY_LEVEL, **kwargs):
         super().__init__(**kwargs)
-        self.min_scale = positive("min_scale", min_scale)
+        self.min_scale = real("min_scale", min_scale, positive=True)
 
     def _scale(self, values: dict[str, tf.Tensor]) -> tf.Tensor:
         return _safe_scale(values["log_scale"], self.min_scale)

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from vae_tf.checks import whole
 from vae_tf.distributions.base import DistributionObject, bounded
 from vae_tf.errors import ConfigError
 
@@ -16,13 +17,8 @@ class Prior(DistributionObject):
 
     def __init__(self, latent_dim: int, **kwargs):
         super().__init__(**kwargs)
-        if isinstance(latent_dim, bool) or not isinstance(latent_dim, int) or latent_dim < 1:
-            raise ConfigError(
-                "`latent_dim` must be a whole number of at least 1",
-                repr(latent_dim),
-                "Pass latent_dim=2 for pictures of the latent space, 16 to 64 for quality.",
-            )
-        self.latent_dim = latent_dim
+        fix = "Pass latent_dim=2 for pictures of the latent space, 16 to 64 for quality."
+        self.latent_dim = whole("latent_dim", latent_dim, fix=fix)
 
     def distribution(self) -> tfd.Distribution:
         """Returns p(z), batch [], event [latent_dim]."""
@@ -76,13 +72,10 @@ class MixtureOfNormals(Prior):
 
     def __init__(self, latent_dim: int, components: int = 500, seed: int = 0, **kwargs):
         super().__init__(latent_dim, **kwargs)
-        if isinstance(components, bool) or not isinstance(components, int) or components < 1:
-            fix = "Pass components=500."
-            raise ConfigError("`components` must be at least 1", repr(components), fix)
-        self.components, self.seed = components, seed
-        shape = (components, latent_dim)
-        self.logits = self.add_weight(name="logits", shape=(components,), initializer="zeros")
-        start = keras.initializers.RandomNormal(stddev=1.0, seed=seed)
+        self.components, self.seed = whole("components", components), whole("seed", seed, 0)
+        shape = (self.components, self.latent_dim)
+        self.logits = self.add_weight(name="logits", shape=(self.components,), initializer="zeros")
+        start = keras.initializers.RandomNormal(stddev=1.0, seed=self.seed)
         self.means = self.add_weight(name="means", shape=shape, initializer=start)
         self.log_scales = self.add_weight(name="log_scales", shape=shape, initializer="zeros")
 
@@ -116,10 +109,13 @@ class _Mixture(tfd.MixtureSameFamily):
 
     def _log_prob(self, z):
         normal = self.components_distribution.distribution
+        # About their common centre, or squares of large numbers would cancel in float32
+        centre = tf.reduce_mean(normal.loc, 0)
+        z, loc = z - centre, normal.loc - centre
         precision = 1 / tf.square(normal.scale)  # [K, L]
-        weighted = normal.loc * precision
+        weighted = loc * precision
         constant = tf.reduce_sum(
-            normal.loc * weighted + 2 * tf.math.log(normal.scale) + math.log(2 * math.pi), -1
+            loc * weighted + 2 * tf.math.log(normal.scale) + math.log(2 * math.pi), -1
         )
         squares = (
             tf.linalg.matmul(_rows(tf.square(z)), precision, transpose_b=True)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from vae_tf.errors import ConfigError, DataError
+from vae_tf.checks import instance, whole
+from vae_tf.errors import DataError
 from vae_tf.models import VAE, inputs
+from vae_tf.models.shapes import check_event
 from vae_tf.objectives import log_importance_weights
 
 # Decoder outputs held at a time, in rows: enough to fill the cores, little enough for memory.
@@ -23,7 +25,7 @@ class LogLikelihood:
 
     Attributes:
         per_example: log (1/K) sum_k w_k, [N].
-        monte_carlo_variance: of each of them, by the delta method, [N].
+        monte_carlo_variance: of each of them, by the delta method, [N]; NaN for one sample.
         num_samples: K.
     """
 
@@ -70,7 +72,8 @@ def log_likelihood(
 
     Args:
         vae: a trained model.
-        data: an array [N, *event], or a finite `tf.data.Dataset` of x, (x,), (x, y) ...
+        data: an array [N, *event], or a finite `tf.data.Dataset` of x, (x,), (x, y) ...; every
+            example counts once, weights are not used.
         num_samples: K, draws z ~ q(z|x) for each example.
         batch_size: examples at a time, for arrays.
         seed: of the draws; the same seed gives the same numbers.
@@ -80,13 +83,15 @@ def log_likelihood(
         DataError: no data, or data the likelihood gives no density (grey values, Bernoulli).
         ConfigError: `num_samples` below 1.
     """
-    if isinstance(num_samples, bool) or num_samples < 1:
-        fix = "Pass num_samples=5000 for figures to publish."
-        raise ConfigError("`num_samples` must be at least 1", repr(num_samples), fix)
+    instance("vae", vae, VAE)
+    num_samples = whole("num_samples", num_samples, fix="Pass num_samples=5000 to publish.")
+    batch_size = whole("batch_size", batch_size)
     estimates, variances, done = [], [], 0
     accumulate = _accumulator(vae)
     for index, x in enumerate(_batches(data, batch_size)):
         inputs.check(x.numpy(), vae.event_shape, vae.likelihood, "evaluation", strict=True)
+        if not index:
+            check_event(vae.decode(tf.zeros([1, vae.prior.latent_dim])), x)
         params = vae.encoder(x, training=False)
         state: tuple[tf.Tensor, tf.Tensor] | None = None
         for chunk, size in enumerate(_chunks(num_samples, max(1, ROWS // len(x)))):
@@ -97,7 +102,8 @@ def log_likelihood(
         estimates.append(log_sum - math.log(num_samples))
         # Var[log mean w] = Var[w] / (K mean(w)^2) = sum(w^2) / sum(w)^2 - 1/K
         ratio = np.exp(log_sum_of_squares - 2 * log_sum)
-        variances.append(np.maximum(ratio - 1 / num_samples, 0.0))
+        single = num_samples == 1  # one draw tells nothing of its spread
+        variances.append(np.maximum(ratio - 1 / num_samples, np.nan if single else 0.0))
         done += len(x)
         if progress:
             progress(done)

@@ -66,6 +66,9 @@ def refuse_existing(directory: Path, version: int) -> None:
     Raises:
         ExportError: naming it, and the next free version.
     """
+    if directory.exists() and not directory.is_dir():
+        fix = "Choose another one."
+        raise ExportError(f"{directory} must be a directory", "a file", fix)
     for entry in entries(version)[:2]:
         if os.path.lexists(directory / entry):
             numbers = [int(p.name) for p in directory.glob("*coder/*") if p.name.isdecimal()]

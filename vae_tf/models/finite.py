@@ -24,6 +24,18 @@ def all_finite(*stages) -> tf.Tensor:
     return tf.stack([tf.math.is_finite(total(stage)) for stage in stages])
 
 
+def guarded(callbacks) -> list:
+    """Returns Keras's `callbacks` as a list, behind a FiniteGuard.
+
+    It goes first, so that no checkpoint is made of a model that is no longer finite.
+    """
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = callbacks.callbacks
+    elif callbacks is not None and not isinstance(callbacks, (list, tuple)):
+        callbacks = [callbacks]
+    return [FiniteGuard(), *(callbacks or [])]
+
+
 class FiniteGuard(keras.callbacks.Callback):
     """Raises NonFiniteError soon after the loss has become NaN or infinite.
 
@@ -47,9 +59,11 @@ class FiniteGuard(keras.callbacks.Callback):
         self._look(logs or {}, f"the end of epoch {epoch + 1}")
 
     def _look(self, logs: dict, when: str) -> None:
-        loss = float(logs.get("loss", 0.0))
-        if np.isfinite(loss):
+        losses = {name: float(logs.get(name, 0.0)) for name in ("loss", "val_loss")}
+        bad_losses = {name: loss for name, loss in losses.items() if not np.isfinite(loss)}
+        if not bad_losses:
             return
+        name, loss = next(iter(bad_losses.items()))
         bad = int(self.model._first_bad_stage)
         first = STAGES[bad - 1] if bad else "the gradients or the regularization"
         weights = self.model.trainable_variables
@@ -57,6 +71,6 @@ class FiniteGuard(keras.callbacks.Callback):
         after = f"; weights such as {broken[0]} are not finite either" if broken else ""
         raise NonFiniteError(
             f"Training must stay finite. It stopped at {when}",
-            f"loss={loss}, the first bad term being {first}{after}",
+            f"{name}={loss}, the first bad term being {first}{after}",
             "Lower the learning rate, set `clipnorm` in the optimizer, or check the data.",
         )

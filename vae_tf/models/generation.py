@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from vae_tf.checks import whole
 from vae_tf.distributions.likelihoods import Likelihood
 from vae_tf.distributions.priors import Prior
 from vae_tf.errors import ConfigError
@@ -24,9 +25,7 @@ class Generation:
 
     def sample(self, num_samples: int, seed: int | None = None) -> tf.Tensor:
         """Returns E[x|z] for `num_samples` draws z ~ p(z), [num_samples, *event]."""
-        if isinstance(num_samples, bool) or num_samples < 0:
-            fix = "Pass how many images you want."
-            raise ConfigError("`num_samples` must be a count", repr(num_samples), fix)
+        num_samples = whole("num_samples", num_samples, least=0)
         seed = self._next_seed() if seed is None else tf.constant([seed, 0], tf.int32)
         return self._image(self.prior.distribution().sample(num_samples, seed=seed))
 
@@ -45,8 +44,7 @@ class Generation:
         Returns:
             [steps, *event] for single examples, [B, steps, *event] for batches.
         """
-        if isinstance(steps, bool) or steps < 2:
-            raise ConfigError("`steps` must be at least 2", repr(steps), "Pass steps=8.")
+        steps = whole("steps", steps, least=2)
         a, b = np.asarray(a, "float32"), np.asarray(b, "float32")
         rank = None if self.event_shape is None else len(self.event_shape)
         if a.shape != b.shape or rank not in (None, a.ndim, a.ndim - 1):

@@ -22,6 +22,31 @@ def targets(x, y, sample_weight):
     return np.zeros(len(x), "int8") if y is None and sample_weight is not None else y
 
 
+def checked(data, event_shape, likelihood: Likelihood, role: str):
+    """Returns `x` as Keras takes it, having looked at it with `check`.
+
+    Raises:
+        DataError: as `check`, and for tuples and dicts, which Keras takes for several inputs.
+    """
+    if isinstance(data, (tuple, dict)):
+        fix = "Pass x and y apart, as fit(x, y), or a tf.data.Dataset of tuples."
+        raise DataError(f"The {role} data must be one array or data set", type(data).__name__, fix)
+    if isinstance(data, list):
+        data = _array(data, role)
+    check(data, event_shape, likelihood, role)
+    return data
+
+
+def checked_validation(data, event_shape, likelihood: Likelihood):
+    """Returns validation data as Keras takes them: x, (x, y) or (x, y, weights), looked at."""
+    if not isinstance(data, (tuple, list)):
+        return checked(data, event_shape, likelihood, "validation")
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(tuple(data))
+    x = checked(x, event_shape, likelihood, "validation")
+    parts = (x, targets(x, y, sample_weight), sample_weight)
+    return keras.utils.pack_x_y_sample_weight(*parts)
+
+
 def check(data, event_shape, likelihood: Likelihood, role: str, strict: bool = False) -> None:
     """Looks at all of an array, or at the first batch of a `tf.data.Dataset`.
 
@@ -35,13 +60,10 @@ def check(data, event_shape, likelihood: Likelihood, role: str, strict: bool = F
         if data is None:
             fix = "Check the files, the split's name and any filter."
             raise DataError(f"The {role} data must hold examples", "an empty dataset", fix)
-    x = data[0] if isinstance(data, tuple) else data
-    if not isinstance(x, (np.ndarray, tf.Tensor, list)):
+        data = data[0] if isinstance(data, tuple) else data
+    if not isinstance(data, (np.ndarray, tf.Tensor)):
         return
-    x = np.asarray(x)
-    if x.dtype.kind not in "fbiu":
-        fix = "Convert them to float32; images of mixed sizes must be resized first."
-        raise DataError(f"The {role} data must be numbers", f"an array of {x.dtype}", fix)
+    x = _array(data, role)
     if event_shape is not None and not _fits(x.shape[1:], event_shape):
         fix = f"Reshape the data to {batched(event_shape)}, or build the encoder for them."
         raise DataError(
@@ -53,6 +75,19 @@ def check(data, event_shape, likelihood: Likelihood, role: str, strict: bool = F
         fix = "Check the files and the split."
         raise DataError(f"The {role} data must hold examples", f"shape {x.shape}", fix)
     likelihood.check_support(x, strict=strict)
+
+
+def _array(data, role: str) -> np.ndarray:
+    try:
+        x = np.asarray(data)
+        numbers = x.dtype.kind in "fbiu"
+        received = f"an array of {x.dtype}"
+    except ValueError:  # NumPy's word for rows of different lengths
+        numbers, received = False, "examples of mixed sizes"
+    if not numbers:
+        fix = "Convert them to float32; images of mixed sizes must be resized first."
+        raise DataError(f"The {role} data must be numbers", received, fix)
+    return x
 
 
 def _fits(shape, expected) -> bool:

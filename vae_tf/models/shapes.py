@@ -43,6 +43,16 @@ def check_halves(encoder, decoder, prior, posterior, likelihood) -> tuple[int, .
     return event_shape
 
 
+def check_event(px, x) -> None:
+    """Raises ConfigError unless p(x|z) is over data shaped like `x`; broadcasting would hide it."""
+    if px.event_shape != x.shape[1:]:
+        raise ConfigError(
+            f"The decoder must describe data {batched(x.shape[1:])}",
+            f"parameters for {batched(px.event_shape)}",
+            "Change the last layers of the decoder.",
+        )
+
+
 def _check_outputs(half: str, network, expected: dict, owner: str) -> None:
     shapes = _output_shapes(network)
     if shapes is None:
@@ -70,13 +80,13 @@ def _input_shape(network) -> tuple | None:
 
 def _output_shapes(network) -> dict | list | None:
     try:
-        shapes = network.output_shape
+        output = network.output
     except (AttributeError, ValueError):
         return None
-    if isinstance(shapes, dict):
-        return {name: tuple(shape[1:]) for name, shape in shapes.items()}
-    several = isinstance(shapes, list) or (shapes and isinstance(shapes[0], tuple))
-    return [tuple(shape[1:]) for shape in (shapes if several else [shapes])]
+    if isinstance(output, dict):
+        return {name: tuple(tensor.shape[1:]) for name, tensor in output.items()}
+    several = output if isinstance(output, (list, tuple)) else [output]
+    return [tuple(tensor.shape[1:]) for tensor in several]
 
 
 def batched(shape) -> str:

@@ -6,15 +6,17 @@ import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from vae_tf.checks import instance, whole
 from vae_tf.distributions.likelihoods import Bernoulli, Likelihood
 from vae_tf.distributions.posteriors import DiagonalNormal, Posterior
 from vae_tf.distributions.priors import Prior, StandardNormal
 from vae_tf.errors import ConfigError
 from vae_tf.models import inputs
-from vae_tf.models.finite import FiniteGuard, all_finite
+from vae_tf.models.finite import all_finite, guarded
 from vae_tf.models.generation import Generation
+from vae_tf.models.optimizers import with_loss_scaling
 from vae_tf.models.randomness import load_seed_states, save_seed_states
-from vae_tf.models.shapes import check_halves, latent_dim_of
+from vae_tf.models.shapes import check_event, check_halves, latent_dim_of
 from vae_tf.objectives.elbo import kl_divergence, negative_log_likelihood, weighted_mean
 from vae_tf.objectives.schedules import Schedule, as_schedule
 
@@ -68,14 +70,14 @@ class VAE(Generation, keras.Model):
         self.prior = StandardNormal(latent_dim_of(decoder)) if prior is None else prior
         self.posterior = DiagonalNormal() if posterior is None else posterior
         self.likelihood = Bernoulli() if likelihood is None else likelihood
+        for name, kind in (("prior", Prior), ("posterior", Posterior), ("likelihood", Likelihood)):
+            instance(name, getattr(self, name), kind)
         self.beta = as_schedule(beta)
         self.event_shape = check_halves(
             encoder, decoder, self.prior, self.posterior, self.likelihood
         )
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
-            raise ConfigError("`seed` must be from 0 to 2**31 - 1", repr(seed), "Pass seed=0.")
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed = whole("seed", seed, least=0) & 0x7FFFFFFF  # TFP's samplers take int32
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.trackers = {
             name: keras.metrics.Mean(name=name)
             for name in ("loss", "nll", "kl", "elbo", "beta", "regularization")
@@ -115,7 +117,9 @@ class VAE(Generation, keras.Model):
         z = qz.sample(seed=self._next_seed() if seed is None else seed)
         params = self.decoder(z, training=training)
         kl = kl_divergence(qz, pz, z)
-        nll = negative_log_likelihood(self.likelihood.distribution(params), x)
+        px = self.likelihood.distribution(params)
+        check_event(px, x)
+        nll = negative_log_likelihood(px, x)
         self.add_loss(self._beta_now() * weighted_mean(kl, sample_weight))
         return Terms(nll, kl, all_finite(x, z, kl, params, nll))
 
@@ -135,9 +139,10 @@ class VAE(Generation, keras.Model):
             terms = self(x, sample_weight=sample_weight, training=True)
             loss = self._loss_of(terms, sample_weight)
             scaled_loss = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled_loss, self.trainable_weights)
         beta = self._beta_now()  # before the step counter moves on
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+        if self.trainable_weights:
+            gradients = tape.gradient(scaled_loss, self.trainable_weights)
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
         self._note_first_bad_stage(terms)
         return self._metrics_after(terms, loss, beta, sample_weight)
 
@@ -176,6 +181,11 @@ class VAE(Generation, keras.Model):
             self.trackers[name].update_state(value, sample_weight=sample_weight)
         return {name: self.trackers[name].result() for name in values}
 
+    @property
+    def metrics(self):
+        """The running means that `fit` and `evaluate` report; Keras's own loss is left out."""
+        return list(self.trackers.values())
+
     def reset_metrics(self):
         """Starts new means, and the draws of an evaluation from the first."""
         super().reset_metrics()
@@ -187,11 +197,15 @@ class VAE(Generation, keras.Model):
         first = (known == 0) & ~tf.reduce_all(terms.finite)
         self._first_bad_stage.assign(tf.where(first, bad, known))
 
-    def compile(self, optimizer="adam", loss=None, metrics=None, **kwargs):
-        """Configures training, as in Keras; the loss is the model's own."""
-        if loss is not None or metrics is not None:
+    def compile(self, optimizer="adam", loss=None, loss_weights=None, metrics=None, **kwargs):
+        """Configures training, as in Keras; loss and metrics are the model's own."""
+        own = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics}
+        own["weighted_metrics"] = kwargs.pop("weighted_metrics", None)
+        given = [name for name, value in own.items() if value is not None]
+        if given:
             fix = "Drop it; give the VAE another `likelihood` or `beta` instead."
-            raise ConfigError("A VAE brings its own loss and metrics", "a `loss` or `metrics`", fix)
+            raise ConfigError("A VAE brings its own loss and metrics", ", ".join(given), fix)
+        optimizer = with_loss_scaling(optimizer, (self.encoder, self.decoder))
         super().compile(optimizer=optimizer, **kwargs)
 
     def compile_from_config(self, config: dict):
@@ -199,7 +213,18 @@ class VAE(Generation, keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
-    def fit(self, x=None, y=None, *, validation_data=None, callbacks=None, **kwargs):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        **kwargs,
+    ):
         """Trains, as `keras.Model.fit` does, after a look at the data.
 
         Raises:
@@ -207,23 +232,33 @@ class VAE(Generation, keras.Model):
                 likelihood's support.
             NonFiniteError: training stopped because a term was no longer finite.
         """
-        inputs.check(x, self.event_shape, self.likelihood, "training")
-        if validation_data is not None:
-            inputs.check(validation_data, self.event_shape, self.likelihood, "validation")
+        x = inputs.checked(x, self.event_shape, self.likelihood, "training")
         y = inputs.targets(x, y, kwargs.get("sample_weight"))
+        if validation_data is not None:
+            validation_data = inputs.checked_validation(
+                validation_data, self.event_shape, self.likelihood
+            )
         self._first_bad_stage.assign(0)
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks.append(FiniteGuard())
-        else:
-            callbacks = [*_listed(callbacks), FiniteGuard()]
-        return super().fit(x, y, validation_data=validation_data, callbacks=callbacks, **kwargs)
+        return super().fit(
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=guarded(callbacks),
+            validation_split=validation_split,
+            validation_data=validation_data,
+            **kwargs,
+        )
 
-    def evaluate(self, x=None, y=None, **kwargs):
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
+    ):
         """Returns loss and metrics on `x`, as `keras.Model.evaluate` does."""
         if not kwargs.get("_use_cached_eval_dataset"):  # within fit, which has looked already
-            inputs.check(x, self.event_shape, self.likelihood, "evaluation")
-        y = inputs.targets(x, y, kwargs.get("sample_weight"))
-        return super().evaluate(x, y, **kwargs)
+            x = inputs.checked(x, self.event_shape, self.likelihood, "evaluation")
+        y = inputs.targets(x, y, sample_weight)
+        return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
     def export(self, *args, **kwargs):
         """Refuses: Keras would write one graph with every weight twice."""
@@ -257,9 +292,3 @@ class VAE(Generation, keras.Model):
             for key, value in config.items()
         }
         return cls(**parts)
-
-
-def _listed(callbacks) -> list:
-    if callbacks is None:
-        return []
-    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]

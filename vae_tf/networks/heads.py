@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from vae_tf.errors import ConfigError
+from vae_tf.checks import whole
 
 Shape = Sequence[int]
 
@@ -48,7 +48,4 @@ def check_sizes(**sizes: object) -> None:
     for name, value in sizes.items():
         members = value if isinstance(value, (tuple, list)) else (value,)
         for size in members:
-            if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
-                raise ConfigError(
-                    f"`{name}` must hold whole numbers of at least 1", repr(value), "Pass e.g. 32."
-                )
+            whole(name, size)

@@ -1,10 +1,9 @@
 """beta as a function of the training step, computed inside the compiled step."""
 
-import math
-
 import keras
 import tensorflow as tf
 
+from vae_tf.checks import real, whole
 from vae_tf.errors import ConfigError
 
 
@@ -46,14 +45,12 @@ class LinearWarmup(Schedule):
     """beta rising from 0 in a straight line over `steps` steps, then constant.
 
     Bowman et al. 2016 and Soenderby et al. 2016: the likelihood is learned before the KL term
-    can switch latent units off.
+    can switch latent units off. The steps are the optimizer's: a model that is compiled anew
+    starts again.
     """
 
     def __init__(self, steps: int, beta: float = 1.0):
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            fix = "Pass the number of training steps, e.g. 1000."
-            raise ConfigError("`steps` must be a whole number of at least 1", repr(steps), fix)
-        self.steps, self.beta = steps, _weight(beta)
+        self.steps, self.beta = whole("steps", steps), _weight(beta)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """Returns beta * min(1, step / steps)."""
@@ -70,8 +67,5 @@ def as_schedule(beta: "float | Schedule") -> Schedule:
 
 
 def _weight(beta: float) -> float:
-    number = isinstance(beta, (int, float)) and not isinstance(beta, bool)
-    if not number or not math.isfinite(beta) or beta < 0:
-        fix = "Pass 1.0 for the ELBO, less or more to trade the KL term against reconstruction."
-        raise ConfigError("`beta` must be a finite number of at least 0", repr(beta), fix)
-    return float(beta)
+    fix = "Pass 1.0 for the ELBO, less or more to trade the KL term against reconstruction."
+    return real("beta", beta, positive=False, fix=fix)

@@ -43,7 +43,13 @@ def image_grid(images: np.ndarray, title: str = "", columns: int | None = None) 
     inches = max(2.5, INCHES_PER_IMAGE * columns)
     figure = Figure((inches, inches * height / width + (0.35 if title else 0)), dpi=150)
     axes = figure.add_axes((0, 0, 1, 1 if not title else 1 - 0.35 / figure.get_figheight()))
-    axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.imshow(
+        picture[..., 0] if channels == 1 else picture,
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+    )
     axes.set_axis_off()
     if title:
         axes.set_title(title, fontsize=9)

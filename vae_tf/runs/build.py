@@ -17,6 +17,7 @@ from vae_tf.distributions import (
 )
 from vae_tf.errors import ConfigError
 from vae_tf.models import VAE
+from vae_tf.models.optimizers import KernelAdamW
 from vae_tf.networks import conv_decoder, conv_encoder, mlp_decoder, mlp_encoder
 from vae_tf.objectives import LinearWarmup, Schedule
 from vae_tf.runs.config import TrainConfig
@@ -67,7 +68,7 @@ def build_model(config: TrainConfig, event_shape, steps_per_epoch: int) -> VAE:
         name="vae",
     )
     vae.compile(
-        optimizer=_optimizer(config, vae, steps_per_epoch),
+        optimizer=_optimizer(config, steps_per_epoch),
         # Python's part of a step is paid once for so many; the progress bar still moves
         steps_per_execution=min(STEPS_PER_EXECUTION, steps_per_epoch),
     )
@@ -137,17 +138,11 @@ def _beta(config: TrainConfig, steps_per_epoch: int) -> float | Schedule:
     return LinearWarmup(config.beta_warmup_epochs * steps_per_epoch, config.beta)
 
 
-def _optimizer(config: TrainConfig, vae: VAE, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+def _optimizer(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     rate = _learning_rate(config, steps_per_epoch)
     if not config.weight_decay:
         return keras.optimizers.Adam(rate, global_clipnorm=config.clipnorm)
-    optimizer = keras.optimizers.AdamW(
-        rate, weight_decay=config.weight_decay, global_clipnorm=config.clipnorm
-    )
-    # Biases, scales and the prior are levels to be learned, not complexity to be kept low
-    free = [w for w in vae.trainable_variables if not w.path.endswith("kernel")]
-    optimizer.exclude_from_weight_decay(var_list=free)
-    return optimizer
+    return KernelAdamW(rate, weight_decay=config.weight_decay, global_clipnorm=config.clipnorm)
 
 
 def _learning_rate(config: TrainConfig, steps_per_epoch: int):

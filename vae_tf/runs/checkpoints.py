@@ -80,7 +80,7 @@ class Checkpoints:
         try:
             state = json.loads((self._path(epoch) / _STATE).read_text("utf-8"))
             return {key: state[key] for key in ("epochs", "finished", "sha256", "history")}
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             raise self._damaged(epoch, f"an unreadable {_STATE}") from None
 
     def _damaged(self, epoch: int, what: str) -> RunError:

@@ -65,7 +65,7 @@ class RunDirectory:
         """
         try:
             saved = json.loads(self.config.read_text("utf-8"))
-            return {key: saved[key] for key in ("config", "data", "versions")}
+            return {key: dict(saved[key]) for key in ("config", "data", "versions")}
         except FileNotFoundError:
             fix = "Pass a directory that train.py made."
             raise RunError("A run directory must hold config.json", str(self.path), fix) from None

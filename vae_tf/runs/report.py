@@ -1,6 +1,7 @@
 """The numbers of a finished run."""
 
 import dataclasses
+import math
 
 from vae_tf.evaluation import LogLikelihood
 from vae_tf.models import VAE
@@ -40,8 +41,13 @@ def make_report(
     if likelihood is not None:
         report["test"] |= {
             "importance_weighted_nll": likelihood.nll,
-            "importance_weighted_nll_stderr": likelihood.stderr,
-            "monte_carlo_stderr": likelihood.monte_carlo_stderr,
+            "importance_weighted_nll_stderr": _known(likelihood.stderr),
+            "monte_carlo_stderr": _known(likelihood.monte_carlo_stderr),
             "importance_samples": likelihood.num_samples,
         }
     return report
+
+
+def _known(error: float) -> float | None:
+    """Returns None for NaN, which JSON has not: one image or one sample has no spread."""
+    return error if math.isfinite(error) else None

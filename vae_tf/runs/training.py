@@ -53,6 +53,8 @@ def train(config: TrainConfig, watcher: Watcher | None = None) -> dict:
     run = RunDirectory(run_path(config))
     steps = images.train.steps_per_epoch(config.batch_size)
     vae = build_model(config, images.shape, steps)
+    if config.importance_samples:  # now, not after hours of training
+        vae.likelihood.check_support(images.test.array(256), strict=True)
     run.open(config, images.describe())
 
     checkpoints = Checkpoints(run.checkpoints, config.beta_warmup_epochs)
@@ -144,6 +146,6 @@ def load_run(path: str | Path) -> tuple[VAE, dict]:
     try:
         return keras.models.load_model(run.model), saved
     except (ValueError, OSError, TypeError, KeyError) as error:
-        reason = str(error).splitlines()[0][:200]
+        reason = f"a file Keras cannot load ({type(error).__name__})"
         fix = "Run train.py with --resume, which writes it again."
         raise RunError(f"{run.model} must be a whole Keras model", reason, fix) from None

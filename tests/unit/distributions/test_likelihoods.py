@@ -102,7 +102,7 @@ def test_support():
 
 @pytest.mark.parametrize("scale", [0, -1.0, np.nan, np.inf, "learned", None, True])
 def test_scale_must_be_positive(scale):
-    with pytest.raises(ConfigError, match="`scale` must be a positive number"):
+    with pytest.raises(ConfigError, match="`scale` must be a finite number above 0"):
         Gaussian(scale)
 
 

@@ -113,3 +113,11 @@ def test_mixture_learns_by_gradients_from_all_its_parts():
         loss = tf.reduce_mean(prior.distribution().log_prob(RNG.normal(size=(9, 3))))
     for gradient in tape.gradient(loss, prior.trainable_variables):
         assert np.any(gradient != 0)
+
+
+def test_mixture_far_from_the_origin_keeps_its_digits():
+    prior = MixtureOfNormals(3, components=4, seed=1)
+    z = prior.distribution().sample(50, seed=[1, 1])
+    near = prior.distribution().log_prob(z)
+    prior.means.assign(prior.means + 1000.0)
+    np.testing.assert_allclose(prior.distribution().log_prob(z + 1000.0), near, atol=5e-3)

@@ -112,3 +112,22 @@ def test_kerass_own_callbacks_work(x, tmp_path):
     copy = keras.models.load_model(best)
     assert copy.evaluate(x, verbose=0) == vae.evaluate(x, verbose=0)
     assert list((tmp_path / "logs").rglob("events*"))
+
+
+def test_decay_spares_all_but_kernels_also_after_loading(x, tmp_path):
+    from vae_tf.distributions import MixtureOfNormals
+    from vae_tf.models.optimizers import KernelAdamW
+
+    vae = make(prior=MixtureOfNormals(LATENT_DIM, 3))
+    vae.compile(KernelAdamW(0.1, weight_decay=0.5))
+    vae.fit(x, verbose=0)
+    vae.save(tmp_path / "model.keras")
+    vae = keras.models.load_model(tmp_path / "model.keras")
+    before = {w.path: w.numpy() for w in vae.trainable_weights}
+    for state in vae.optimizer.variables[2:]:  # after iterations and learning rate: the moments
+        state.assign(0 * state)
+    zeros = [0 * w for w in vae.trainable_weights]
+    vae.optimizer.apply(zeros, vae.trainable_weights)
+    for w in vae.trainable_weights:
+        factor = 0.95 if w.path.endswith("kernel") else 1.0
+        np.testing.assert_allclose(w, factor * before[w.path], rtol=1e-6)

@@ -204,11 +204,13 @@ def test_refusals(x):
     vae = make()
     with pytest.raises(ConfigError, match="brings its own loss"):
         vae.compile(loss="mse")
+    with pytest.raises(ConfigError, match="weighted_metrics"):
+        vae.compile(weighted_metrics=["mae"])
     with pytest.raises(ConfigError, match="exported as two halves"):
         vae.export("anywhere")
-    with pytest.raises(ConfigError, match="`num_samples` must be a count"):
+    with pytest.raises(ConfigError, match="`num_samples` must be a whole number of at least 0"):
         vae.sample(-1)
-    with pytest.raises(ConfigError, match="`steps` must be at least 2"):
+    with pytest.raises(ConfigError, match="`steps` must be a whole number of at least 2"):
         vae.interpolate(x[0], x[1], steps=1)
     with pytest.raises(ConfigError, match="`a` and `b` must be alike"):
         vae.interpolate(x[0], x[:2])
@@ -263,3 +265,87 @@ def test_halves_that_do_not_meet():
     with pytest.raises(ConfigError, match="prior's latent_dim=5"):
         vae_tf.VAE(encoder, decoder, prior=StandardNormal(5))
     assert vae_tf.VAE(encoder, decoder, likelihood=Bernoulli()).event_shape == SHAPE
+
+
+def test_parts_must_be_objects():
+    encoder, decoder = make().encoder, make().decoder
+    for part in ("prior", "posterior", "likelihood"):
+        for wrong in ("normal", getattr(make(), part).__class__):
+            with pytest.raises(ConfigError, match=f"`{part}` must be an instance of"):
+                vae_tf.VAE(encoder, decoder, **{part: wrong})
+
+
+def test_outputs_are_known_by_their_names():
+    image = keras.Input(SHAPE)
+    h = keras.layers.Flatten()(image)
+    decoder = make().decoder
+    wrong = {"mu": keras.layers.Dense(2)(h), "logvar": keras.layers.Dense(2)(h)}
+    with pytest.raises(ConfigError, match=r"mu \[B, 2\], logvar \[B, 2\]"):
+        vae_tf.VAE(keras.Model(image, wrong), decoder)
+    heads = {"z_mean": keras.layers.Dense(2)(h), "z_log_var": keras.layers.Dense(1)(h)}
+    with pytest.raises(ConfigError, match=r"Received: z_mean \[B, 2\], z_log_var \[B, 1\]"):
+        vae_tf.VAE(keras.Model(image, heads), decoder)
+    in_order = keras.Model(image, [keras.layers.Dense(2)(h), keras.layers.Dense(2)(h)])
+    assert vae_tf.VAE(in_order, decoder).event_shape == SHAPE
+
+
+class Unbuilt(keras.Model):
+    """A decoder whose output broadcasts against the data."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.dense = keras.layers.Dense(int(np.prod(shape)))
+        self.reshape = keras.layers.Reshape(shape)
+
+    def call(self, z):
+        return self.reshape(self.dense(z))
+
+
+def test_a_decoder_that_would_broadcast_is_refused(x):
+    prior = vae_tf.priors.StandardNormal(LATENT_DIM)
+    vae = vae_tf.VAE(make().encoder, Unbuilt((*SHAPE[:2], 3)), prior=prior)
+    vae.compile()
+    with pytest.raises(ValueError, match=r"must describe data \[B, 4, 3, 1\]"):
+        vae.fit(x, verbose=0)
+    with pytest.raises(ConfigError, match=r"must describe data \[B, 4, 3, 1\]"):
+        vae_tf.log_likelihood(vae, x, 2)
+    good = vae_tf.VAE(make().encoder, Unbuilt(SHAPE), prior=prior)
+    good.compile()
+    assert np.isfinite(good.fit(x, verbose=0).history["loss"]).all()
+
+
+def test_weights_of_validation_data_weight(x):
+    weight = np.r_[np.ones(30), np.zeros(40)].astype("float32")
+    vae = make()
+    expected = vae.evaluate(x, sample_weight=weight, return_dict=True, verbose=0)["kl"]
+    vae.trainable = False
+    for data in ((x, None, weight), (x, x, weight)):
+        logs = vae.fit(x, validation_data=data, verbose=0).history
+        assert logs["val_kl"][0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_keras_positional_arguments(x):
+    vae = make()
+    assert len(vae.fit(x, None, 32, 2, 0).history["loss"]) == 2
+    assert len(vae.evaluate(x, None, 32, 0)) == len(vae.metrics_names) - 1  # no regularization
+
+
+def test_tuples_lists_and_dicts_as_x(x):
+    vae = make()
+    for bad in ((x, x), {"image": x}):
+        with pytest.raises(DataError, match="must be one array or data set"):
+            vae.fit(bad, verbose=0)
+    with pytest.raises(DataError, match="examples of mixed sizes"):
+        vae.fit([x[0], x[1][:2]], verbose=0)
+    vae.fit(list(x), validation_data=[x, x], verbose=0)
+
+
+def test_float16_scales_its_loss():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        vae = make()
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert isinstance(vae.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert not isinstance(make().optimizer, keras.optimizers.LossScaleOptimizer)

@@ -63,7 +63,7 @@ def test_input_dropout_acts_in_training_alone():
 
 
 def test_sizes_below_one_are_refused():
-    with pytest.raises(ConfigError, match="`latent_dim` must hold whole numbers of at least 1"):
+    with pytest.raises(ConfigError, match="`latent_dim` must be a whole number of at least 1"):
         mlp_encoder((8, 8, 1), 0)
     with pytest.raises(ConfigError, match="`hidden`"):
         mlp_decoder(2, {"logits": (8, 8, 1)}, (10, 0))

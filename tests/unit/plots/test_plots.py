@@ -29,6 +29,11 @@ def test_figures_of_any_channels(channels, count, tmp_path):
         assert (tmp_path / f"{name}.png").stat().st_size > 500
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1)])
+def test_images_one_pixel_wide(size, tmp_path):
+    plots.image_grid(RNG.random((1, *size, 1)), "one").savefig(tmp_path / "one.png")
+
+
 def test_reconstructions_stand_below_their_originals():
     originals, copies = np.zeros((24, 2, 2, 1)), np.ones((24, 2, 2, 1))
     (picture,) = (i.get_array() for i in plots.reconstructions(originals, copies).axes[0].images)
