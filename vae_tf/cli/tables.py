@@ -1,5 +1,7 @@
 """The short tables at the end of a command."""
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
 
@@ -25,7 +27,7 @@ def show_report(report: dict, run: RunDirectory, bundle: Bundle | None) -> None:
 
 def show_bundle(bundle: Bundle) -> None:
     """Prints where the parts of a bundle lie and how well they agree with the model."""
-    table = _table("largest error against Keras, relative to the largest output")
+    table = _table("largest relative error")
     for signature, errors in bundle.manifest["parity"]["max_relative_error"].items():
         for runtime, error in errors.items():
             table.add_row(f"{signature}, {runtime}", f"{error:.1e}")
@@ -46,6 +48,8 @@ def _show(table: Table, paths: dict) -> None:
     console = Console()
     console.print(table)
     for name, path in paths.items():  # below the table: a path must not be broken
+        here = Path.cwd()
+        path = path.relative_to(here) if path.is_relative_to(here) else path
         console.print(f"{name:<15} {path}", soft_wrap=True, highlight=False)
 
 
