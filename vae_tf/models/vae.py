@@ -258,7 +258,8 @@ class VAE(Generation, keras.Model):
         if not kwargs.get("_use_cached_eval_dataset"):  # within fit, which has looked already
             x = inputs.checked(x, self.event_shape, self.likelihood, "evaluation")
         y = inputs.targets(x, y, sample_weight)
-        return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+        values = super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+        return keras.tree.map_structure(float, values)  # Keras 3.12 returns tensors
 
     def export(self, *args, **kwargs):
         """Refuses: Keras would write one graph with every weight twice."""
