@@ -11,7 +11,7 @@ def whole(name: str, value: object, least: int = 1, fix: str = "") -> int:
     if isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= least:
         return int(value)
     expected = f"`{name}` must be a whole number of at least {least}"
-    raise ConfigError(expected, repr(value), fix or f"Pass {name}={max(least, 1)} or more.")
+    raise ConfigError(expected, repr(value), fix or f"Pass {name}={least} or more.")
 
 
 def real(name: str, value: object, *, positive: bool, fix: str = "") -> float:

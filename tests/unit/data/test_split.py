@@ -170,10 +170,10 @@ def test_a_split_reads_no_other_split_s_rows(grey):
 def test_arguments_out_of_range_are_refused(bad):
     split = numbered(9)
     for use in (split.batches, split.steps_per_epoch, lambda b: split.training_batches(b, 0)):
-        with pytest.raises(ConfigError, match="`batch_size` must be an integer of at least 1"):
+        with pytest.raises(ConfigError, match="`batch_size` must be a whole number of at least 1"):
             use(bad)
     if bad != 0:
-        with pytest.raises(ConfigError, match="`start_epoch` must be an integer of at least 0"):
+        with pytest.raises(ConfigError, match="`start_epoch` must be a whole number of at least 0"):
             split.training_batches(3, 0, start_epoch=bad)
     if bad not in (0, None):
         with pytest.raises(ConfigError, match="`limit`"):
