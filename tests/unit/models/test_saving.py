@@ -62,13 +62,9 @@ def test_config_round_trip(vae, x):
     assert copy.count_params() == vae.count_params()
 
 
-def test_mixed_precision_round_trip(x, tmp_path):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        vae = make()
-    finally:
-        keras.config.set_dtype_policy(before)
+def test_mixed_precision_round_trip(x, tmp_path, set_dtype_policy):
+    set_dtype_policy("mixed_bfloat16")
+    vae = make()
     logs = vae.fit(x, epochs=2, verbose=0).history
     assert np.isfinite(logs["loss"]).all()
     terms = vae(x)

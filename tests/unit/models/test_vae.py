@@ -340,12 +340,9 @@ def test_tuples_lists_and_dicts_as_x(x):
     vae.fit(list(x), validation_data=[x, x], verbose=0)
 
 
-def test_float16_scales_its_loss():
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        vae = make()
-    finally:
-        keras.config.set_dtype_policy(before)
+def test_float16_scales_its_loss(set_dtype_policy):
+    set_dtype_policy("mixed_float16")
+    vae = make()
     assert isinstance(vae.optimizer, keras.optimizers.LossScaleOptimizer)
+    set_dtype_policy("float32")
     assert not isinstance(make().optimizer, keras.optimizers.LossScaleOptimizer)

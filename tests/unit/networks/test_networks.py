@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -40,14 +39,10 @@ def test_seed_decides_the_weights(kind):
 
 
 @pytest.mark.parametrize("kind", BUILDERS)
-def test_outputs_are_float32_under_mixed_precision(kind):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        make_encoder, make_decoder = BUILDERS[kind]
-        encoder, decoder = make_encoder((8, 8, 1), 2), make_decoder(2, {"logits": (8, 8, 1)})
-    finally:
-        keras.config.set_dtype_policy(before)
+def test_outputs_are_float32_under_mixed_precision(kind, set_dtype_policy):
+    set_dtype_policy("mixed_bfloat16")
+    make_encoder, make_decoder = BUILDERS[kind]
+    encoder, decoder = make_encoder((8, 8, 1), 2), make_decoder(2, {"logits": (8, 8, 1)})
     assert decoder(np.zeros((1, 2), "float32"))["logits"].dtype == "float32"
     assert encoder(np.zeros((1, 8, 8, 1), "float32"))["z_mean"].dtype == "float32"
     assert any(layer.compute_dtype == "bfloat16" for layer in decoder.layers)
