@@ -4,9 +4,9 @@
 importing them takes the seconds of TensorFlow that `import vae_tf` promises not to take. So
 they are imported along with Keras: now if it is loaded, else when somebody loads it.
 
-The one who loads it may be a part of this package, half-way through its own import. So the parts
-that `vae_tf.models` stands on import Keras before anything of their own, and it names their
-modules, not their packages.
+The one who loads it may be a part of this package, half-way through its own import. So the
+packages named here import Keras before anything of their own, and what they need of each other
+they take from modules, not from packages.
 """
 
 import importlib
@@ -14,15 +14,20 @@ import importlib.abc
 import importlib.machinery
 import sys
 
-_REGISTERED = "vae_tf.models"  # imports every module that registers a class
+_REGISTERED = ("vae_tf.models", "vae_tf.distributions", "vae_tf.objectives")
 
 
 def register_with_keras() -> None:
     """Imports the registered classes now or right after Keras."""
     if "keras" in sys.modules:
-        importlib.import_module(_REGISTERED)
+        _register()
     else:
         sys.meta_path.insert(0, _AfterKeras())
+
+
+def _register() -> None:
+    for package in _REGISTERED:
+        importlib.import_module(package)
 
 
 class _AfterKeras(importlib.abc.MetaPathFinder):
@@ -40,7 +45,7 @@ class _AfterKeras(importlib.abc.MetaPathFinder):
         def execute_then_register(module):
             sys.meta_path.remove(self)  # here, not above: a search is not yet an import
             execute(module)
-            importlib.import_module(_REGISTERED)
+            _register()
 
         spec.loader.exec_module = execute_then_register  # type: ignore[method-assign]
         return spec

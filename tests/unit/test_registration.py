@@ -20,6 +20,7 @@ ORDERS = [
     "import vae_tf, tensorflow; import keras",
     "import vae_tf; vae_tf.VAE; import keras",
     "import vae_tf.distributions; import keras",
+    "import vae_tf.distributions.priors; import keras",
     "import vae_tf.objectives.schedules; import keras",
     *(
         pytest.param(f"import vae_tf.{part}; import keras", marks=pytest.mark.slow)

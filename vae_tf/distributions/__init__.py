@@ -3,27 +3,14 @@
 import keras  # noqa: F401 (first: importing it imports vae_tf.models, see registration.py)
 
 from vae_tf.distributions import likelihoods, posteriors, priors
-from vae_tf.distributions.likelihoods import (
-    Bernoulli,
-    Gaussian,
-    GaussianLearnedScale,
-    GaussianPixelScale,
-    Likelihood,
-)
-from vae_tf.distributions.posteriors import DiagonalNormal, Posterior
-from vae_tf.distributions.priors import MixtureOfNormals, Prior, StandardNormal
+from vae_tf.distributions.likelihoods import *  # noqa: F403 (each package lists its names)
+from vae_tf.distributions.posteriors import *  # noqa: F403
+from vae_tf.distributions.priors import *  # noqa: F403
 
 __all__ = [
-    "Bernoulli",
-    "DiagonalNormal",
-    "Gaussian",
-    "GaussianLearnedScale",
-    "GaussianPixelScale",
-    "Likelihood",
-    "MixtureOfNormals",
-    "Posterior",
-    "Prior",
-    "StandardNormal",
+    *likelihoods.__all__,
+    *posteriors.__all__,
+    *priors.__all__,
     "likelihoods",
     "posteriors",
     "priors",

@@ -8,8 +8,8 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import whole
-from vae_tf.distributions.likelihoods import Likelihood
-from vae_tf.distributions.priors import Prior
+from vae_tf.distributions.likelihoods.base import Likelihood
+from vae_tf.distributions.priors.base import Prior
 from vae_tf.errors import ConfigError
 
 

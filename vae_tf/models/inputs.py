@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_tf.distributions.likelihoods import Likelihood
+from vae_tf.distributions.likelihoods.base import Likelihood
 from vae_tf.errors import DataError
 from vae_tf.models.shapes import batched
 

@@ -7,9 +7,12 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import instance, whole
-from vae_tf.distributions.likelihoods import Bernoulli, Likelihood
-from vae_tf.distributions.posteriors import DiagonalNormal, Posterior
-from vae_tf.distributions.priors import Prior, StandardNormal
+from vae_tf.distributions.likelihoods.base import Likelihood
+from vae_tf.distributions.likelihoods.binary import Bernoulli
+from vae_tf.distributions.posteriors.base import Posterior
+from vae_tf.distributions.posteriors.normal import DiagonalNormal
+from vae_tf.distributions.priors.base import Prior
+from vae_tf.distributions.priors.normal import StandardNormal
 from vae_tf.errors import ConfigError
 from vae_tf.models import inputs
 from vae_tf.models.finite import all_finite, guarded

@@ -1,4 +1,4 @@
-"""p(z): distributions over the latent space."""
+"""p(z) as a mixture of normal distributions."""
 
 import math
 
@@ -8,50 +8,8 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import whole
-from vae_tf.distributions.base import DistributionObject, bounded
-from vae_tf.errors import ConfigError
-
-
-class Prior(DistributionObject):
-    """p(z) over vectors of `latent_dim` numbers; a subclass gives `distribution`."""
-
-    def __init__(self, latent_dim: int, **kwargs):
-        super().__init__(**kwargs)
-        fix = "Pass latent_dim=2 for pictures of the latent space, 16 to 64 for quality."
-        self.latent_dim = whole("latent_dim", latent_dim, fix=fix)
-
-    def distribution(self) -> tfd.Distribution:
-        """Returns p(z), batch [], event [latent_dim]."""
-        raise ConfigError("A Prior must define `distribution`", type(self).__name__, "Override it.")
-
-    def mixture(self) -> dict[str, np.ndarray] | None:
-        """Returns p(z) as a mixture of diagonal normals, for those who have the numbers alone.
-
-        Returns:
-            `weights` [K], `loc` [K, L] and `scale` [K, L] float32; None if it is no such mixture.
-        """
-        return None
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "latent_dim": self.latent_dim}
-
-
-@keras.saving.register_keras_serializable(package="vae_tf")
-class StandardNormal(Prior):
-    """p(z) = N(0, I) (Kingma and Welling 2014, appendix B)."""
-
-    def distribution(self) -> tfd.Distribution:
-        """Returns N(0, I), batch [], event [latent_dim]."""
-        zeros = tf.zeros([self.latent_dim])
-        return tfd.Independent(tfd.Normal(zeros, tf.ones_like(zeros)), 1)
-
-    def mixture(self) -> dict[str, np.ndarray]:
-        """Returns its one component."""
-        shape = (1, self.latent_dim)
-        loc: np.ndarray = np.zeros(shape, "float32")
-        scale: np.ndarray = np.ones(shape, "float32")
-        return {"weights": np.ones(1, "float32"), "loc": loc, "scale": scale}
+from vae_tf.distributions.base import bounded
+from vae_tf.distributions.priors.base import Prior
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")
@@ -86,6 +44,16 @@ class MixtureOfNormals(Prior):
             tfd.Categorical(logits=tf.convert_to_tensor(self.logits)),
             tfd.Independent(tfd.Normal(tf.convert_to_tensor(self.means), tf.exp(log_scales)), 1),
         )
+
+    def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+        """Returns draws [B, latent_dim]: `uniform` chooses components, `normal` points in them."""
+        pz = self.distribution()
+        cumulative = tf.cumsum(tf.nn.softmax(pz.mixture_distribution.logits))
+        # The last one is 1 but for rounding, and must catch what is left
+        below = tf.cast(uniform[:, None] >= cumulative[None, :-1], tf.int32)
+        chosen = tf.reduce_sum(below, -1)
+        inside = pz.components_distribution.distribution
+        return tf.gather(inside.loc, chosen) + tf.gather(inside.scale, chosen) * normal
 
     def mixture(self) -> dict[str, np.ndarray]:
         """Returns the learned components."""

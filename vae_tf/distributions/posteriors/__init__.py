@@ -1,0 +1,8 @@
+"""q(z|x): distributions over the latent space, given what the encoder put out."""
+
+import keras  # noqa: F401 (first: importing it imports vae_tf.models, see registration.py)
+
+from vae_tf.distributions.posteriors.base import Posterior
+from vae_tf.distributions.posteriors.normal import DiagonalNormal
+
+__all__ = ["DiagonalNormal", "Posterior"]
