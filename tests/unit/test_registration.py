@@ -22,6 +22,7 @@ ORDERS = [
     "import vae_tf.distributions; import keras",
     "import vae_tf.distributions.priors; import keras",
     "import vae_tf.objectives.schedules; import keras",
+    "import vae_tf.objectives.penalties; import keras",
     *(
         pytest.param(f"import vae_tf.{part}; import keras", marks=pytest.mark.slow)
         for part in PARTS

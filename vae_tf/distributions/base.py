@@ -8,13 +8,18 @@ import tensorflow as tf
 from vae_tf.errors import ConfigError
 
 
-class DistributionObject(keras.layers.Layer):
-    """A holder of variables that Keras tracks, saves and restores; it is never called.
+class ModelPart(keras.layers.Layer):
+    """A part of a model that Keras tracks, saves and restores; it is never called.
 
-    A Keras layer must return tensors, and a `tfd` object is none, so the distribution comes
-    from a method. Everything is float32 whatever the global dtype policy: a log-density summed
-    in half precision is off by whole nats.
+    A Keras layer must return tensors, and what these parts return are `tfd` objects and terms
+    of a bound. Everything is float32 whatever the global dtype policy: a log-density summed in
+    half precision is off by whole nats.
+
+    Attributes:
+        use: how it is used instead of being called, for the message.
     """
+
+    use = "Use its `distribution(...)` method."
 
     def __init__(self, **kwargs):
         kwargs["dtype"] = "float32"
@@ -28,12 +33,8 @@ class DistributionObject(keras.layers.Layer):
         return config
 
     def call(self, inputs):
-        """Refuses: a distribution is not a layer of a network."""
-        raise ConfigError(
-            f"{type(self).__name__} is not a layer of a network",
-            "a call",
-            "Use its `distribution(...)` method.",
-        )
+        """Refuses: this is not a layer of a network."""
+        raise ConfigError(f"{type(self).__name__} is not a layer of a network", "a call", self.use)
 
 
 def named_parameters(params, names: Sequence[str], owner: str) -> dict[str, tf.Tensor]:

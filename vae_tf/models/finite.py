@@ -24,18 +24,6 @@ def all_finite(*stages) -> tf.Tensor:
     return tf.stack([tf.math.is_finite(total(stage)) for stage in stages])
 
 
-def guarded(callbacks) -> list:
-    """Returns Keras's `callbacks` as a list, behind a FiniteGuard.
-
-    It goes first, so that no checkpoint is made of a model that is no longer finite.
-    """
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks = callbacks.callbacks
-    elif callbacks is not None and not isinstance(callbacks, (list, tuple)):
-        callbacks = [callbacks]
-    return [FiniteGuard(), *(callbacks or [])]
-
-
 class FiniteGuard(keras.callbacks.Callback):
     """Raises NonFiniteError soon after the loss has become NaN or infinite.
 

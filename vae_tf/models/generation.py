@@ -5,10 +5,10 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import whole
 from vae_tf.distributions.likelihoods.base import Likelihood
+from vae_tf.distributions.posteriors.base import Posterior
 from vae_tf.distributions.priors.base import Prior
 from vae_tf.errors import ConfigError
 
@@ -20,7 +20,8 @@ class Generation:
     likelihood: Likelihood
     decoder: keras.Model
     event_shape: tuple[int, ...] | None
-    encode: Callable[..., tfd.Distribution]
+    posterior: Posterior
+    encoder: keras.Model
     _next_seed: Callable[[], tf.Tensor]
 
     def sample(self, num_samples: int, seed: int | None = None) -> tf.Tensor:
@@ -30,11 +31,11 @@ class Generation:
         return self._image(self.prior.distribution().sample(num_samples, seed=seed))
 
     def reconstruct(self, x) -> tf.Tensor:
-        """Returns E[x|z] at the mean of q(z|x), [B, *event]."""
-        return self._image(self.encode(x).mean())
+        """Returns E[x|z] at the point that stands for q(z|x), its mean mostly, [B, *event]."""
+        return self._image(self._code(x))
 
     def interpolate(self, a, b, steps: int = 8) -> tf.Tensor:
-        """Returns images on the straight line between the posterior means of `a` and `b`.
+        """Returns images on the straight line between the codes of `a` and `b`.
 
         Args:
             a: one example [*event], or a batch [B, *event].
@@ -51,12 +52,16 @@ class Generation:
             fix = f"Pass two examples {self.event_shape} or two batches of them."
             raise ConfigError("`a` and `b` must be alike", f"{a.shape} and {b.shape}", fix)
         single = a.ndim == rank
-        z = [self.encode(end[None] if single else end).mean() for end in (a, b)]
+        z = [self._code(end[None] if single else end) for end in (a, b)]
         weight = tf.linspace(0.0, 1.0, steps)[:, None]
         path = (1 - weight) * z[0][:, None] + weight * z[1][:, None]  # [B, steps, L]
         images = self._image(tf.reshape(path, [-1, path.shape[-1]]))
         images = tf.reshape(images, [-1, steps, *images.shape[1:]])
         return images[0] if single else images
+
+    def _code(self, x) -> tf.Tensor:
+        params = self.encoder(tf.cast(x, tf.float32), training=False)
+        return self.posterior.point(params)
 
     def _image(self, z) -> tf.Tensor:
         return self.likelihood.statistics(self.decoder(z, training=False))["image"]

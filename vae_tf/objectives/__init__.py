@@ -1,22 +1,73 @@
-"""The terms of the bound, per example, in nats; and how beta moves during training."""
+"""Bounds on log p(x), their gradients, the KL term's weight, and penalties beside them."""
 
 import keras  # noqa: F401 (first: importing it imports vae_tf.models, see registration.py)
 
-from vae_tf.objectives.elbo import (
+from vae_tf.objectives.base import Inference, Objective, Terms
+from vae_tf.objectives.baselines import Baseline, LearnedBaseline, LeaveOneOut, RunningMean
+from vae_tf.objectives.elbo import ELBO, StickingTheLanding
+from vae_tf.objectives.importance_weighted import IWAE, DReG, Renyi
+from vae_tf.objectives.kl_controls import Capacity, FreeBits, GroupBalance, KLControl
+from vae_tf.objectives.penalties import (
+    DIPVAE1,
+    DIPVAE2,
+    FactorVAE,
+    MaximumMeanDiscrepancy,
+    Penalty,
+    TotalCorrelation,
+)
+from vae_tf.objectives.schedules import (
+    Constant,
+    CosineWarmup,
+    Cyclical,
+    LinearWarmup,
+    Schedule,
+    as_schedule,
+)
+from vae_tf.objectives.score_function import VIMCO, ScoreFunction
+from vae_tf.objectives.terms import (
     kl_divergence,
+    kl_parts,
     log_importance_weights,
+    log_mean_exp,
     negative_log_likelihood,
     weighted_mean,
 )
-from vae_tf.objectives.schedules import Constant, LinearWarmup, Schedule, as_schedule
 
 __all__ = [
+    "DIPVAE1",
+    "DIPVAE2",
+    "ELBO",
+    "IWAE",
+    "VIMCO",
+    "Baseline",
+    "Capacity",
     "Constant",
+    "CosineWarmup",
+    "Cyclical",
+    "DReG",
+    "FactorVAE",
+    "FreeBits",
+    "GroupBalance",
+    "Inference",
+    "KLControl",
+    "LearnedBaseline",
+    "LeaveOneOut",
     "LinearWarmup",
+    "MaximumMeanDiscrepancy",
+    "Objective",
+    "Penalty",
+    "Renyi",
+    "RunningMean",
     "Schedule",
+    "ScoreFunction",
+    "StickingTheLanding",
+    "Terms",
+    "TotalCorrelation",
     "as_schedule",
     "kl_divergence",
+    "kl_parts",
     "log_importance_weights",
+    "log_mean_exp",
     "negative_log_likelihood",
     "weighted_mean",
 ]

@@ -1,53 +1,57 @@
-"""The terms of the evidence lower bound: pure functions, shape [B], in nats."""
+"""The evidence lower bound, with reparametrized gradients."""
 
+import keras
 import tensorflow as tf
-from tensorflow_probability import distributions as tfd
+
+from vae_tf.objectives.base import Inference, Objective, Terms
+from vae_tf.objectives.gradients import through_draws
+from vae_tf.objectives.terms import kl_parts, pieces
 
 
-def negative_log_likelihood(px: tfd.Distribution, x: tf.Tensor) -> tf.Tensor:
-    """Returns -log p(x|z), [B]."""
-    return -px.log_prob(x)
-
-
-def kl_divergence(qz: tfd.Distribution, pz: tfd.Distribution, z: tf.Tensor) -> tf.Tensor:
-    """Returns KL(q(z|x) || p(z)), [B], summed over latent dimensions.
-
-    The closed form where TFP has one. Else the estimate -H(q) - log p(z) at the `z` given, which
-    is drawn from q; the entropy H is exact where TFP has it, which leaves less variance.
-    """
-    try:
-        return tfd.kl_divergence(qz, pz)
-    except NotImplementedError:  # TFP's word for a pair without a closed form
-        return _negative_entropy(qz, z) - pz.log_prob(z)
-
-
-def _negative_entropy(qz: tfd.Distribution, z: tf.Tensor) -> tf.Tensor:
-    try:
-        return -qz.entropy()
-    except NotImplementedError:
-        return qz.log_prob(z)
-
-
-def log_importance_weights(
-    log_px: tf.Tensor, z: tf.Tensor, qz: tfd.Distribution, pz: tfd.Distribution
-) -> tf.Tensor:
-    """Returns log p(x|z) + log p(z) - log q(z|x), the log-weights of draws z ~ q, [..., B].
-
-    Their expectation is the ELBO; the log-mean of their exponentials over K draws is the
-    importance-weighted bound (Burda et al. 2016, equation 8).
+@keras.saving.register_keras_serializable(package="vae_tf")
+class ELBO(Objective):
+    """E_q[log p(x|z)] - KL(q(z|x) || p(z)) (Kingma and Welling 2014, equation 7).
 
     Args:
-        log_px: log p(x|z), [..., B].
-        z: [..., B, L].
-        qz: q(z|x), batch [B].
-        pz: p(z), batch [].
+        num_samples: L, draws of z for each example.
+        closed_form: of the KL. None: where TFP has one, else estimated at the draws. True: it
+            must exist. False: never (their equation 6).
+
+    Raises:
+        ConfigError: when called with a pair of distributions that lacks a demanded closed form.
     """
-    return log_px + pz.log_prob(z) - qz.log_prob(z)
+
+    def __init__(self, num_samples: int = 1, closed_form: bool | None = None, **kwargs):
+        super().__init__(num_samples, **kwargs)
+        self.closed_form = closed_form
+
+    def estimate(self, inference: Inference) -> Terms:
+        """Returns the terms of one batch."""
+        z = inference.draw(self.num_samples)
+        nll = -tf.reduce_mean(inference.log_px(z), 0)
+        parts = kl_parts(inference.qz, inference.pz, z, inference.level, self.closed_form)
+        return Terms(nll, tf.reduce_sum(parts, -1), inference.kl_term(parts), z)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "closed_form": self.closed_form}
 
 
-def weighted_mean(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tensor:
-    """Returns the mean of `values` [B], weighted by `sample_weight` [B]; 0 if all weights are 0."""
-    if sample_weight is None:
-        return tf.reduce_mean(values)
-    total = tf.reduce_sum(sample_weight)
-    return tf.math.divide_no_nan(tf.reduce_sum(values * sample_weight), total)
+@keras.saving.register_keras_serializable(package="vae_tf")
+class StickingTheLanding(Objective):
+    """The ELBO without the score term in its gradient (Roeder et al. 2017, equation 8).
+
+    The gradient of log q(z|x) by the parameters of q has expectation 0; left out, the gradient
+    has no variance at all where q(z|x) is the true posterior. The KL is estimated at the draws.
+    """
+
+    def estimate(self, inference: Inference) -> Terms:
+        """Returns the terms of one batch."""
+        z = inference.draw(self.num_samples)
+        nll = -tf.reduce_mean(inference.log_px(z), 0)
+        parts = []
+        for q, p, draws in pieces(inference.qz, inference.pz, z, inference.level):
+            part = through_draws(draws, q.log_prob) - p.log_prob(draws)
+            parts.append(part if inference.level == "dimension" else part[..., None])
+        kl = tf.reduce_mean(tf.concat(parts, -1), 0)
+        return Terms(nll, tf.reduce_sum(kl, -1), inference.kl_term(kl), z)

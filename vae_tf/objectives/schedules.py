@@ -1,4 +1,6 @@
-"""beta as a function of the training step, computed inside the compiled step."""
+"""Weights as functions of training time, computed inside the compiled step."""
+
+import math
 
 import keras
 import tensorflow as tf
@@ -8,10 +10,19 @@ from vae_tf.errors import ConfigError
 
 
 class Schedule:
-    """beta(step); a subclass gives `__call__` and `get_config`."""
+    """A weight over time; a subclass gives `__call__` and `get_config`.
 
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """Returns beta at `step` (an integer scalar), a float32 scalar."""
+    Attributes:
+        in_epochs: whether time is counted in epochs, else in steps of the optimizer. A model
+            that is compiled anew starts again.
+        length: when the last value is reached, in that unit; 0 if it never changes.
+    """
+
+    in_epochs = False
+    length: float = 0
+
+    def __call__(self, time: tf.Tensor) -> tf.Tensor:
+        """Returns the weight at `time`, a scalar, as a float32 scalar."""
         raise ConfigError("A Schedule must define it", type(self).__name__, "Override it.")
 
     def get_config(self) -> dict:
@@ -26,13 +37,13 @@ class Schedule:
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class Constant(Schedule):
-    """beta, always the same (Higgins et al. 2017; 1 is the ELBO)."""
+    """A weight that is always the same."""
 
     def __init__(self, beta: float = 1.0):
         self.beta = _weight(beta)
 
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """Returns beta."""
+    def __call__(self, time: tf.Tensor) -> tf.Tensor:
+        """Returns the weight."""
         return tf.constant(self.beta)
 
     def get_config(self) -> dict:
@@ -40,32 +51,93 @@ class Constant(Schedule):
         return {"beta": self.beta}
 
 
-@keras.saving.register_keras_serializable(package="vae_tf")
-class LinearWarmup(Schedule):
-    """beta rising from 0 in a straight line over `steps` steps, then constant.
+class Warmup(Schedule):
+    """A weight that starts small and ends at `beta`, after `steps` steps or `epochs` epochs."""
 
-    Bowman et al. 2016 and Soenderby et al. 2016: the likelihood is learned before the KL term
-    can switch latent units off. The steps are the optimizer's: a model that is compiled anew
-    starts again.
-    """
+    def __init__(self, steps: int | None = None, beta: float = 1.0, *, epochs: int | None = None):
+        if (steps is None) == (epochs is None):
+            received = "neither" if steps is None else "both"
+            fix = f"Pass {type(self).__name__}(epochs=10) or {type(self).__name__}(5000)."
+            raise ConfigError("Either `steps` or `epochs` must be given", received, fix)
+        self.steps = None if steps is None else whole("steps", steps)
+        self.epochs = None if epochs is None else whole("epochs", epochs)
+        self.in_epochs, self.length = steps is None, self.epochs or self.steps or 0
+        self.beta = _weight(beta)
 
-    def __init__(self, steps: int, beta: float = 1.0):
-        self.steps, self.beta = whole("steps", steps), _weight(beta)
-
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """Returns beta * min(1, step / steps)."""
-        return self.beta * tf.minimum(1.0, tf.cast(step, tf.float32) / self.steps)
+    def _progress(self, time: tf.Tensor) -> tf.Tensor:
+        """Returns the share of the warm-up that is done, from 0 up."""
+        return tf.cast(time, tf.float32) / self.length
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        return {"steps": self.steps, "beta": self.beta}
+        return {"steps": self.steps, "epochs": self.epochs, "beta": self.beta}
 
 
-def as_schedule(beta: "float | Schedule") -> Schedule:
-    """Returns `beta` as a Schedule; a number becomes a Constant."""
-    return beta if isinstance(beta, Schedule) else Constant(beta)
+@keras.saving.register_keras_serializable(package="vae_tf")
+class LinearWarmup(Warmup):
+    """A weight that rises from 0 in a straight line, then stays.
+
+    As beta (Bowman et al. 2016; Soenderby et al. 2016) it lets the likelihood be learned before
+    the KL term can switch latent units off.
+    """
+
+    def __call__(self, time: tf.Tensor) -> tf.Tensor:
+        """Returns beta * min(1, time / length)."""
+        return self.beta * tf.minimum(1.0, self._progress(time))
 
 
-def _weight(beta: float) -> float:
+@keras.saving.register_keras_serializable(package="vae_tf")
+class CosineWarmup(Warmup):
+    """A weight that rises from 0 along half a cosine, then stays: no kink at either end."""
+
+    def __call__(self, time: tf.Tensor) -> tf.Tensor:
+        """Returns beta * (1 - cos(pi min(1, time / length))) / 2."""
+        return self.beta * (1 - tf.cos(math.pi * tf.minimum(1.0, self._progress(time)))) / 2
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class Cyclical(Warmup):
+    """A weight that rises from 0 and starts again, `cycles` times, then stays (Fu et al. 2019).
+
+    Args:
+        steps: length of all cycles together.
+        beta: the highest weight.
+        epochs: the length in epochs instead.
+        cycles: how often it rises.
+        rising: share of each cycle in which it rises in a straight line; it rests for the rest.
+    """
+
+    def __init__(
+        self,
+        steps: int | None = None,
+        beta: float = 1.0,
+        *,
+        epochs: int | None = None,
+        cycles: int = 4,
+        rising: float = 0.5,
+    ):
+        super().__init__(steps, beta, epochs=epochs)
+        self.cycles, self.rising = whole("cycles", cycles), real("rising", rising, positive=True)
+        if self.rising > 1:
+            raise ConfigError("`rising` must be at most 1", repr(rising), "Pass rising=0.5.")
+
+    def __call__(self, time: tf.Tensor) -> tf.Tensor:
+        """Returns the weight at `time`."""
+        progress = self._progress(time)
+        within = tf.math.floormod(progress * self.cycles, 1.0)
+        rising = tf.minimum(1.0, within / self.rising)
+        return self.beta * tf.where(progress < 1, rising, 1.0)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "cycles": self.cycles, "rising": self.rising}
+
+
+def as_schedule(weight: "float | Schedule", name: str = "beta") -> Schedule:
+    """Returns `weight` as a Schedule; a number becomes a Constant."""
+    return weight if isinstance(weight, Schedule) else Constant(_weight(weight, name))
+
+
+def _weight(value: float, name: str = "beta") -> float:
     fix = "Pass 1.0 for the ELBO, less or more to trade the KL term against reconstruction."
-    return real("beta", beta, positive=False, fix=fix)
+    return real(name, value, positive=False, fix=fix if name == "beta" else "")

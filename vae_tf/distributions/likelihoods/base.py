@@ -6,11 +6,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_tf.distributions.base import DistributionObject
+from vae_tf.distributions.base import ModelPart
 from vae_tf.errors import ConfigError, DataError
 
 
-class Likelihood(DistributionObject):
+class Likelihood(ModelPart):
     """p(x|z); a subclass names its `parameters` and gives `distribution`.
 
     Attributes:

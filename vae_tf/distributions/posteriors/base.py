@@ -3,11 +3,11 @@
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_tf.distributions.base import DistributionObject
+from vae_tf.distributions.base import ModelPart
 from vae_tf.errors import ConfigError
 
 
-class Posterior(DistributionObject):
+class Posterior(ModelPart):
     """q(z|x); a subclass names its `parameters` and gives `distribution` and `statistics`.
 
     Attributes:

@@ -7,11 +7,11 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import whole
-from vae_tf.distributions.base import DistributionObject
+from vae_tf.distributions.base import ModelPart
 from vae_tf.errors import ConfigError
 
 
-class Prior(DistributionObject):
+class Prior(ModelPart):
     """p(z) over vectors of `latent_dim` numbers; a subclass gives `distribution`.
 
     Attributes:

@@ -1,0 +1,163 @@
+"""Keras's training loop around the terms of a bound: steps, metrics, `fit`, `evaluate`."""
+
+import keras
+import tensorflow as tf
+
+from vae_tf.errors import ConfigError
+from vae_tf.models import inputs
+from vae_tf.models.clock import Clock, watched
+from vae_tf.models.optimizers import with_loss_scaling
+from vae_tf.objectives.base import Terms
+from vae_tf.objectives.terms import weighted_mean
+
+
+class Training(keras.Model):
+    """Trains a model whose `call` returns Terms and adds the KL term as a loss."""
+
+    encoder: keras.Model
+    decoder: keras.Model
+    likelihood: keras.layers.Layer
+    clock: Clock
+    event_shape: tuple[int, ...] | None
+    seed: int
+
+    def _make_state(self) -> None:
+        """Makes the metrics and the counters of the training loop."""
+        names = ("loss", "nll", "kl", "elbo", "bound", "beta", "regularization")
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        counter = {"shape": (), "initializer": "zeros", "dtype": "int64", "trainable": False}
+        self._batches_evaluated = self.add_weight(name="batches_evaluated", **counter)
+        self._first_bad_stage = self.add_weight(name="first_bad_stage", **counter)
+        steps_per_epoch = self.add_weight(name="steps_per_epoch", **counter)
+        self.clock = Clock(lambda: getattr(self, "optimizer", None), steps_per_epoch)
+
+    def train_step(self, data) -> dict:
+        """Returns the metrics after one gradient step on a batch."""
+        x, sample_weight = inputs.unpack(data)
+        with tf.GradientTape() as tape:
+            terms = self(x, sample_weight=sample_weight, training=True)
+            loss = self._loss_of(terms, sample_weight)
+            scaled_loss = self.optimizer.scale_loss(loss)
+        beta = self.clock.now(self.beta)  # before the step counter moves on
+        if self.trainable_weights:
+            gradients = tape.gradient(scaled_loss, self.trainable_weights)
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+        self._note_first_bad_stage(terms.finite)
+        return self._metrics_after(terms, loss, beta, sample_weight)
+
+    def test_step(self, data) -> dict:
+        """Returns the metrics after one batch of evaluation; the same draws at every call."""
+        x, sample_weight = inputs.unpack(data)
+        self._batches_evaluated.assign_add(1)
+        batch = tf.cast(tf.convert_to_tensor(self._batches_evaluated), tf.int32)
+        seed = tf.stack([tf.constant(self.seed), -batch])  # training counts upwards
+        terms = self(x, sample_weight=sample_weight, seed=seed, training=False)
+        loss = self._loss_of(terms, sample_weight)
+        return self._metrics_after(terms, loss, self.clock.now(self.beta), sample_weight)
+
+    def predict_step(self, data):
+        """Returns the reconstruction of a batch."""
+        return self.reconstruct(inputs.unpack(data)[0])
+
+    def _loss_of(self, terms: Terms, sample_weight) -> tf.Tensor:
+        # self.losses: the KL term that `call` added, then penalties and the networks' regularizers
+        return weighted_mean(terms.nll, sample_weight) + tf.add_n(self.losses)
+
+    def _metrics_after(self, terms: Terms, loss, beta, sample_weight) -> dict:
+        per_example = terms.nll + terms.kl_term
+        penalty = loss - weighted_mean(per_example, sample_weight)
+        regularized = len(self.losses) > 1
+        values = {
+            "loss": per_example + (penalty if regularized else 0.0),
+            "nll": terms.nll,
+            "kl": terms.kl,
+            "elbo": -(terms.nll + terms.kl),
+            "beta": beta * tf.ones_like(terms.kl),
+        }
+        if terms.bound is not None:
+            values["bound"] = terms.bound
+        if regularized:
+            values["regularization"] = penalty * tf.ones_like(terms.kl)
+        for name, value in values.items():
+            self.trackers[name].update_state(value, sample_weight=sample_weight)
+        return {name: self.trackers[name].result() for name in values}
+
+    @property
+    def metrics(self):
+        """The running means that `fit` and `evaluate` report; Keras's own loss is left out."""
+        return list(self.trackers.values())
+
+    def reset_metrics(self):
+        """Starts new means, and the draws of an evaluation from the first."""
+        super().reset_metrics()
+        self._batches_evaluated.assign(0)
+
+    def _note_first_bad_stage(self, finite: tf.Tensor) -> None:
+        bad = tf.argmin(tf.cast(finite, tf.int8)) + 1
+        known = tf.convert_to_tensor(self._first_bad_stage)
+        first = (known == 0) & ~tf.reduce_all(finite)
+        self._first_bad_stage.assign(tf.where(first, bad, known))
+
+    def compile(self, optimizer="adam", loss=None, loss_weights=None, metrics=None, **kwargs):
+        """Configures training, as in Keras; loss and metrics are the model's own."""
+        own = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics}
+        own["weighted_metrics"] = kwargs.pop("weighted_metrics", None)
+        given = [name for name, value in own.items() if value is not None]
+        if given:
+            fix = "Drop it; give the VAE another `likelihood`, `objective` or `beta` instead."
+            raise ConfigError("A VAE brings its own loss and metrics", ", ".join(given), fix)
+        optimizer = with_loss_scaling(optimizer, (self.encoder, self.decoder))
+        super().compile(optimizer=optimizer, **kwargs)
+
+    def compile_from_config(self, config: dict):
+        """Compiles as the saved model was, and makes room for the optimizer's state."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        **kwargs,
+    ):
+        """Trains, as `keras.Model.fit` does, after a look at the data.
+
+        Raises:
+            DataError: the data are empty, not finite, of another shape, or outside the
+                likelihood's support.
+            NonFiniteError: training stopped because a term was no longer finite.
+        """
+        x = inputs.checked(x, self.event_shape, self.likelihood, "training")
+        y = inputs.targets(x, y, kwargs.get("sample_weight"))
+        if validation_data is not None:
+            validation_data = inputs.checked_validation(
+                validation_data, self.event_shape, self.likelihood
+            )
+        self._first_bad_stage.assign(0)
+        return super().fit(
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=watched(callbacks),
+            validation_split=validation_split,
+            validation_data=validation_data,
+            **kwargs,
+        )
+
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
+    ):
+        """Returns loss and metrics on `x`, as `keras.Model.evaluate` does."""
+        if not kwargs.get("_use_cached_eval_dataset"):  # within fit, which has looked already
+            x = inputs.checked(x, self.event_shape, self.likelihood, "evaluation")
+        y = inputs.targets(x, y, sample_weight)
+        values = super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+        return keras.tree.map_structure(float, values)  # Keras 3.12 returns tensors

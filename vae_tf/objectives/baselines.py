@@ -1,0 +1,109 @@
+"""What score-function estimators subtract from their signal: less variance, the same mean."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from vae_tf.checks import real
+from vae_tf.distributions.base import ModelPart
+from vae_tf.errors import ConfigError
+
+
+class Baseline(ModelPart):
+    """b, independent of the draw it is subtracted for; a subclass gives `value`."""
+
+    use = "Give it to a ScoreFunction: `ScoreFunction(baseline=...)`."
+    least_samples = 1
+
+    def value(self, x: tf.Tensor, signal: tf.Tensor) -> tf.Tensor:
+        """Returns b for a signal [S, B] of the data `x`, broadcastable to it."""
+        raise ConfigError("A Baseline must define it", type(self).__name__, "Override it.")
+
+    def learn(self, x: tf.Tensor, signal: tf.Tensor, training: bool) -> tf.Tensor:
+        """Returns a loss [B] of the baseline's own, or 0 after learning in another way."""
+        return tf.constant(0.0)
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class RunningMean(Baseline):
+    """The mean signal of past batches, fading by `decay` with each (Williams 1992).
+
+    Args:
+        decay: from 0 to below 1.
+    """
+
+    def __init__(self, decay: float = 0.99, **kwargs):
+        super().__init__(**kwargs)
+        self.decay = real("decay", decay, positive=False)
+        if self.decay >= 1:
+            raise ConfigError("`decay` must be below 1", repr(decay), "Pass decay=0.99.")
+        own = {"shape": (), "initializer": "zeros", "trainable": False}
+        self.total = self.add_weight(name="total", **own)
+        self.weight = self.add_weight(name="weight", **own)
+
+    def value(self, x: tf.Tensor, signal: tf.Tensor) -> tf.Tensor:
+        """Returns the mean so far, a scalar; 0 before the first batch."""
+        total, weight = (tf.convert_to_tensor(part) for part in (self.total, self.weight))
+        return tf.math.divide_no_nan(total, weight)
+
+    def learn(self, x: tf.Tensor, signal: tf.Tensor, training: bool) -> tf.Tensor:
+        """Takes the batch in, in training, and returns 0."""
+        if training:
+            self.total.assign(self.decay * self.total + tf.reduce_mean(signal))
+            self.weight.assign(self.decay * self.weight + 1.0)
+        return tf.constant(0.0)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "decay": self.decay}
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class LearnedBaseline(Baseline):
+    """A network b(x), fitted to the signal by least squares (Mnih and Gregor 2014, section 2.3).
+
+    Args:
+        event_shape: of one example.
+        hidden: widths of its hidden layers.
+        seed: of its initial weights.
+    """
+
+    def __init__(
+        self, event_shape: Sequence[int], hidden: Sequence[int] = (100,), seed: int = 0, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.event_shape, self.hidden, self.seed = tuple(event_shape), tuple(hidden), seed
+        layers = [keras.layers.Flatten()]
+        for i, width in enumerate((*self.hidden, 1)):
+            start = keras.initializers.GlorotUniform(seed=seed + i)
+            kind = "tanh" if i < len(self.hidden) else None
+            layers.append(
+                keras.layers.Dense(width, kind, kernel_initializer=start, dtype="float32")
+            )
+        self.network = keras.Sequential([keras.Input(self.event_shape), *layers])
+
+    def value(self, x: tf.Tensor, signal: tf.Tensor) -> tf.Tensor:
+        """Returns b(x), [1, B]."""
+        return tf.cast(self.network(x), tf.float32)[None, :, 0]
+
+    def learn(self, x: tf.Tensor, signal: tf.Tensor, training: bool) -> tf.Tensor:
+        """Returns the squared error of b(x), mean over the draws, [B]."""
+        return tf.reduce_mean(tf.square(self.value(x, signal) - signal), 0)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        own = {"event_shape": self.event_shape, "hidden": self.hidden, "seed": self.seed}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class LeaveOneOut(Baseline):
+    """The mean signal of the other draws for the same example (Kool et al. 2019)."""
+
+    least_samples = 2
+
+    def value(self, x: tf.Tensor, signal: tf.Tensor) -> tf.Tensor:
+        """Returns for each draw the mean of the others, [S, B]."""
+        others = tf.cast(tf.shape(signal)[0] - 1, tf.float32)
+        return (tf.reduce_sum(signal, 0) - signal) / others

@@ -1,0 +1,117 @@
+"""Bounds from several draws and their importance weights."""
+
+import keras
+import tensorflow as tf
+
+from vae_tf.checks import real
+from vae_tf.errors import ConfigError
+from vae_tf.objectives.base import Inference, Objective, Terms
+from vae_tf.objectives.gradients import value_and_slope, with_gradient_of
+from vae_tf.objectives.terms import log_importance_weights, log_mean_exp
+
+
+class ImportanceWeighted(Objective):
+    """A bound made of w_k = p(x, z_k) / q(z_k|x); a subclass gives `estimate`.
+
+    While beta warms up, the weights are p(x|z) (p(z) / q(z|x))^beta, whose log-mean meets the
+    ELBO of that beta at one draw. The KL reported is its estimate at the draws.
+    """
+
+    has_kl_term = False
+
+    def _terms(self, inference: Inference, z, log_px, log_ratio, loss) -> Terms:
+        """Returns the terms, given log p(x|z) and log p(z)/q(z|x), both [K, B], and the loss."""
+        nll = tf.stop_gradient(-tf.reduce_mean(log_px, 0))
+        kl = tf.stop_gradient(-tf.reduce_mean(log_ratio, 0))
+        bound = tf.stop_gradient(self._bound(log_px + log_ratio))
+        return Terms(nll, kl, loss - nll, z, bound)
+
+    def _bound(self, log_w: tf.Tensor) -> tf.Tensor:
+        return log_mean_exp(log_w)
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class IWAE(ImportanceWeighted):
+    """log (1/K) sum_k w_k, reparametrized (Burda et al. 2016, equation 8).
+
+    Args:
+        num_samples: K.
+    """
+
+    def __init__(self, num_samples: int = 5, **kwargs):
+        super().__init__(num_samples, **kwargs)
+
+    def estimate(self, inference: Inference) -> Terms:
+        """Returns the terms of one batch."""
+        z = inference.draw(self.num_samples)
+        log_px = inference.log_px(z)
+        log_ratio = log_importance_weights(0.0, z, inference.qz, inference.pz)
+        loss = -self._bound(log_px + inference.beta * log_ratio)
+        return self._terms(inference, z, log_px, log_ratio, loss)
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class DReG(ImportanceWeighted):
+    """The IWAE bound with doubly reparametrized gradients (Tucker et al. 2019, equation 8).
+
+    The encoder's gradient keeps its signal where IWAE's drowns in noise as K grows; the
+    decoder's is IWAE's.
+
+    Args:
+        num_samples: K.
+    """
+
+    def __init__(self, num_samples: int = 5, **kwargs):
+        super().__init__(num_samples, **kwargs)
+
+    def estimate(self, inference: Inference) -> Terms:
+        """Returns the terms of one batch."""
+        z, beta = inference.draw(self.num_samples), inference.beta
+        terms = {}
+
+        def log_weights(z):
+            terms["log_px"] = inference.log_px(z)
+            terms["log_pz"] = inference.pz.log_prob(z)
+            terms["log_qz"] = inference.qz.log_prob(z)
+            return terms["log_px"] + beta * (terms["log_pz"] - terms["log_qz"])
+
+        log_w, slope = value_and_slope(z, log_weights)
+        w = tf.stop_gradient(tf.nn.softmax(log_w, 0))
+        decoder_side = tf.reduce_sum(w * (terms["log_px"] + beta * terms["log_pz"]), 0)
+        # w^2 at beta = 1; the score of q^beta is reparametrized a second time, the rest is not
+        doubly = (1 - beta) * w + beta * tf.square(w)
+        encoder_side = tf.reduce_sum(doubly * tf.reduce_sum(slope * z, -1), 0)
+        loss = with_gradient_of(-self._bound(log_w), -(decoder_side + encoder_side))
+        log_ratio = terms["log_pz"] - terms["log_qz"]
+        return self._terms(inference, z, terms["log_px"], log_ratio, loss)
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class Renyi(ImportanceWeighted):
+    """log ((1/K) sum_k w_k^(1 - alpha)) / (1 - alpha), reparametrized (Li and Turner 2016).
+
+    alpha = 0 is IWAE, alpha -> 1 the ELBO; in between it trades mode-seeking against covering.
+
+    Args:
+        num_samples: K.
+        alpha: order of the Renyi divergence, from 0 up, not 1.
+    """
+
+    def __init__(self, num_samples: int = 5, alpha: float = 0.5, **kwargs):
+        super().__init__(num_samples, **kwargs)
+        self.alpha = real("alpha", alpha, positive=False)
+        if self.alpha == 1:
+            fix = "Use ELBO(num_samples), which is the bound of that order."
+            raise ConfigError("`alpha` must not be 1", repr(alpha), fix)
+
+    def _bound(self, log_w: tf.Tensor) -> tf.Tensor:
+        order = 1 - self.alpha
+        return log_mean_exp(order * log_w) / order
+
+    def estimate(self, inference: Inference) -> Terms:
+        """Returns the terms of one batch."""
+        return IWAE.estimate(self, inference)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "alpha": self.alpha}

@@ -1,0 +1,137 @@
+"""Other KL terms than beta times the KL: against collapse, and for a chosen rate."""
+
+import keras
+import tensorflow as tf
+
+from vae_tf.checks import real
+from vae_tf.errors import ConfigError
+from vae_tf.objectives.base import Inference
+from vae_tf.objectives.schedules import Constant, LinearWarmup, Schedule, as_schedule
+from vae_tf.objectives.terms import weighted_mean
+
+
+class KLControl:
+    """The KL term as a function of the KL's parts; a subclass gives `__call__`.
+
+    Attributes:
+        level: the parts wanted: "total", "group" (of latents) or "dimension".
+        schedules: that the control follows, beside beta.
+        takes_beta: whether beta weighs its term.
+    """
+
+    level = "total"
+    schedules: tuple[Schedule, ...] = ()
+    takes_beta = True
+
+    def __call__(self, parts: tf.Tensor, inference: Inference) -> tf.Tensor:
+        """Returns the KL term [B] of parts [B, P], in nats."""
+        raise ConfigError("A KLControl must define it", type(self).__name__, "Override it.")
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict) -> "KLControl":
+        """Returns the control that `get_config` described."""
+        return cls(
+            **{
+                name: keras.saving.deserialize_keras_object(value)
+                if isinstance(value, dict)
+                else value
+                for name, value in config.items()
+            }
+        )
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class FreeBits(KLControl):
+    """beta sum_p max(nats, mean over the batch of KL_p) (Kingma et al. 2016, equation 15).
+
+    A part pays nothing for its first `nats`, so it has no reason to collapse.
+
+    Args:
+        nats: free for each part.
+        per: "dimension" (both prior and posterior factorized) or "group" of latents.
+    """
+
+    def __init__(self, nats: float, per: str = "dimension"):
+        self.nats = real("nats", nats, positive=False, fix="Pass nats=0.1 a dimension.")
+        if per not in ("dimension", "group"):
+            fix = "Pass per='dimension' or per='group'."
+            raise ConfigError("`per` must be one of dimension, group", repr(per), fix)
+        self.level = self.per = per
+
+    def __call__(self, parts: tf.Tensor, inference: Inference) -> tf.Tensor:
+        """Returns the KL term, [B]; its mean over the batch is the formula."""
+        means = weighted_mean(parts, inference.sample_weight)
+        paid = tf.where(means > self.nats, parts, self.nats)
+        return inference.beta * tf.reduce_sum(paid, -1)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {"nats": self.nats, "per": self.per}
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class Capacity(KLControl):
+    """gamma |mean over the batch of KL - C| (Burgess et al. 2018, equation 8).
+
+    The model spends C nats, no more and no less; a rising C lets factors in one by one.
+
+    Args:
+        capacity: C in nats, a number or a Schedule such as LinearWarmup(10000, 25.0).
+        gamma: the weight.
+    """
+
+    takes_beta = False
+
+    def __init__(self, capacity: float | Schedule, gamma: float = 1000.0):
+        self.capacity = as_schedule(capacity, "capacity")
+        self.gamma = real("gamma", gamma, positive=True)
+        self.schedules = (self.capacity,)
+
+    def __call__(self, parts: tf.Tensor, inference: Inference) -> tf.Tensor:
+        """Returns the KL term, the same for each example, [B]."""
+        mean = weighted_mean(tf.reduce_sum(parts, -1), inference.sample_weight)
+        distance = tf.abs(mean - inference.now(self.capacity))
+        return self.gamma * distance * tf.ones_like(parts[:, 0])
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        capacity = keras.saving.serialize_keras_object(self.capacity)
+        return {"capacity": capacity, "gamma": self.gamma}
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class GroupBalance(KLControl):
+    """beta sum_g c_g KL_g, with c_g in proportion to the mean of KL_g and 1 on average.
+
+    While the warm-up lasts, groups of latents that hold little pay little, so that none is
+    starved before the others (Vahdat and Kautz 2020, appendix A); afterwards each c_g is 1.
+
+    Args:
+        warmup: how long; the LinearWarmup that beta follows, say.
+    """
+
+    level = "group"
+
+    def __init__(self, warmup: Schedule):
+        if not isinstance(warmup, Schedule) or isinstance(warmup, Constant):
+            fix = "Pass warmup=LinearWarmup(epochs=10)."
+            raise ConfigError("`warmup` must be a Schedule with an end", repr(warmup), fix)
+        self.warmup = warmup
+        clock = {"epochs" if warmup.in_epochs else "steps": warmup.length}
+        self._share = LinearWarmup(**clock)  # type: ignore[arg-type]
+        self.schedules = (warmup,)
+
+    def __call__(self, parts: tf.Tensor, inference: Inference) -> tf.Tensor:
+        """Returns the KL term, [B]."""
+        means = tf.stop_gradient(weighted_mean(parts, inference.sample_weight))
+        balanced = tf.math.divide_no_nan(means, tf.reduce_mean(means))
+        weights = tf.where(inference.now(self._share) < 1, balanced, tf.ones_like(balanced))
+        return inference.beta * tf.reduce_sum(weights * parts, -1)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {"warmup": keras.saving.serialize_keras_object(self.warmup)}
