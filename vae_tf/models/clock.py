@@ -43,29 +43,42 @@ class Clock:
 class ScheduleGuard(keras.callbacks.Callback):
     """Tells the clock how long an epoch is, and warns of schedules longer than the run."""
 
+    def __init__(self):
+        super().__init__()
+        self.begun = False
+
     def on_train_begin(self, logs=None):
-        """Looks at the schedules of the model."""
-        clock, steps, epochs = self.model.clock, self.params["steps"], self.params["epochs"]
-        for schedule in self.model.schedules:
-            if steps is None:
-                if schedule.in_epochs and not int(clock.steps_per_epoch):
+        """Sets the clock."""
+        clock, steps = self.model.clock, self.params["steps"]
+        if steps is not None:
+            clock.steps_per_epoch.assign(steps)
+        elif not int(clock.steps_per_epoch):
+            for schedule in self.model.schedules:
+                if schedule.in_epochs:
                     name = type(schedule).__name__
                     raise ConfigError(
                         f"{name}(epochs=...) needs to know how many steps an epoch has",
                         "a data set that does not tell",
                         f"Pass steps_per_epoch to fit, or {name}(steps).",
                     )
-                continue
-            run = epochs if schedule.in_epochs else epochs * steps
-            if schedule.length > run:
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Looks at the schedules before the first epoch of the run, which need not be number 0."""
+        steps = self.params["steps"]
+        if self.begun or steps is None:
+            return
+        self.begun = True
+        coming = self.params["epochs"] - epoch
+        for schedule in self.model.schedules:
+            done = float(self.model.clock.time(schedule))
+            end = done + (coming if schedule.in_epochs else coming * steps)
+            if schedule.length > end:
                 unit = "epochs" if schedule.in_epochs else "steps"
                 warnings.warn(
                     f"{type(schedule).__name__} reaches its last value after {schedule.length} "
-                    f"{unit}; this run ends after {run}. Train for longer or shorten it.",
+                    f"{unit}; this run ends after {end:g}. Train for longer or shorten it.",
                     stacklevel=2,
                 )
-        if steps is not None:
-            clock.steps_per_epoch.assign(steps)
 
 
 def watched(callbacks) -> list:

@@ -3,11 +3,12 @@
 import keras
 import tensorflow as tf
 
+from vae_tf.distributions.likelihoods.base import Likelihood
 from vae_tf.errors import ConfigError
 from vae_tf.models import inputs
 from vae_tf.models.clock import Clock, watched
 from vae_tf.models.optimizers import with_loss_scaling
-from vae_tf.objectives.base import Terms
+from vae_tf.objectives.base import Objective, Terms
 from vae_tf.objectives.terms import weighted_mean
 
 
@@ -16,14 +17,16 @@ class Training(keras.Model):
 
     encoder: keras.Model
     decoder: keras.Model
-    likelihood: keras.layers.Layer
+    likelihood: Likelihood
+    objective: Objective
     clock: Clock
     event_shape: tuple[int, ...] | None
     seed: int
 
     def _make_state(self) -> None:
         """Makes the metrics and the counters of the training loop."""
-        names = ("loss", "nll", "kl", "elbo", "bound", "beta", "regularization")
+        own_bound = () if self.objective.has_kl_term else ("bound",)
+        names = ("loss", "nll", "kl", "elbo", *own_bound, "beta", "regularization")
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
         counter = {"shape": (), "initializer": "zeros", "dtype": "int64", "trainable": False}
         self._batches_evaluated = self.add_weight(name="batches_evaluated", **counter)

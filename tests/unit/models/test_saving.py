@@ -24,7 +24,7 @@ def assert_same_weights(a, b):
 
 
 def test_round_trip(vae, x, tmp_path):
-    vae.beta = LinearWarmup(7, 2.0)
+    vae.beta = LinearWarmup(5, 2.0)
     vae.fit(x, epochs=2, verbose=0)
     vae.save(tmp_path / "model.keras")
     copy = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
