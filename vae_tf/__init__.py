@@ -15,7 +15,16 @@ _HOMES = {
     "posteriors": "vae_tf.distributions",
     "priors": "vae_tf.distributions",
 }
-_MODULES = ("callbacks", "data", "distributions", "exporting", "networks", "objectives", "plots")
+_MODULES = (
+    "callbacks",
+    "data",
+    "distributions",
+    "evaluation",
+    "exporting",
+    "networks",
+    "objectives",
+    "plots",
+)
 
 __all__ = [*sorted(_HOMES), *_MODULES, "__version__"]
 

@@ -17,9 +17,10 @@ def conv_encoder(
     hidden: int = 256,
     *,
     activation: str = "silu",
+    outputs: Mapping[str, Shape] | None = None,
     seed: int | None = 0,
 ) -> keras.Model:
-    """Returns a model from images [B, H, W, C] to {"z_mean", "z_log_var"}, each [B, L].
+    """Returns a model from images [B, H, W, C] to {name: [B, *shape]} for each of `outputs`.
 
     Each of `filters` halves height and width (rounding up) while both stay at least 4.
 
@@ -29,6 +30,8 @@ def conv_encoder(
         filters: channels of the convolutions.
         hidden: width of the dense layer after them.
         activation: a Keras activation's name.
+        outputs: what the posterior needs, `posterior.parameter_shapes(latent_dim)`; if None
+            what a DiagonalNormal does, `z_mean` and `z_log_var`, each [B, L].
         seed: of the initial weights.
 
     Raises:
@@ -46,7 +49,7 @@ def conv_encoder(
         )(h)
     h = keras.layers.Flatten()(h)
     h = keras.layers.Dense(hidden, activation=activation, kernel_initializer=initializers())(h)
-    heads = {"z_mean": (latent_dim,), "z_log_var": (latent_dim,)}
+    heads = outputs or {"z_mean": (latent_dim,), "z_log_var": (latent_dim,)}
     return keras.Model(x, dense_heads(h, heads, initializers), name="encoder")
 
 

@@ -15,9 +15,10 @@ def mlp_encoder(
     activation: str = "silu",
     dropout: float = 0.0,
     input_dropout: float = 0.0,
+    outputs: Mapping[str, Shape] | None = None,
     seed: int | None = 0,
 ) -> keras.Model:
-    """Returns a model from data [B, *event_shape] to {"z_mean", "z_log_var"}, each [B, L].
+    """Returns a model from data [B, *event_shape] to {name: [B, *shape]} for each of `outputs`.
 
     Args:
         event_shape: shape of one example.
@@ -27,6 +28,8 @@ def mlp_encoder(
         dropout: share of hidden units dropped in training.
         input_dropout: share of inputs dropped in training. Noise on the encoder's side alone
             keeps q(z|x) from memorising (Shu et al. 2018) and leaves p(x|z) as it is.
+        outputs: what the posterior needs, `posterior.parameter_shapes(latent_dim)`; if None
+            what a DiagonalNormal does, `z_mean` and `z_log_var`, each [B, L].
         seed: of the initial weights.
 
     Raises:
@@ -39,7 +42,7 @@ def mlp_encoder(
     if input_dropout:
         h = keras.layers.Dropout(input_dropout, seed=seed)(h)
     h = _hidden(h, hidden, activation, dropout, seed, initializers)
-    heads = {"z_mean": (latent_dim,), "z_log_var": (latent_dim,)}
+    heads = outputs or {"z_mean": (latent_dim,), "z_log_var": (latent_dim,)}
     return keras.Model(x, dense_heads(h, heads, initializers), name="encoder")
 
 
