@@ -39,19 +39,26 @@ class RunningMean(Baseline):
         if self.decay >= 1:
             raise ConfigError("`decay` must be below 1", repr(decay), "Pass decay=0.99.")
         own = {"shape": (), "initializer": "zeros", "trainable": False}
-        self.total = self.add_weight(name="total", **own)
-        self.weight = self.add_weight(name="weight", **own)
+        names = ("total", "total_of_squares", "weight")
+        self.sums = [self.add_weight(name=name, **own) for name in names]
+
+    def moments(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns mean and standard deviation so far; 0 and 1 before the first batch."""
+        total, squares, weight = (tf.convert_to_tensor(part) for part in self.sums)
+        mean = tf.math.divide_no_nan(total, weight)
+        variance = tf.math.divide_no_nan(squares, weight) - tf.square(mean)
+        return mean, tf.where(variance > 0, tf.sqrt(tf.maximum(variance, 1e-12)), 1.0)
 
     def value(self, x: tf.Tensor, signal: tf.Tensor) -> tf.Tensor:
-        """Returns the mean so far, a scalar; 0 before the first batch."""
-        total, weight = (tf.convert_to_tensor(part) for part in (self.total, self.weight))
-        return tf.math.divide_no_nan(total, weight)
+        """Returns the mean so far, a scalar."""
+        return self.moments()[0]
 
     def learn(self, x: tf.Tensor, signal: tf.Tensor, training: bool) -> tf.Tensor:
         """Takes the batch in, in training, and returns 0."""
         if training:
-            self.total.assign(self.decay * self.total + tf.reduce_mean(signal))
-            self.weight.assign(self.decay * self.weight + 1.0)
+            news = (tf.reduce_mean(signal), tf.reduce_mean(tf.square(signal)), 1.0)
+            for total, new in zip(self.sums, news, strict=True):
+                total.assign(self.decay * total + new)
         return tf.constant(0.0)
 
     def get_config(self) -> dict:
@@ -60,19 +67,28 @@ class RunningMean(Baseline):
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")
-class LearnedBaseline(Baseline):
-    """A network b(x), fitted to the signal by least squares (Mnih and Gregor 2014, section 2.3).
+class LearnedBaseline(RunningMean):
+    """A network of x beside the running mean (Mnih and Gregor 2014, section 2.3).
+
+    It is fitted by least squares to what the mean leaves, in units of the running standard
+    deviation: signals of hundreds of nats are learned as fast as small ones.
 
     Args:
         event_shape: of one example.
         hidden: widths of its hidden layers.
+        decay: of the running mean.
         seed: of its initial weights.
     """
 
     def __init__(
-        self, event_shape: Sequence[int], hidden: Sequence[int] = (100,), seed: int = 0, **kwargs
+        self,
+        event_shape: Sequence[int],
+        hidden: Sequence[int] = (100,),
+        decay: float = 0.99,
+        seed: int = 0,
+        **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(decay, **kwargs)
         self.event_shape, self.hidden, self.seed = tuple(event_shape), tuple(hidden), seed
         layers = [keras.layers.Flatten()]
         for i, width in enumerate((*self.hidden, 1)):
@@ -85,11 +101,17 @@ class LearnedBaseline(Baseline):
 
     def value(self, x: tf.Tensor, signal: tf.Tensor) -> tf.Tensor:
         """Returns b(x), [1, B]."""
+        mean, scale = self.moments()
+        return mean + scale * self._residual(x)
+
+    def _residual(self, x: tf.Tensor) -> tf.Tensor:
         return tf.cast(self.network(x), tf.float32)[None, :, 0]
 
     def learn(self, x: tf.Tensor, signal: tf.Tensor, training: bool) -> tf.Tensor:
-        """Returns the squared error of b(x), mean over the draws, [B]."""
-        return tf.reduce_mean(tf.square(self.value(x, signal) - signal), 0)
+        """Returns the squared error in units of the variance, mean over the draws, [B]."""
+        mean, scale = self.moments()
+        super().learn(x, signal, training)
+        return tf.reduce_mean(tf.square(self._residual(x) - (signal - mean) / scale), 0)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
