@@ -6,37 +6,15 @@ from collections.abc import Iterator
 import keras
 
 from vae_tf import data
-from vae_tf.distributions import (
-    Bernoulli,
-    Gaussian,
-    GaussianLearnedScale,
-    GaussianPixelScale,
-    Likelihood,
-    MixtureOfNormals,
-    StandardNormal,
-)
+from vae_tf.distributions import Likelihood, Posterior
 from vae_tf.errors import ConfigError
 from vae_tf.models import VAE
 from vae_tf.models.optimizers import KernelAdamW
 from vae_tf.networks import conv_decoder, conv_encoder, mlp_decoder, mlp_encoder
-from vae_tf.objectives import LinearWarmup, Schedule
+from vae_tf.runs import parts
 from vae_tf.runs.config import TrainConfig
 
 STEPS_PER_EXECUTION = 20
-
-LIKELIHOODS = {
-    "bernoulli": lambda config: Bernoulli(),
-    "gaussian": lambda config: Gaussian(config.scale),
-    "gaussian-learned": lambda config: GaussianLearnedScale(config.scale),
-    "gaussian-pixel": lambda config: GaussianPixelScale(),
-}
-
-PRIORS = {
-    "normal": lambda config: StandardNormal(config.latent_dim),
-    "mixture": lambda config: MixtureOfNormals(
-        config.latent_dim, config.prior_components, config.seed
-    ),
-}
 
 
 def load_data(config: TrainConfig) -> data.ImageData:
@@ -53,17 +31,22 @@ def load_data(config: TrainConfig) -> data.ImageData:
     )
 
 
-def build_model(config: TrainConfig, event_shape, steps_per_epoch: int) -> VAE:
-    """Returns the configured VAE, compiled, for images of `event_shape` = (H, W, C)."""
-    likelihood = LIKELIHOODS[config.likelihood](config)
+def build_model(config: TrainConfig, images: data.ImageData) -> VAE:
+    """Returns the configured VAE, compiled, for `images`."""
+    likelihood = parts.LIKELIHOODS[config.likelihood](config)
+    posterior = parts.POSTERIORS[config.posterior](config)
+    steps_per_epoch = images.train.steps_per_epoch(config.batch_size)
     with _dtype_policy(config.precision):
-        encoder, decoder = _networks(config, event_shape, likelihood)
+        encoder, decoder = _networks(config, images.shape, posterior, likelihood)
     vae = VAE(
         encoder,
         decoder,
-        prior=PRIORS[config.prior](config),
+        prior=parts.PRIORS[config.prior](parts.Setting(config, images.train.array)),
+        posterior=posterior,
         likelihood=likelihood,
-        beta=_beta(config, steps_per_epoch),
+        objective=parts.OBJECTIVES[config.objective](config.objective_samples),
+        beta=parts.beta(config),
+        kl_control=parts.kl_control(config),
         seed=config.seed,
         name="vae",
     )
@@ -85,7 +68,8 @@ def _dtype_policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _networks(config: TrainConfig, event_shape, likelihood: Likelihood):
+def _networks(config: TrainConfig, event_shape, posterior: Posterior, likelihood: Likelihood):
+    heads = posterior.parameter_shapes(config.latent_dim)
     outputs = likelihood.parameter_shapes(event_shape)
     seeds = {"encoder": 2 * config.seed, "decoder": 2 * config.seed + 1}
     try:
@@ -101,6 +85,7 @@ def _networks(config: TrainConfig, event_shape, likelihood: Likelihood):
             activation=config.activation,
             dropout=config.dropout,
             input_dropout=config.input_dropout,
+            outputs=heads,
             seed=seeds["encoder"],
         )
         decoder = mlp_decoder(
@@ -120,6 +105,7 @@ def _networks(config: TrainConfig, event_shape, likelihood: Likelihood):
         config.latent_dim,
         config.filters,
         activation=config.activation,
+        outputs=heads,
         seed=seeds["encoder"],
     )
     decoder = conv_decoder(
@@ -130,12 +116,6 @@ def _networks(config: TrainConfig, event_shape, likelihood: Likelihood):
         seed=seeds["decoder"],
     )
     return encoder, decoder
-
-
-def _beta(config: TrainConfig, steps_per_epoch: int) -> float | Schedule:
-    if not config.beta_warmup_epochs:
-        return config.beta
-    return LinearWarmup(config.beta_warmup_epochs * steps_per_epoch, config.beta)
 
 
 def _optimizer(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:

@@ -39,19 +39,30 @@ class TrainConfig:
     """Share of the encoder's inputs dropped in training (mlp)."""
     latent_dim: int = 40
     """Number of latent variables."""
-    prior: Literal["normal", "mixture"] = "mixture"
-    """p(z). normal: N(0, I); mixture: a learned mixture of diagonal normals."""
+    prior: Literal["normal", "learned-normal", "mixture", "vamp", "realnvp", "maf"] = "mixture"
+    """p(z). normal: N(0, I); learned-normal: diagonal; mixture: of diagonal normals; vamp: a
+    mixture of posteriors of learned pseudo-inputs; realnvp, maf: normalizing flows."""
     prior_components: int = 500
-    """Components of the mixture prior."""
+    """Components of the mixture and vamp priors."""
+    posterior: Literal["diagonal", "full", "iaf"] = "diagonal"
+    """q(z|x). diagonal, full: covariance of a normal; iaf: an inverse autoregressive flow."""
     likelihood: Literal["bernoulli", "gaussian", "gaussian-learned", "gaussian-pixel"] = "bernoulli"
     """p(x|z). gaussian: fixed scale; gaussian-learned: one learned scale; gaussian-pixel: a scale
     for each pixel from the decoder."""
     scale: float = 0.1
     """Standard deviation of the gaussian likelihood; where gaussian-learned starts."""
+    objective: Literal["elbo", "stl", "iwae", "dreg", "renyi", "score-function", "vimco"] = "elbo"
+    """The bound on log p(x) and the estimator of its gradient."""
+    objective_samples: int = 1
+    """Draws of z for each example and step; 5 is usual for iwae, dreg, renyi and vimco."""
     beta: float = 1.0
     """Weight of the KL term; 1 is the ELBO."""
     beta_warmup_epochs: int = 0
     """Epochs over which beta rises from 0."""
+    beta_schedule: Literal["linear", "cosine", "cyclical"] = "linear"
+    """How it rises; cyclical: four times, from 0 each time."""
+    free_bits: float = 0.0
+    """Nats each latent may hold without paying, with a diagonal posterior and a normal prior."""
 
     epochs: int = 150
     """Passes over the training data, at the most."""
@@ -92,13 +103,13 @@ class TrainConfig:
         Raises:
             ConfigError: a value out of range.
         """
-        for name in ("latent_dim", "epochs", "batch_size", "prior_components"):
+        for name in ("latent_dim", "epochs", "batch_size", "prior_components", "objective_samples"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         for name in ("beta_warmup_epochs", "lr_warmup_epochs", "patience", "importance_samples"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
         for name in ("learning_rate", "scale"):
             self._require(name, 0 < getattr(self, name) < math.inf, "above 0")
-        for name in ("beta", "weight_decay"):
+        for name in ("beta", "free_bits", "weight_decay"):
             self._require(name, 0 <= getattr(self, name) < math.inf, "at least 0")
         for name in ("dropout", "input_dropout"):
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")

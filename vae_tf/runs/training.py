@@ -51,8 +51,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None) -> dict:
     watcher.stage(f"reading {config.dataset}")
     images = load_data(config)
     run = RunDirectory(run_path(config))
-    steps = images.train.steps_per_epoch(config.batch_size)
-    vae = build_model(config, images.shape, steps)
+    vae = build_model(config, images)
     if config.importance_samples:  # now, not after hours of training
         vae.likelihood.check_support(images.test.array(256), strict=True)
     run.open(config, images.describe())

@@ -3,6 +3,8 @@
 import keras  # noqa: F401 (first: importing it imports vae_tf.models, see registration.py)
 
 from vae_tf.distributions.posteriors.base import Posterior
-from vae_tf.distributions.posteriors.normal import DiagonalNormal
+from vae_tf.distributions.posteriors.flow import InverseAutoregressive
+from vae_tf.distributions.posteriors.joint import JointPosterior
+from vae_tf.distributions.posteriors.normal import DiagonalNormal, FullNormal
 
-__all__ = ["DiagonalNormal", "Posterior"]
+__all__ = ["DiagonalNormal", "FullNormal", "InverseAutoregressive", "JointPosterior", "Posterior"]

@@ -7,25 +7,79 @@ from tensorflow_probability import distributions as tfd
 from vae_tf.distributions.base import bounded, named_parameters
 from vae_tf.distributions.posteriors.base import Posterior
 
+LOG_VAR_BOUND = 20.0  # variances from 2e-9 to 5e8, all safe in float32
+
+
+def bounded_log_var(log_var: tf.Tensor) -> tf.Tensor:
+    """Returns `log_var` within LOG_VAR_BOUND, with the gradient of the identity."""
+    return bounded(log_var, -LOG_VAR_BOUND, LOG_VAR_BOUND)
+
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class DiagonalNormal(Posterior):
-    """q(z|x) = N(z_mean, diag(exp(z_log_var))) (Kingma and Welling 2014, equation 9).
-
-    `z_log_var` is kept within [-20, 20]: variances from 2e-9 to 5e8, all safe in float32.
-    """
+    """q(z|x) = N(z_mean, diag(exp(z_log_var))) (Kingma and Welling 2014, equation 9)."""
 
     parameters = ("z_mean", "z_log_var")
     factorized = True
-    log_var_bound = 20.0
 
     def statistics(self, params) -> dict[str, tf.Tensor]:
         """Returns `z_mean` and the bounded `z_log_var`, each [B, L]."""
         values = named_parameters(params, self.parameters, type(self).__name__)
-        bound = self.log_var_bound
-        return {**values, "z_log_var": bounded(values["z_log_var"], -bound, bound)}
+        return {**values, "z_log_var": bounded_log_var(values["z_log_var"])}
 
     def distribution(self, params) -> tfd.Distribution:
         """Returns q(z|x), batch [B], event [L]."""
         q = self.statistics(params)
         return tfd.Independent(tfd.Normal(q["z_mean"], tf.exp(0.5 * q["z_log_var"])), 1)
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class FullNormal(Posterior):
+    """q(z|x) = N(z_mean, T T'), T lower triangular with a positive diagonal.
+
+    `z_scale_tril` holds the logarithms of the diagonal of T first, times two so that they are
+    log-variances, then what is below the diagonal, row by row.
+    """
+
+    parameters = ("z_mean", "z_scale_tril")
+
+    def parameter_shapes(self, latent_dim: int) -> dict[str, tuple[int, ...]]:
+        """Returns the shape, without batch, of each network output."""
+        entries = latent_dim * (latent_dim + 1) // 2
+        return {"z_mean": (latent_dim,), "z_scale_tril": (entries,)}
+
+    def _mean_and_scale(self, params) -> tuple[tf.Tensor, tf.Tensor]:
+        values = named_parameters(params, self.parameters, type(self).__name__)
+        mean, entries = values["z_mean"], values["z_scale_tril"]
+        size = mean.shape[-1]
+        diagonal = tf.linalg.diag(tf.exp(0.5 * bounded_log_var(entries[:, :size])))
+        if size == 1:
+            return mean, diagonal
+        # Where entry (i, j) of T is among the entries below the diagonal; a 0 goes elsewhere
+        rows = [
+            [i * (i - 1) // 2 + j + 1 if j < i else 0 for j in range(size)] for i in range(size)
+        ]
+        padded = tf.pad(entries[:, size:], [[0, 0], [1, 0]])
+        return mean, diagonal + tf.gather(padded, tf.constant(rows), axis=1)
+
+    def distribution(self, params) -> tfd.Distribution:
+        """Returns q(z|x), batch [B], event [L]."""
+        return _FullNormal(*self._mean_and_scale(params))
+
+    def statistics(self, params) -> dict[str, tf.Tensor]:
+        """Returns `z_mean`, `z_log_var` of each latent alone, [B, L], and `z_scale_tril`."""
+        mean, scale = self._mean_and_scale(params)
+        variance = tf.reduce_sum(tf.square(scale), -1)
+        return {"z_mean": mean, "z_log_var": tf.math.log(variance), "z_scale_tril": scale}
+
+
+class _FullNormal(tfd.MultivariateNormalTriL):
+    """A multivariate normal that knows its KL from products of normals."""
+
+
+@tfd.RegisterKL(_FullNormal, tfd.Independent)
+def _kl_from_independent(q: _FullNormal, p: tfd.Independent, name=None):
+    if not isinstance(p.distribution, tfd.Normal):
+        raise NotImplementedError("no closed form")  # TFP's word for it
+    diagonal = tfd.MultivariateNormalDiag(p.distribution.loc, p.distribution.scale)
+    return tfd.kl_divergence(tfd.MultivariateNormalTriL(q.loc, q.scale_tril), diagonal)

@@ -48,10 +48,7 @@ class MixtureOfNormals(Prior):
     def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
         """Returns draws [B, latent_dim]: `uniform` chooses components, `normal` points in them."""
         pz = self.distribution()
-        cumulative = tf.cumsum(tf.nn.softmax(pz.mixture_distribution.logits))
-        # The last one is 1 but for rounding, and must catch what is left
-        below = tf.cast(uniform[:, None] >= cumulative[None, :-1], tf.int32)
-        chosen = tf.reduce_sum(below, -1)
+        chosen = component_of(uniform, pz.mixture_distribution.logits)
         inside = pz.components_distribution.distribution
         return tf.gather(inside.loc, chosen) + tf.gather(inside.scale, chosen) * normal
 
@@ -97,3 +94,10 @@ class _Mixture(tfd.MixtureSameFamily):
 
 def _rows(z: tf.Tensor) -> tf.Tensor:
     return tf.reshape(z, [-1, z.shape[-1]])
+
+
+def component_of(uniform: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Returns which component each of `uniform` [B] falls into, int32 [B], by its weight."""
+    cumulative = tf.cumsum(tf.nn.softmax(logits))
+    # The last one is 1 but for rounding, and must catch what is left
+    return tf.reduce_sum(tf.cast(uniform[:, None] >= cumulative[None, :-1], tf.int32), -1)

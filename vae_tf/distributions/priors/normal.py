@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from vae_tf.distributions.base import bounded
 from vae_tf.distributions.priors.base import Prior
 
 
@@ -29,3 +30,37 @@ class StandardNormal(Prior):
         loc: np.ndarray = np.zeros(shape, "float32")
         scale: np.ndarray = np.ones(shape, "float32")
         return {"weights": np.ones(1, "float32"), "loc": loc, "scale": scale}
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class LearnedNormal(Prior):
+    """p(z) = N(loc, diag(scale^2)), both learned with the model."""
+
+    factorized = True
+    log_scale_bounds = (-5.0, 5.0)
+
+    def __init__(self, latent_dim: int, **kwargs):
+        super().__init__(latent_dim, **kwargs)
+        shape = (self.latent_dim,)
+        self.loc = self.add_weight(name="loc", shape=shape, initializer="zeros")
+        self.log_scale = self.add_weight(name="log_scale", shape=shape, initializer="zeros")
+
+    def distribution(self) -> tfd.Distribution:
+        """Returns p(z), batch [], event [latent_dim]."""
+        log_scale = bounded(tf.convert_to_tensor(self.log_scale), *self.log_scale_bounds)
+        return tfd.Independent(tfd.Normal(tf.convert_to_tensor(self.loc), tf.exp(log_scale)), 1)
+
+    def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+        """Returns the normal draws, moved and scaled, [B, latent_dim]."""
+        inside = self.distribution().distribution
+        return inside.loc + inside.scale * normal
+
+    def mixture(self) -> dict[str, np.ndarray]:
+        """Returns its one component."""
+        inside = self.distribution().distribution
+        weights: np.ndarray = np.ones(1, "float32")
+        return {
+            "weights": weights,
+            "loc": inside.loc.numpy()[None],
+            "scale": inside.scale.numpy()[None],
+        }

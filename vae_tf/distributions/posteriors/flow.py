@@ -1,0 +1,104 @@
+"""q(z|x) as an inverse autoregressive flow."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
+
+from vae_tf.checks import whole
+from vae_tf.distributions.base import named_parameters
+from vae_tf.distributions.flows import Conditioner, chain, masked_autoregressive
+from vae_tf.distributions.posteriors.base import Posterior
+from vae_tf.distributions.posteriors.normal import bounded_log_var
+from vae_tf.errors import ConfigError
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class InverseAutoregressive(Posterior):
+    """A diagonal normal through autoregressive steps (Kingma et al. 2016).
+
+    Draws, and the density of draws, take one pass; the density of other z takes `latent_dim`
+    passes for each step. It starts as the diagonal normal.
+
+    Args:
+        latent_dim: L.
+        context_dim: numbers the encoder puts out for the steps to depend on.
+        layers: number of steps; the order of the latents is reversed between them.
+        hidden: widths of each step's hidden layers.
+        seed: of the initial weights.
+    """
+
+    parameters = ("z_mean", "z_log_var", "context")
+
+    def __init__(
+        self,
+        latent_dim: int,
+        context_dim: int,
+        layers: int = 2,
+        hidden: Sequence[int] = (128,),
+        seed: int = 0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.latent_dim = whole("latent_dim", latent_dim)
+        self.context_dim = whole("context_dim", context_dim)
+        self.layers, self.hidden = whole("layers", layers), tuple(hidden)
+        self.seed = whole("seed", seed, 0)
+        self.conditioners = [
+            Conditioner(
+                latent_dim,
+                latent_dim,
+                self.hidden,
+                autoregressive=True,
+                context=context_dim,
+                seed=1000 * self.seed + 10 * i,
+            )
+            for i in range(layers)
+        ]
+
+    def parameter_shapes(self, latent_dim: int) -> dict[str, tuple[int, ...]]:
+        """Returns the shape, without batch, of each network output."""
+        if latent_dim != self.latent_dim:
+            fix = "Give all parts the same latent_dim."
+            raise ConfigError(f"The model must have latent_dim={self.latent_dim}", latent_dim, fix)
+        return {**super().parameter_shapes(latent_dim), "context": (self.context_dim,)}
+
+    def _base_and_bijector(self, params) -> tuple[tfd.Distribution, tfb.Bijector]:
+        values = named_parameters(params, self.parameters, type(self).__name__)
+        scale = tf.exp(0.5 * bounded_log_var(values["z_log_var"]))
+        base = tfd.Independent(tfd.Normal(values["z_mean"], scale), 1)
+        context = values["context"]
+        steps = [
+            masked_autoregressive(lambda z, c=c: c.shift_and_log_scale(z, context), inverse=True)
+            for c in self.conditioners
+        ]
+        return base, chain(steps, self.latent_dim)
+
+    def distribution(self, params) -> tfd.Distribution:
+        """Returns q(z|x), batch [B], event [L]."""
+        return tfd.TransformedDistribution(*self._base_and_bijector(params))
+
+    def point(self, params) -> tf.Tensor:
+        """Returns the mean of the diagonal normal, sent through the flow, [B, L]."""
+        base, bijector = self._base_and_bijector(params)
+        return bijector.forward(base.mean())
+
+    def statistics(self, params) -> dict[str, tf.Tensor]:
+        """Returns `z_mean`, which is `point`, and what the diagonal normal and the flow take."""
+        values = named_parameters(params, self.parameters, type(self).__name__)
+        log_var = bounded_log_var(values["z_log_var"])
+        own = {"base_mean": values["z_mean"], "context": values["context"]}
+        return {"z_mean": self.point(params), "z_log_var": log_var, **own}
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        own = {
+            "latent_dim": self.latent_dim,
+            "context_dim": self.context_dim,
+            "layers": self.layers,
+            "hidden": self.hidden,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **own}

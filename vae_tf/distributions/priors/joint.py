@@ -1,0 +1,69 @@
+"""p(z) over several groups of latents."""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from vae_tf.checks import instance
+from vae_tf.distributions.priors.base import Prior
+from vae_tf.errors import ConfigError
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class Joint(Prior):
+    """p(z) = prod_g p_g(z_g), the groups one after the other in one vector z.
+
+    Args:
+        parts: the priors of the groups.
+    """
+
+    def __init__(self, parts: Sequence[Prior], **kwargs):
+        parts = [
+            keras.saving.deserialize_keras_object(part) if isinstance(part, dict) else part
+            for part in parts
+        ]
+        for part in parts:
+            instance("parts", part, Prior)
+        if not parts:
+            raise ConfigError("A Joint prior needs parts", "none", "Pass a list of priors.")
+        super().__init__(sum(part.latent_dim for part in parts), **kwargs)
+        self.parts = parts
+
+    @property
+    def group_sizes(self) -> tuple[int, ...]:
+        """Numbers of latents in each group."""
+        return tuple(part.latent_dim for part in self.parts)
+
+    def bind(self, encode: Callable[[tf.Tensor], tfd.Distribution]) -> None:
+        """Passes on to each part its own group of q(z|x)."""
+        for i, part in enumerate(self.parts):
+            part.bind(functools.partial(_group, encode, i))
+
+    def distribution(self) -> tfd.Distribution:
+        """Returns p(z), batch [], event [latent_dim]."""
+        return tfd.Blockwise([part.distribution() for part in self.parts])
+
+    def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor | None:
+        """Returns draws [B, latent_dim]; None if a part knows no way.
+
+        The digits of `uniform` that one part has used are taken away for the next.
+        """
+        draws = []
+        for part, noise in zip(self.parts, tf.split(normal, self.group_sizes, -1), strict=True):
+            draws.append(part.from_noise(noise, uniform))
+            uniform = tf.math.floormod(uniform * 4096.0, 1.0)
+        return None if any(draw is None for draw in draws) else tf.concat(draws, -1)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        config = super().get_config()
+        config.pop("latent_dim")
+        parts = [keras.saving.serialize_keras_object(part) for part in self.parts]
+        return {**config, "parts": parts}
+
+
+def _group(encode: Callable, index: int, x: tf.Tensor) -> tfd.Distribution:
+    return encode(x).distributions[index]

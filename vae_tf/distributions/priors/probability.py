@@ -1,0 +1,95 @@
+"""p(z) as any distribution of TensorFlow Probability."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
+
+from vae_tf.distributions.priors.base import Prior
+from vae_tf.errors import ConfigError
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class DistributionPrior(Prior):
+    """p(z) as the user's own `tfd` object, fixed.
+
+    Saved as names and numbers: its class, its parameters, and theirs. A prior that learns
+    subclasses Prior instead.
+
+    Args:
+        distribution: batch [], event [latent_dim], float32.
+
+    Raises:
+        ConfigError: another shape, or parameters that are neither numbers nor of TFP.
+    """
+
+    def __init__(self, distribution: tfd.Distribution, **kwargs):
+        described = distribution if isinstance(distribution, dict) else _describe(distribution)
+        made = _make(described)
+        shapes = made.batch_shape.as_list(), made.event_shape.as_list()
+        if shapes[0] or len(shapes[1]) != 1 or made.dtype != tf.float32:
+            received = f"batch {shapes[0]}, event {shapes[1]}, {made.dtype.name}"
+            fix = "Wrap it, as in tfd.Independent(tfd.Laplace(tf.zeros(8), 1.0), 1)."
+            expected = "The distribution must have batch [], event [latent_dim], dtype float32"
+            raise ConfigError(expected, received, fix)
+        super().__init__(shapes[1][0], **kwargs)
+        self._described = _Frozen(described)
+        self.factorized = isinstance(made, tfd.Independent)
+
+    def distribution(self) -> tfd.Distribution:
+        """Returns p(z), batch [], event [latent_dim]."""
+        return _make(self._described.value)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        config = super().get_config()
+        config.pop("latent_dim")
+        return {**config, "distribution": self._described.value}
+
+
+class _Frozen:
+    """Keeps a structure from Keras, which would turn its lists and dicts into tracked ones."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+def _describe(value: Any) -> Any:
+    """Returns `value` as JSON can hold it."""
+    if isinstance(value, (tfd.Distribution, tfb.Bijector)):
+        module = "distributions" if isinstance(value, tfd.Distribution) else "bijectors"
+        name = type(value).__name__.lstrip("_")
+        if not hasattr(tfd if module == "distributions" else tfb, name):
+            fix = "Subclass vae_tf.priors.Prior, and make the distribution in its `distribution`."
+            raise ConfigError("The parts must be classes of TFP", type(value).__name__, fix)
+        parameters = {k: _describe(v) for k, v in value.parameters.items() if k != "name"}
+        return {"module": module, "name": name, "parameters": parameters}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_describe(member) for member in value]
+    if isinstance(value, tf.DType):
+        return {"dtype": value.name}
+    if isinstance(value, (np.ndarray, np.generic, tf.Tensor)):
+        array = np.asarray(value)
+        return {"array": array.tolist(), "of": array.dtype.name}
+    fix = "Subclass vae_tf.priors.Prior, and make the distribution in its `distribution`."
+    raise ConfigError("Parameters must be numbers or objects of TFP", repr(value)[:80], fix)
+
+
+def _make(description: Any) -> Any:
+    """Returns what `_describe` described."""
+    if isinstance(description, list):
+        return [_make(member) for member in description]
+    if not isinstance(description, dict):
+        return description
+    if "dtype" in description:
+        return tf.as_dtype(description["dtype"])
+    if "array" in description:
+        return tf.constant(description["array"], description["of"])
+    home = tfd if description["module"] == "distributions" else tfb
+    parameters = {name: _make(value) for name, value in description["parameters"].items()}
+    return getattr(home, description["name"])(**parameters)

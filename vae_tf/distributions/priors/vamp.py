@@ -1,0 +1,118 @@
+"""p(z) as a mixture of posteriors."""
+
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from vae_tf.checks import whole
+from vae_tf.distributions.base import bounded
+from vae_tf.distributions.priors.base import Prior
+from vae_tf.distributions.priors.mixture import component_of
+from vae_tf.errors import ConfigError, DataError
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class VampPrior(Prior):
+    """p(z) = sum_k w_k q(z|u_k) with learned pseudo-inputs u_k (Tomczak and Welling 2018).
+
+    Args:
+        latent_dim: L.
+        event_shape: of one example.
+        components: K.
+        value_range: that the pseudo-inputs stay in, or None.
+        seed: of their start, uniform in that range, or N(0, 1).
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        event_shape: Sequence[int],
+        components: int = 500,
+        value_range: Sequence[float] | None = (0.0, 1.0),
+        seed: int = 0,
+        **kwargs,
+    ):
+        super().__init__(latent_dim, **kwargs)
+        self.components, self.seed = whole("components", components), whole("seed", seed, 0)
+        self.event_shape = tuple(event_shape)
+        self.value_range = None if value_range is None else tuple(map(float, value_range))
+        start: keras.initializers.Initializer = keras.initializers.RandomNormal(1.0, seed=self.seed)
+        if self.value_range is not None:
+            start = keras.initializers.RandomUniform(*self.value_range, seed=self.seed)
+        shape = (self.components, *self.event_shape)
+        self.pseudo_inputs = self.add_weight(name="pseudo_inputs", shape=shape, initializer=start)
+        self.logits = self.add_weight(name="logits", shape=(self.components,), initializer="zeros")
+        self._encode: Callable | None = None
+
+    @classmethod
+    def from_data(cls, latent_dim: int, x, components: int = 500, seed: int = 0, **kwargs):
+        """Returns a prior whose pseudo-inputs start at `components` of the examples `x`.
+
+        Raises:
+            DataError: fewer examples than components.
+        """
+        x = np.asarray(x, "float32")
+        if len(x) < components:
+            fix = "Pass more examples or fewer components."
+            raise DataError(f"{components} components need as many examples", len(x), fix)
+        prior = cls(latent_dim, x.shape[1:], components, seed=seed, **kwargs)
+        chosen = np.random.default_rng(seed).choice(len(x), components, replace=False)
+        prior.pseudo_inputs.assign(x[np.sort(chosen)])
+        return prior
+
+    def bind(self, encode: Callable[[tf.Tensor], tfd.Distribution]) -> None:
+        """Takes q(z|x) of the model it has become part of."""
+        self._encode = encode
+
+    def distribution(self) -> tfd.Distribution:
+        """Returns the mixture, batch [], event [latent_dim].
+
+        Raises:
+            ConfigError: it is not part of a model yet.
+        """
+        if self._encode is None:
+            fix = "Give it to a VAE first: `VAE(..., prior=prior)`."
+            raise ConfigError("A VampPrior is made of its model's q(z|x)", "no model", fix)
+        u = tf.convert_to_tensor(self.pseudo_inputs)
+        if self.value_range is not None:
+            u = bounded(u, *self.value_range)
+        weights = tfd.Categorical(logits=tf.convert_to_tensor(self.logits))
+        # The exact form: posteriors may be too narrow for the matrix form of the mixture
+        return tfd.MixtureSameFamily(weights, self._encode(u))
+
+    def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor | None:
+        """Returns draws [B, latent_dim], or None if the posteriors are no diagonal normals."""
+        pz = self.distribution()
+        inside = _diagonal_normal(pz.components_distribution)
+        if inside is None:
+            return None
+        chosen = component_of(uniform, pz.mixture_distribution.logits)
+        return tf.gather(inside.loc, chosen) + tf.gather(inside.scale, chosen) * normal
+
+    def mixture(self) -> dict[str, np.ndarray] | None:
+        """Returns the components, where the posteriors are diagonal normals."""
+        pz = self.distribution()
+        inside = _diagonal_normal(pz.components_distribution)
+        if inside is None:
+            return None
+        weights = tf.nn.softmax(pz.mixture_distribution.logits)
+        parts = {"weights": weights, "loc": inside.loc, "scale": inside.scale}
+        return {name: value.numpy() for name, value in parts.items()}
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        own = {
+            "event_shape": self.event_shape,
+            "components": self.components,
+            "value_range": self.value_range,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **own}
+
+
+def _diagonal_normal(qz: tfd.Distribution) -> tfd.Normal | None:
+    normal = isinstance(qz, tfd.Independent) and isinstance(qz.distribution, tfd.Normal)
+    return qz.distribution if normal else None

@@ -1,0 +1,50 @@
+"""The aggregate posterior q(z) = E_p(x)[q(z|x)], as a prior for generation."""
+
+import numpy as np
+from sklearn.mixture import GaussianMixture
+
+from vae_tf.checks import instance, whole
+from vae_tf.distributions import MixtureOfNormals, Prior
+from vae_tf.errors import DataError
+from vae_tf.models import VAE, inputs
+
+
+def fit_mixture(
+    vae: VAE, data, components: int = 100, *, batch_size: int = 1024, seed: int = 0
+) -> MixtureOfNormals:
+    """Returns a mixture of diagonal normals fitted to draws z ~ q(z|x), one for each example.
+
+    Samples of it look better than samples of a fixed prior where the two disagree (Ghosh et al.
+    2020). `with_prior` puts it in the prior's place.
+
+    Args:
+        vae: a trained model.
+        data: examples, [N, *event].
+        components: K; scikit-learn's EM fits them.
+        batch_size: examples encoded at a time.
+        seed: of the draws and of EM's start.
+
+    Raises:
+        DataError: fewer examples than components.
+    """
+    instance("vae", vae, VAE)
+    components = whole("components", components)
+    inputs.check(np.asarray(data), vae.event_shape, vae.likelihood, "evaluation")
+    if len(data) < components:
+        fix = "Pass more examples or fewer components."
+        raise DataError(f"{components} components need as many examples", len(data), fix)
+    starts = range(0, len(data), batch_size)
+    z = [vae.encode(data[i : i + batch_size]).sample(seed=[seed, i]).numpy() for i in starts]
+    em = GaussianMixture(components, covariance_type="diag", random_state=seed)
+    em.fit(np.concatenate(z).astype("float64"))
+    prior = MixtureOfNormals(vae.prior.latent_dim, components)
+    prior.logits.assign(np.log(em.weights_))
+    prior.means.assign(em.means_)
+    prior.log_scales.assign(0.5 * np.log(em.covariances_))
+    return prior
+
+
+def with_prior(vae: VAE, prior: Prior) -> VAE:
+    """Returns a model of the same networks and likelihood with another prior, not compiled."""
+    parts = {"posterior": vae.posterior, "likelihood": vae.likelihood}
+    return VAE(vae.encoder, vae.decoder, prior=prior, **parts, seed=vae.seed)

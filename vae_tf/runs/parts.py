@@ -1,0 +1,99 @@
+"""The names of the command line, each resolved to the object of the mathematics it stands for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from vae_tf.distributions import likelihoods, posteriors, priors
+from vae_tf.objectives import (
+    ELBO,
+    IWAE,
+    VIMCO,
+    CosineWarmup,
+    Cyclical,
+    DReG,
+    FreeBits,
+    KLControl,
+    LeaveOneOut,
+    LinearWarmup,
+    Objective,
+    Renyi,
+    RunningMean,
+    Schedule,
+    ScoreFunction,
+    StickingTheLanding,
+)
+from vae_tf.objectives.schedules import Warmup
+from vae_tf.runs.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a part may depend on.
+
+    Attributes:
+        config: the flags.
+        examples: returns so many training images, [N, *event].
+    """
+
+    config: TrainConfig
+    examples: Callable[[int], np.ndarray]
+
+
+LIKELIHOODS: dict[str, Callable[[TrainConfig], likelihoods.Likelihood]] = {
+    "bernoulli": lambda config: likelihoods.Bernoulli(),
+    "gaussian": lambda config: likelihoods.Gaussian(config.scale),
+    "gaussian-learned": lambda config: likelihoods.GaussianLearnedScale(config.scale),
+    "gaussian-pixel": lambda config: likelihoods.GaussianPixelScale(),
+}
+
+PRIORS: dict[str, Callable[[Setting], priors.Prior]] = {
+    "normal": lambda s: priors.StandardNormal(s.config.latent_dim),
+    "learned-normal": lambda s: priors.LearnedNormal(s.config.latent_dim),
+    "mixture": lambda s: priors.MixtureOfNormals(
+        s.config.latent_dim, s.config.prior_components, s.config.seed
+    ),
+    "vamp": lambda s: priors.VampPrior.from_data(
+        s.config.latent_dim, s.examples(s.config.prior_components), s.config.prior_components
+    ),
+    "realnvp": lambda s: priors.RealNVP(s.config.latent_dim),
+    "maf": lambda s: priors.MaskedAutoregressive(s.config.latent_dim),
+}
+
+POSTERIORS: dict[str, Callable[[TrainConfig], posteriors.Posterior]] = {
+    "diagonal": lambda config: posteriors.DiagonalNormal(),
+    "full": lambda config: posteriors.FullNormal(),
+    "iaf": lambda config: posteriors.InverseAutoregressive(config.latent_dim, config.latent_dim),
+}
+
+OBJECTIVES: dict[str, Callable[[int], Objective]] = {
+    "elbo": ELBO,
+    "stl": StickingTheLanding,
+    "iwae": IWAE,
+    "dreg": DReG,
+    "renyi": Renyi,
+    "vimco": VIMCO,
+    "score-function": lambda draws: ScoreFunction(
+        draws, RunningMean() if draws == 1 else LeaveOneOut()
+    ),
+}
+
+SCHEDULES: dict[str, type[Warmup]] = {
+    "linear": LinearWarmup,
+    "cosine": CosineWarmup,
+    "cyclical": Cyclical,
+}
+
+
+def beta(config: TrainConfig) -> float | Schedule:
+    """Returns the weight of the KL term."""
+    if not config.beta_warmup_epochs:
+        return config.beta
+    warmup = SCHEDULES[config.beta_schedule]
+    return warmup(epochs=config.beta_warmup_epochs, beta=config.beta)
+
+
+def kl_control(config: TrainConfig) -> KLControl | None:
+    """Returns the control of the KL term, if one is asked for."""
+    return FreeBits(config.free_bits) if config.free_bits else None
