@@ -17,6 +17,7 @@ _HOMES = {
 }
 _MODULES = (
     "callbacks",
+    "conformance",
     "data",
     "distributions",
     "evaluation",

@@ -1,4 +1,4 @@
-"""README's snippets and commands, run as they stand or as near to it as a test may last."""
+"""README's and the docs' snippets and commands, run as they stand or as near to it as a test may last."""
 
 import os
 import re
@@ -10,7 +10,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
 BASH = [
     line
     for block in re.findall(r"```bash\n(.*?)```", README, re.S)
@@ -43,10 +42,12 @@ def test_every_command_is_known():
     assert set(BASH) == set(TRAIN) | set(ELSEWHERE)
 
 
-def test_snippets_run_in_order(tmp_path):
-    assert PYTHON
-    script = tmp_path / "readme.py"
-    script.write_text("\n".join(PYTHON))
+@pytest.mark.parametrize("page", ["README.md", "docs/your_own.md"])
+def test_snippets_run_in_order(page, tmp_path):
+    snippets = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), re.S)
+    assert snippets
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(snippets))
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(script)]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)

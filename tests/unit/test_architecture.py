@@ -16,7 +16,7 @@ FLOORS = {
     "models": 3,
     **dict.fromkeys(["evaluation", "callbacks", "plots", "exporting"], 4),
     "runs": 5,
-    "recipes": 6,
+    **dict.fromkeys(["conformance", "recipes"], 6),
     "cli": 7,
     "__init__": 8,
 }

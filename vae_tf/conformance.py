@@ -1,0 +1,297 @@
+"""The questions every prior, posterior, likelihood and objective must answer, one's own too.
+
+report = vae_tf.conformance.check(prior=MyPrior(2))
+assert report.ok, report
+"""
+
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from vae_tf.distributions import (
+    Bernoulli,
+    DiagonalNormal,
+    Likelihood,
+    Posterior,
+    Prior,
+    StandardNormal,
+)
+from vae_tf.evaluation import log_likelihood
+from vae_tf.models import VAE
+from vae_tf.models.audit import Audit, Finding
+from vae_tf.networks import mlp_decoder, mlp_encoder
+from vae_tf.objectives import ELBO, KLControl, Objective
+from vae_tf.runs.bundle import export as export_bundle
+
+EXAMPLES, EPOCHS = 192, 30
+
+
+def check(
+    *,
+    prior: Prior | None = None,
+    posterior: Posterior | None = None,
+    likelihood: Likelihood | None = None,
+    objective: Objective | None = None,
+    kl_control: KLControl | None = None,
+    penalties: Sequence[Any] = (),
+    event_shape: Sequence[int] = (4, 3, 1),
+    latent_dim: int = 2,
+    export: bool = True,
+    seed: int = 0,
+) -> Audit:
+    """Returns how a small VAE of these parts answers each question; raises nothing.
+
+    The data are drawn from the likelihood itself, under a decoder of other weights. The parts
+    given are not trained: copies made from their configurations are.
+
+    Args:
+        prior: p(z) over `latent_dim` latents; a StandardNormal if None.
+        posterior: q(z|x); a DiagonalNormal if None.
+        likelihood: p(x|z); a Bernoulli if None.
+        objective: the bound; the ELBO if None.
+        kl_control: as for a VAE.
+        penalties: as for a VAE.
+        event_shape: of one example; (H, W, C) where the model is exported.
+        latent_dim: L; that of `prior` if it is given.
+        export: whether to export as well, which takes most of the time.
+        seed: of weights, data and draws.
+    """
+    subject = _Subject(
+        {
+            "prior": prior or StandardNormal(latent_dim),
+            "posterior": posterior or DiagonalNormal(),
+            "likelihood": likelihood or Bernoulli(),
+            "objective": objective or ELBO(),
+            "kl_control": kl_control,
+            "penalties": list(penalties),
+        },
+        tuple(event_shape),
+        seed,
+    )
+    questions = [q for q in QUESTIONS if export or q is not exports]
+    return Audit(tuple(_ask(question, subject) for question in questions))
+
+
+class _Subject:
+    """The parts in question, and models made of copies of them."""
+
+    def __init__(self, parts: dict, event_shape: tuple[int, ...], seed: int):
+        self.parts, self.event_shape, self.seed = parts, event_shape, seed
+        self.latent_dim = parts["prior"].latent_dim
+
+    def model(self, seed: int = 0, **compile_options) -> VAE:
+        """Returns a compiled VAE of fresh copies of the parts."""
+        parts = {name: _copies(part) for name, part in self.parts.items()}
+        heads = parts["posterior"].parameter_shapes(self.latent_dim)
+        outputs = parts["likelihood"].parameter_shapes(self.event_shape)
+        first = 2 * (self.seed + seed)
+        encoder = mlp_encoder(self.event_shape, self.latent_dim, (32,), outputs=heads, seed=first)
+        decoder = mlp_decoder(self.latent_dim, outputs, (32,), seed=first + 1)
+        vae = VAE(encoder, decoder, seed=self.seed, **parts)
+        vae.compile(keras.optimizers.Adam(1e-2), **compile_options)
+        return vae
+
+    def data(self) -> np.ndarray:
+        """Returns examples the likelihood itself has drawn, [N, *event]."""
+        z = tf.random.stateless_normal([EXAMPLES, self.latent_dim], [self.seed, 1])
+        px = self.model(seed=1).decode(2.0 * z)
+        return px.sample(seed=[self.seed, 2]).numpy().astype("float32")
+
+    def trained(self) -> tuple[VAE, np.ndarray]:
+        """Returns a model and the data it was fitted to; the same one at each call."""
+        if not hasattr(self, "_trained"):
+            vae, x = self.model(), self.data()
+            vae.fit(x, batch_size=64, epochs=EPOCHS, verbose=0)
+            self._trained = vae, x
+        return self._trained
+
+
+def _copies(part):
+    if isinstance(part, list):
+        return [_copies(member) for member in part]
+    if part is None:
+        return None
+    return keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(part))
+
+
+def _ask(question: Callable, subject: _Subject) -> Finding:
+    name = question.__name__.replace("_", " ")
+    try:
+        return Finding(name, "ok", question(subject) or "", "")
+    except Exception as error:  # whatever a user's own part raises is the answer
+        seen = " ".join(str(error).split()) or type(error).__name__
+        return Finding(name, "failed", seen, (question.__doc__ or "").splitlines()[0])
+
+
+def _require(holds: bool, seen: str) -> None:
+    if not holds:
+        raise AssertionError(seen)
+
+
+def survives_its_configuration(subject: _Subject) -> str:
+    """from_config(get_config()) must give the same configuration."""
+    for part in subject.parts.values():
+        for one in part if isinstance(part, list) else [part]:
+            if one is not None:
+                given, got = one.get_config(), _copies(one).get_config()
+                _require(given == got, f"{given} became {got}")
+    return ""
+
+
+def integrates_to_one(subject: _Subject) -> str:
+    """exp(log p(z)) must be a density: its integral over z is 1."""
+    vae = subject.model()
+    pz, dim = vae.prior.distribution(), subject.latent_dim
+    zeros = tf.zeros([dim])
+    proposal = tfd.Independent(tfd.StudentT(3.0, zeros, 2.0 * tf.ones_like(zeros)), 1)
+    z = proposal.sample(100_000, seed=[subject.seed, 3])
+    ratio = np.exp((pz.log_prob(z) - proposal.log_prob(z)).numpy().astype("float64"))
+    error = ratio.std() / math.sqrt(len(ratio))
+    seen = f"{ratio.mean():.4f} with a standard error of {error:.4f}"
+    _require(abs(ratio.mean() - 1) < 5 * error + 1e-6, seen)
+    return seen
+
+
+def draws_what_it_describes(subject: _Subject) -> str:
+    """Draws of the prior must have its density: E[t(z) / p(z)] is 1 for any density t within."""
+    pz = subject.model().prior.distribution()
+    z = pz.sample(100_000, seed=[subject.seed, 4])
+    _require(tuple(z.shape) == (100_000, subject.latent_dim), f"draws {tuple(z.shape)}")
+    mean, scale = tf.reduce_mean(z, 0), 0.3 * tf.math.reduce_std(z, 0)
+    inside = tfd.Independent(tfd.Normal(mean, scale), 1)
+    ratio = np.exp((inside.log_prob(z) - pz.log_prob(z)).numpy().astype("float64"))
+    error = ratio.std() / math.sqrt(len(ratio))
+    seen = f"{ratio.mean():.4f} with a standard error of {error:.4f}"
+    _require(abs(ratio.mean() - 1) < 5 * error + 1e-6, seen)
+    return seen
+
+
+def fits(subject: _Subject) -> str:
+    """The loss must fall in training."""
+    vae, _ = subject.trained()
+    losses = vae.history.history["loss"]
+    first, last = np.mean(losses[:3]), np.mean(losses[-3:])
+    seen = f"{first:.3f}, then {last:.3f} nats"
+    _require(bool(np.isfinite(losses).all()) and last < first, seen)
+    return seen
+
+
+def evaluates_what_it_reports(subject: _Subject) -> str:
+    """Two evaluations must agree, and the parts add up."""
+    vae, x = subject.trained()
+    first = vae.evaluate(x, verbose=0, return_dict=True)
+    again = vae.evaluate(x, verbose=0, return_dict=True)
+    _require(first == again, f"{first}, then {again}")
+    rest = first["elbo"] + first["nll"] + first["kl"]
+    _require(abs(rest) < 1e-4 * (1 + abs(first["elbo"])), f"elbo + nll + kl = {rest}")
+    return f"elbo {first['elbo']:.3f} nats"
+
+
+def bounds_the_likelihood(subject: _Subject) -> str:
+    """The ELBO must not exceed log p(x), nor log p(x) fall with more samples."""
+    vae, x = subject.trained()
+    few, many = (log_likelihood(vae, x, k, seed=subject.seed) for k in (1, 200))
+    error = 5 * math.hypot(
+        float(np.std(few.per_example - many.per_example)) / math.sqrt(len(x)),
+        many.monte_carlo_stderr,
+    )
+    seen = f"{few.mean:.3f} with one sample, {many.mean:.3f} with 200"
+    _require(few.mean <= many.mean + error, seen)
+    return seen
+
+
+def saves_and_loads(subject: _Subject) -> str:
+    """A saved and loaded model must evaluate as before."""
+    vae, x = subject.trained()
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "model.keras"
+        vae.save(path)
+        loaded = keras.models.load_model(path)
+    before, after = (m.evaluate(x, verbose=0, return_dict=True) for m in (vae, loaded))
+    _require(before == after, f"{before}, then {after}")
+    return ""
+
+
+def samples_and_reconstructs(subject: _Subject) -> str:
+    """Samples, reconstructions and paths must be finite and shaped like the data."""
+    vae, x = subject.trained()
+    images = {
+        "sample": vae.sample(5, seed=0),
+        "reconstruct": vae.reconstruct(x[:5]),
+        "interpolate": vae.interpolate(x[0], x[1], 5),
+    }
+    for name, image in images.items():
+        _require(image.shape == (5, *subject.event_shape), f"{name} gave {image.shape}")
+        _require(bool(np.isfinite(image).all()), f"{name} gave numbers that are not finite")
+    same = np.array_equal(images["sample"], vae.sample(5, seed=0))
+    _require(same, "two draws of one seed differ")
+    return ""
+
+
+def passes_the_audit(subject: _Subject) -> str:
+    """VAE.check must find nothing."""
+    vae, x = subject.trained()
+    report = vae.check(x, print_fn=None)
+    _require(report.ok, str(report))
+    return ""
+
+
+def compiles_with_XLA(subject: _Subject) -> str:
+    """A step under jit_compile=True must give the loss of one without."""
+    x = subject.data()
+    losses = []
+    for jit in (False, True):
+        vae = subject.model(jit_compile=jit)
+        losses.append(vae.evaluate(x, verbose=0, return_dict=True)["loss"])
+        vae.fit(x, epochs=1, verbose=0)
+    seen = f"{losses[0]:.5f} and {losses[1]:.5f}"
+    _require(math.isclose(*losses, rel_tol=1e-3), seen)
+    return seen
+
+
+def stays_in_float32(subject: _Subject) -> str:
+    """Under mixed_bfloat16 the terms must be float32 and near those of float32."""
+    x = subject.data()
+    before = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        terms = subject.model()(x, seed=tf.constant([subject.seed, 5]))
+    finally:
+        keras.config.set_dtype_policy(before)
+    exact = subject.model()(x, seed=tf.constant([subject.seed, 5]))
+    _require(terms.nll.dtype == terms.kl_term.dtype == tf.float32, f"{terms.nll.dtype}")
+    half, full = (float(tf.reduce_mean(t.nll + t.kl_term)) for t in (terms, exact))
+    seen = f"{half:.3f} and {full:.3f} nats"
+    _require(abs(half - full) < 0.05 * (1 + abs(full)), seen)  # bfloat16 has 3 digits
+    return seen
+
+
+def exports(subject: _Subject) -> str:
+    """Encoder and decoder must agree with Keras in the C++ loader and in LiteRT."""
+    vae, _ = subject.trained()
+    with tempfile.TemporaryDirectory() as directory:
+        bundle = export_bundle(vae, Path(directory) / "bundle")
+        return f"signatures {', '.join(bundle.manifest['signatures'])}"
+
+
+QUESTIONS: tuple[Callable[[_Subject], str], ...] = (
+    survives_its_configuration,
+    integrates_to_one,
+    draws_what_it_describes,
+    fits,
+    evaluates_what_it_reports,
+    bounds_the_likelihood,
+    saves_and_loads,
+    samples_and_reconstructs,
+    passes_the_audit,
+    compiles_with_XLA,
+    stays_in_float32,
+    exports,
+)
