@@ -1,5 +1,24 @@
 """Numbers about a trained model."""
 
+from vae_tf.evaluation.collapse import (
+    Collapse,
+    MutualInformation,
+    active_units,
+    kl_per_dimension,
+    measure_collapse,
+    mutual_information,
+    sensitivity,
+)
 from vae_tf.evaluation.importance import LogLikelihood, log_likelihood
 
-__all__ = ["LogLikelihood", "log_likelihood"]
+__all__ = [
+    "Collapse",
+    "LogLikelihood",
+    "MutualInformation",
+    "active_units",
+    "kl_per_dimension",
+    "log_likelihood",
+    "measure_collapse",
+    "mutual_information",
+    "sensitivity",
+]
