@@ -24,6 +24,7 @@ FLOORS = {
 ALLOWED = {
     ("quiet", "errors"),  # our own refusals need no chatter to be understood
     ("checks", "errors"),  # they raise them
+    ("callbacks", "evaluation"),  # the monitor logs, by epoch, the numbers evaluation defines
     ("callbacks", "plots"),  # the TensorBoard pictures are tiled as the figures are
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

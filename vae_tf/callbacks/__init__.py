@@ -1,6 +1,14 @@
-"""What happens during `fit`: early stopping that survives a restart, checkpoints, pictures."""
+"""What happens during `fit`: early stopping, checkpoints, monitors, pictures."""
 
+from vae_tf.callbacks.after_warmup import EarlyStopping, ModelCheckpoint
+from vae_tf.callbacks.collapse import CollapseMonitor
 from vae_tf.callbacks.early_stopping import ResumableEarlyStopping
 from vae_tf.callbacks.pictures import TensorBoardPictures
 
-__all__ = ["ResumableEarlyStopping", "TensorBoardPictures"]
+__all__ = [
+    "CollapseMonitor",
+    "EarlyStopping",
+    "ModelCheckpoint",
+    "ResumableEarlyStopping",
+    "TensorBoardPictures",
+]

@@ -2,6 +2,8 @@
 
 import keras
 
+from vae_tf.callbacks.after_warmup import WATCHED
+
 
 class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
     """Stops when `val_elbo` has not risen for `patience` epochs.
@@ -16,9 +18,7 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
     """
 
     def __init__(self, history: list[dict], patience: int, start_from_epoch: int = 0):
-        super().__init__(
-            "val_elbo", mode="max", patience=patience, start_from_epoch=start_from_epoch
-        )
+        super().__init__(**WATCHED, patience=patience, start_from_epoch=start_from_epoch)
         self.past = list(history)
 
     def on_train_begin(self, logs=None):

@@ -1,6 +1,27 @@
 """Numbers about a trained model."""
 
 from vae_tf.evaluation.aggregate import fit_mixture, with_prior
+from vae_tf.evaluation.collapse import (
+    Collapse,
+    MutualInformation,
+    active_units,
+    kl_per_dimension,
+    measure_collapse,
+    mutual_information,
+    sensitivity,
+)
 from vae_tf.evaluation.importance import LogLikelihood, log_likelihood
 
-__all__ = ["LogLikelihood", "fit_mixture", "log_likelihood", "with_prior"]
+__all__ = [
+    "Collapse",
+    "LogLikelihood",
+    "MutualInformation",
+    "active_units",
+    "fit_mixture",
+    "kl_per_dimension",
+    "log_likelihood",
+    "measure_collapse",
+    "mutual_information",
+    "sensitivity",
+    "with_prior",
+]

@@ -32,7 +32,7 @@ def checked(data, event_shape, likelihood: Likelihood, role: str):
         fix = "Pass x and y apart, as fit(x, y), or a tf.data.Dataset of tuples."
         raise DataError(f"The {role} data must be one array or data set", type(data).__name__, fix)
     if isinstance(data, list):
-        data = _array(data, role)
+        data = as_array(data, role)
     check(data, event_shape, likelihood, role)
     return data
 
@@ -63,8 +63,8 @@ def check(data, event_shape, likelihood: Likelihood, role: str, strict: bool = F
         data = data[0] if isinstance(data, tuple) else data
     if not isinstance(data, (np.ndarray, tf.Tensor)):
         return
-    x = _array(data, role)
-    if event_shape is not None and not _fits(x.shape[1:], event_shape):
+    x = as_array(data, role)
+    if event_shape is not None and not fits(x.shape[1:], event_shape):
         fix = f"Reshape the data to {batched(event_shape)}, or build the encoder for them."
         raise DataError(
             f"The {role} data must be {batched(event_shape)}, as the encoder takes",
@@ -77,7 +77,8 @@ def check(data, event_shape, likelihood: Likelihood, role: str, strict: bool = F
     likelihood.check_support(x, strict=strict)
 
 
-def _array(data, role: str) -> np.ndarray:
+def as_array(data, role: str) -> np.ndarray:
+    """Returns data as an array of numbers, or raises DataError."""
     try:
         x = np.asarray(data)
         numbers = x.dtype.kind in "fbiu"
@@ -90,7 +91,8 @@ def _array(data, role: str) -> np.ndarray:
     return x
 
 
-def _fits(shape, expected) -> bool:
+def fits(shape, expected) -> bool:
+    """Returns whether a shape is the expected one, where None is any size."""
     return len(shape) == len(expected) and all(
         want is None or size == want for size, want in zip(shape, expected, strict=True)
     )

@@ -1,6 +1,6 @@
 """The variational autoencoder of Kingma and Welling (2014), as a Keras model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -14,6 +14,7 @@ from vae_tf.distributions.posteriors.normal import DiagonalNormal
 from vae_tf.distributions.priors.base import Prior
 from vae_tf.distributions.priors.normal import StandardNormal
 from vae_tf.errors import ConfigError
+from vae_tf.models.audit import Audit, audit
 from vae_tf.models.compatibility import check_parts
 from vae_tf.models.finite import all_finite
 from vae_tf.models.generation import Generation
@@ -152,6 +153,27 @@ class VAE(Generation, Training):
             self.add_loss(penalty.penalty(terms.z[0], inference))
         finite = all_finite(x, terms.z, terms.kl, decoder_outputs, terms.nll)
         return terms._replace(finite=finite)
+
+    def check(
+        self,
+        data,
+        num_examples: int = 32,
+        seed: int = 0,
+        print_fn: Callable[[str], object] | None = print,
+    ) -> Audit:
+        """Returns an audit of the model at `data`, and prints its table; the model stays as it is.
+
+        It asks whether shapes meet, the data suit the likelihood, log p(x|z) is a density, the
+        KL is what draws say, examples are independent of their batch, gradients reach every
+        variable, and more. It raises nothing: a check that cannot be made has failed.
+
+        Args:
+            data: an array [N, *event], or a `tf.data.Dataset`, whose first batch is looked at.
+            num_examples: the first examples, with which all is computed.
+            seed: of the draws; the same seed gives the same table.
+            print_fn: takes the table; None for no printing.
+        """
+        return audit(self, data, num_examples, seed, print_fn)
 
     def _next_seed(self) -> tf.Tensor:
         return tf.cast(self.seed_generator.next(), tf.int32)  # TFP's samplers take int32

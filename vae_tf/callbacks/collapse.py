@@ -1,0 +1,103 @@
+"""Watching, during `fit`, whether the latents still hold anything."""
+
+import warnings
+
+import keras
+import numpy as np
+
+from vae_tf.checks import instance, real, whole
+from vae_tf.evaluation import Collapse, measure_collapse
+from vae_tf.models import VAE, inputs
+
+
+class CollapseMonitor(keras.callbacks.Callback):
+    """Measures posterior collapse on fixed examples, and warns of it once, with the remedies.
+
+    `logs` get `active_units`, a number of latents; `mutual_information`, nats, at most log N;
+    and `z_sensitivity`, from 0 to about 1. Put it before TensorBoard and CSVLogger in the list
+    of callbacks: they write what is in `logs` when their turn comes.
+
+    It warns when no schedule is warming up any more, and more than half of the latents are off,
+    or the mutual information or the sensitivity is below `threshold`.
+
+    Args:
+        x: held-out examples [N, *event], some hundred of them: the cost grows as N^2.
+        every: epochs between two measurements; the first and the last epoch are measured.
+        num_samples: draws z ~ q(z|x) for each example.
+        threshold: a latent is off if Var_x(E[z_d|x]) is not above it.
+        seed: of the draws, the same in each epoch.
+
+    Attributes:
+        epochs: those measured.
+        results: what `evaluation.measure_collapse` returned for each of them.
+    """
+
+    def __init__(
+        self, x, every: int = 1, num_samples: int = 4, threshold: float = 0.01, seed: int = 0
+    ):
+        super().__init__()
+        self.x = np.asarray(x)
+        self.every, self.num_samples = whole("every", every), whole("num_samples", num_samples)
+        self.threshold = real("threshold", threshold, positive=False)
+        self.seed = whole("seed", seed, least=0)
+        self.epochs: list[int] = []
+        self.results: list[Collapse] = []
+        self._warned = False
+
+    @property
+    def kl(self) -> np.ndarray | None:
+        """KL of each latent in each epoch measured, [E, L]; None unless q and p factorize."""
+        rows = [result.kl for result in self.results]
+        return None if not rows or rows[0] is None else np.stack(rows)
+
+    @property
+    def active(self) -> np.ndarray:
+        """Whether each latent was active in each epoch measured, [E, L]."""
+        return np.stack([result.active for result in self.results])
+
+    def on_train_begin(self, logs=None):
+        """Looks at the model and the examples before the first step."""
+        instance("model", self.model, VAE)
+        inputs.check(self.x, self.model.event_shape, self.model.likelihood, "monitored")
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Measures, if it is this epoch's turn."""
+        last = epoch + 1 == self.params.get("epochs")
+        if epoch % self.every and not last:
+            return
+        result = measure_collapse(
+            self.model,
+            self.x,
+            num_samples=self.num_samples,
+            threshold=self.threshold,
+            seed=self.seed,
+        )
+        self.epochs.append(epoch)
+        self.results.append(result)
+        if logs is not None:
+            logs["active_units"] = float(np.sum(result.active))
+            logs["mutual_information"] = result.mutual_information.value
+            logs["z_sensitivity"] = result.sensitivity
+        if not self._warned and not self.model.warming_up:
+            self._warn(epoch, result)
+
+    def _warn(self, epoch: int, result: Collapse) -> None:
+        information, off = result.mutual_information.value, result.off
+        total = len(result.active)
+        signs = []
+        if 2 * len(off) > total:
+            which = "all" if len(off) == total else "units " + ", ".join(map(str, off[:10]))
+            which += ", ..." if which != "all" and len(off) > 10 else ""
+            signs.append(f"{len(off)} of {total} latents are off ({which})")
+        if information < self.threshold:
+            signs.append(f"I(x; z) is {information:.2g} nats")
+        if result.sensitivity < self.threshold:
+            signs.append(f"E[x|z] follows {result.sensitivity:.2g} of the data's variance")
+        if signs:
+            self._warned = True
+            warnings.warn(
+                f"The posterior has collapsed by epoch {epoch + 1}: {'; '.join(signs)}. "
+                "Warm the KL term up with beta=LinearWarmup(epochs=...) or Cyclical(epochs=...), "
+                "leave it kl_control=FreeBits(nats), weaken the decoder, or ask for fewer latents.",
+                stacklevel=2,
+            )

@@ -1,0 +1,161 @@
+"""Checks of an audit: whether the parts meet, and their numbers are what they are called.
+
+Each returns what it saw, or raises Failed or Skipped.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vae_tf.errors import ConfigError
+from vae_tf.models import inputs
+from vae_tf.models.audit.subject import Failed, Skipped, Subject, names
+from vae_tf.models.finite import STAGES
+from vae_tf.models.shapes import batched, check_halves
+from vae_tf.objectives.terms import kl_divergence
+
+DRAWS = 256  # of z for each example, for the KL
+ERRORS = 5  # standard errors that an estimate may be off
+MOST_KL = 1e4  # nats; no data of any use hold more at the start
+
+
+def shapes(s: Subject) -> str:
+    """Every tensor and distribution has the shape the next one takes."""
+    vae, x = s.vae, tf.constant(s.x)
+    count, latent = len(s.x), vae.prior.latent_dim
+    if vae.event_shape is not None and not inputs.fits(x.shape[1:], vae.event_shape):
+        fix = "Reshape the data, or build the encoder for them."
+        raise Failed(f"The encoder takes {batched(vae.event_shape)}; data are {x.shape}.", fix)
+    check_halves(vae.encoder, vae.decoder, vae.prior, vae.posterior, vae.likelihood)
+    qz, pz = vae.encode(x), vae.prior.distribution()
+    _shape("q(z|x): its batch", qz.batch_shape, [count], "encoder or the posterior")
+    _shape("q(z|x): its event", qz.event_shape, [latent], "encoder or the posterior")
+    _shape("p(z): its batch", pz.batch_shape, [], "prior")
+    _shape("p(z): its event", pz.event_shape, [latent], "prior")
+    z = qz.sample(2, seed=s.key(0))
+    _shape("two draws of z", z.shape, [2, count, latent], "posterior")
+    _shape("log q(z|x) of them", qz.log_prob(z).shape, [2, count], "posterior")
+    _shape("log p(z) of them", pz.log_prob(z).shape, [2, count], "prior")
+    px = vae.decode(z[0])
+    _shape("p(x|z): its event", px.event_shape, x.shape[1:], "decoder's last layers")
+    _shape("p(x|z): its batch", px.batch_shape, [count], "likelihood")
+    return f"x {batched(x.shape[1:])}, z {batched([latent])}, p(x|z) {batched(px.event_shape)}"
+
+
+def support(s: Subject) -> str:
+    """The likelihood gives the data a density."""
+    s.vae.likelihood.check_support(s.data, strict=True)
+    low, high = s.vae.likelihood.support
+    return f"{type(s.vae.likelihood).__name__} takes {low:g} to {high:g}"
+
+
+def finite(s: Subject) -> str:
+    """Weights and terms of the bound are numbers."""
+    variables = s.vae.variables
+    bad = [v for v in variables if not np.all(np.isfinite(v.numpy().astype("float64")))]
+    broken = [s.path(v) for v in bad]
+    if broken:
+        seen = f"{names(broken)} {'holds' if len(broken) == 1 else 'hold'} NaN or infinity."
+        raise Failed(seen, "Start from new weights, or from an earlier checkpoint.")
+    terms = s.terms()
+    good = np.asarray(terms.finite)
+    if not good.all():
+        first = STAGES[int(np.argmin(good))]
+        raise Failed(
+            f"{first[0].upper()}{first[1:]} is not finite.",
+            "Look for logs, divisions and exponentials there.",
+        )
+    return f"nll {np.mean(terms.nll):.4g}, kl {np.mean(terms.kl):.4g} nats"
+
+
+def density(s: Subject) -> str:
+    """A whole example has a log-density: summed over the event, with its normalizer.
+
+    For densities p and p', E_p[p'(x) / p(x)] = 1. An average over D entries is the D-th root of
+    a density, and the expectation of a root is below 1 (Jensen).
+    """
+    likelihood = s.vae.likelihood
+    _, params = s.decoded()
+    px = likelihood.distribution(params)
+    fix = "Sum over the event: tfd.Independent(distribution, number of event axes)."
+    if px.log_prob(s.x).shape != [len(s.x)]:
+        raise Failed(f"log p(x|z) is {px.log_prob(s.x).shape}, not [{len(s.x)}].", fix)
+    try:
+        x = px.sample(int(np.clip(2**22 // s.x.size, 4, 64)), seed=s.key(2))
+    except NotImplementedError:
+        raise Skipped("p(x|z) cannot be sampled") from None
+    own = px.log_prob(x)
+    rng = np.random.default_rng(s.seed)
+    # All of one sign: what a missing normalizer adds would else cancel over the entries
+    noise = keras.tree.map_structure(
+        lambda t: np.abs(rng.normal(size=t.shape)).astype("float32"), params
+    )
+
+    def log_ratio(step: float) -> np.ndarray:
+        other = keras.tree.map_structure(
+            lambda t, n: tf.cast(t, "float32") + step * n, params, noise
+        )
+        return (likelihood.distribution(other).log_prob(x) - own).numpy().astype("float64")
+
+    # A step at which log p'/p spreads by about 1/2: its exponential then has a mean to be trusted
+    step, ratio = 1e-3, np.zeros(1)
+    for _ in range(12):
+        new = log_ratio(step)
+        if not np.all(np.isfinite(new)):
+            step /= 7
+            continue
+        ratio = new
+        if 0.3 < np.std(ratio) < 0.6:
+            break
+        step *= float(np.clip(0.45 / (np.std(ratio) + 1e-12), 0.1, 10))
+    if not 1e-3 < np.std(ratio) < 1.5:
+        raise Skipped("log p(x|z) hardly follows the decoder's outputs")
+    mean, error = _mean_and_error(np.exp(ratio).ravel())
+    seen = f"E[p'(x)/p(x)] = {mean:.3f} ± {error:.3f}, 1 for a density"
+    if abs(mean - 1) > ERRORS * error + 2e-3:
+        raise Failed(seen + ".", fix + " Keep its normalizer.")
+    return seen
+
+
+def kl(s: Subject) -> str:
+    """The KL in closed form is what draws estimate; without one, its entropy is."""
+    qz, pz = s.vae.encode(s.x), s.vae.prior.distribution()
+    z = qz.sample(DRAWS, seed=s.key(3))
+    log_q, log_p = (d.log_prob(z).numpy().astype("float64") for d in (qz, pz))
+    try:
+        exact, what = kl_divergence(qz, pz, None, closed_form=True).numpy(), "closed form"
+        draws = log_q - log_p
+    except ConfigError:
+        try:
+            exact, what = -qz.entropy().numpy(), "minus the entropy"
+        except NotImplementedError:
+            raise Skipped(f"no closed form; {np.mean(log_q - log_p):.4g} nats at draws") from None
+        draws = log_q
+    if exact.shape != (len(s.x),):
+        fix = "Sum it over the latents: use tfd.Independent(..., 1)."
+        raise Failed(f"The {what} is of shape {exact.shape}, not [{len(s.x)}].", fix)
+    mean, error = _mean_and_error(np.mean(draws, 1))
+    seen = f"{what} {np.mean(exact):.4g}, at draws {mean:.4g} ± {error:.2g} nats"
+    rounding = 1e-5 * np.mean(np.abs(log_q) + np.abs(log_p))
+    if not abs(np.mean(exact) - mean) <= ERRORS * error + rounding:
+        raise Failed(seen + ".", "Check sample, log_prob, entropy and KL of posterior and prior.")
+    return seen
+
+
+def posterior(s: Subject) -> str:
+    """q(z|x) starts within reach of p(z)."""
+    most = float(np.max(s.terms().kl))
+    if most > MOST_KL:
+        fix = "Scale the data, or start the encoder's last layers smaller."
+        raise Failed(f"KL(q(z|x) || p(z)) is {most:.3g} nats for an example.", fix)
+    return f"KL at most {most:.4g} nats for an example"
+
+
+def _shape(what: str, got, expected, where: str) -> None:
+    if list(got) != list(expected):
+        seen = f"{what} must be {list(expected)}, is {list(got)}."
+        raise Failed(seen, f"Change the {where}.")
+
+
+def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
+    return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))

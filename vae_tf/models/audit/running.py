@@ -1,0 +1,199 @@
+"""An audit of a model before it is trained: what users' own networks get wrong, found by running.
+
+What is asked is in `mathematics.py` and `behaviour.py`; here is how it is asked, leaving no
+trace, and told.
+"""
+
+import contextlib
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from vae_tf.errors import DataError
+from vae_tf.models import inputs
+from vae_tf.models.audit import behaviour, mathematics
+from vae_tf.models.audit.subject import Failed, Skipped, Subject
+from vae_tf.models.shapes import batched
+from vae_tf.objectives.schedules import Constant
+
+WIDTH = 100
+STATUSES = ("ok", "failed", "skipped")
+
+CHECKS: dict[str, Callable[[Subject], str]] = {
+    "shapes": mathematics.shapes,
+    "support": mathematics.support,
+    "finite": mathematics.finite,
+    "density": mathematics.density,
+    "kl": mathematics.kl,
+    "posterior": mathematics.posterior,
+    "seed": behaviour.seed,
+    "batch": behaviour.batch,
+    "training": behaviour.training,
+    "gradients": behaviour.gradients,
+    "extremes": behaviour.extremes,
+}
+
+
+def _outside(s: Subject) -> bool:
+    """Returns whether the data are refused by `fit` too; grey values for a Bernoulli are not."""
+    try:
+        s.vae.likelihood.check_support(s.data)
+    except Exception:
+        return True
+    return False
+
+
+# What makes all later answers worthless if it failed
+GATES: dict[str, Callable[[Subject], bool]] = {
+    "shapes": lambda s: True,
+    "support": _outside,
+    "finite": lambda s: True,
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer to one question.
+
+    Attributes:
+        name: of the check.
+        status: "ok", "failed" or "skipped".
+        seen: what was seen, or why it was not asked.
+        fix: what to do, if it failed.
+    """
+
+    name: str
+    status: str
+    seen: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found; `str` is its table.
+
+    Attributes:
+        findings: one for each check, in the order they were made.
+    """
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failed
+
+    @property
+    def failed(self) -> tuple[Finding, ...]:
+        """The findings that failed."""
+        return tuple(f for f in self.findings if f.status == "failed")
+
+    def __getitem__(self, name: str) -> Finding:
+        """Returns the finding of that name."""
+        return next(f for f in self.findings if f.name == name)
+
+    def __str__(self) -> str:
+        names = max(len(f.name) for f in self.findings) + 2
+        margin = " " * (names + 9)
+        lines = []
+        for f in self.findings:
+            text = f.seen + (f" {f.fix}" if f.fix else "")
+            start = f"{f.name:<{names}}{f.status:<9}"
+            lines += textwrap.wrap(text, WIDTH, initial_indent=start, subsequent_indent=margin) or [
+                start
+            ]
+        counts = [f"{sum(f.status == s for f in self.findings)} {s}" for s in STATUSES]
+        return "\n".join([*lines, ", ".join(counts)])
+
+
+def audit(
+    vae,
+    data,
+    num_examples: int = 32,
+    seed: int = 0,
+    print_fn: Callable[[str], object] | None = print,
+) -> Audit:
+    """Returns what the checks find about `vae` at `data`, having told it to `print_fn`.
+
+    It raises nothing because of a model or of data: a check that does not come to its end has
+    failed, and says why.
+    """
+    findings: list[Finding] = []
+    try:
+        subject = _subject(vae, data, num_examples, seed)
+        value_range = f"{np.min(subject.data):g} to {np.max(subject.data):g}"
+        count, shape = len(subject.data), batched(subject.data.shape[1:])
+        seen = f"{len(subject.x)} of {count} examples {shape}, {value_range}"
+        findings.append(Finding("data", "ok", seen))
+        closed = ""
+    except Exception as error:
+        findings.append(_raised("data", error))
+        closed = "data"
+    for name, check in CHECKS.items():
+        if closed:
+            findings.append(Finding(name, "skipped", f"`{closed}` comes first"))
+            continue
+        findings.append(_answer(name, check, subject))
+        if findings[-1].status == "failed" and GATES.get(name, lambda s: False)(subject):
+            closed = name
+    report = Audit(tuple(findings))
+    if print_fn is not None:
+        print_fn(str(report))
+    return report
+
+
+def _answer(name: str, check: Callable[[Subject], str], subject: Subject) -> Finding:
+    try:
+        with unchanged(subject.vae):
+            return Finding(name, "ok", check(subject))
+    except Failed as failure:
+        return Finding(name, "failed", str(failure), failure.fix)
+    except Skipped as skipped:
+        return Finding(name, "skipped", str(skipped))
+    except Exception as error:
+        return _raised(name, error)
+
+
+def _raised(name: str, error: Exception) -> Finding:
+    text = " ".join(str(error).split())
+    seen = text if isinstance(error, DataError) else f"{type(error).__name__}: {text}"
+    return Finding(name, "failed", seen if len(seen) < 600 else seen[:600] + " ...")
+
+
+def _subject(vae, data, num_examples: int, seed: int) -> Subject:
+    if isinstance(data, tf.data.Dataset):
+        data = next(iter(data.take(1)), ())
+    if isinstance(data, (tuple, dict)):
+        received = type(data).__name__ + (" of nothing" if not data else "")
+        fix = "Pass an array [B, ...], or a tf.data.Dataset in batches."
+        if isinstance(data, dict) or not data:
+            raise DataError("The data must be one array or data set", received, fix)
+        data = data[0]
+    values = inputs.as_array(data, "audited")
+    if not values.ndim or not len(values):
+        fix = "Pass some 32 of your examples."
+        raise DataError("The data must hold examples", f"shape {values.shape}", fix)
+    return Subject(vae, values, values[: max(1, int(num_examples))].astype("float32"), int(seed))
+
+
+@contextlib.contextmanager
+def unchanged(vae) -> Iterator[None]:
+    """Sets beta to 1 and KL controls aside; afterwards all is as it was.
+
+    At the start of a warm-up beta is 0, and what learns from the KL alone would seem to be dead.
+    Weights, random streams and running means are put back, whatever a step in training mode did.
+    """
+    own = ("beta", "kl_control", "event_shape", "built")
+    attributes = {name: getattr(vae, name) for name in own}
+    values = [(v, v.numpy()) for v in (*vae.variables, *vae.metrics_variables)]
+    vae.beta, vae.kl_control = Constant(1.0), None
+    try:
+        yield
+    finally:
+        for name, value in attributes.items():
+            setattr(vae, name, value)
+        for variable, value in values:
+            variable.assign(value)
