@@ -76,8 +76,7 @@ def inference(theta, seed=(1, 2), beta=1.0, x=X, **kwargs):
         log_px=log_px,
         seed=tf.constant(seed),
         beta=tf.constant(beta),
-        now=lambda schedule: schedule(tf.constant(0.0)),
-        **{"training": True, **kwargs},
+        **{"now": lambda schedule: schedule(tf.constant(0.0)), "training": True, **kwargs},
     )
 
 
