@@ -33,7 +33,14 @@ class Clock:
         if not schedule.in_epochs:
             return step
         steps = tf.cast(tf.convert_to_tensor(self.steps_per_epoch), tf.float32)
-        return tf.math.divide_no_nan(step, steps)
+        return tf.math.divide_no_nan(step * self.batches_per_step, steps)
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches whose gradients make one step of the optimizer."""
+        optimizer = self._optimizer()
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
+        return (optimizer and optimizer.gradient_accumulation_steps) or 1
 
     def has_reached_the_end_of(self, schedule: Schedule) -> bool:
         """Returns whether the schedule has its last value; ask between steps."""
@@ -44,28 +51,38 @@ class ScheduleGuard(keras.callbacks.Callback):
     """Tells the clock how long an epoch is, and warns of schedules longer than the run."""
 
     def on_train_begin(self, logs=None):
-        """Looks at the schedules of the model."""
-        clock, steps, epochs = self.model.clock, self.params["steps"], self.params["epochs"]
-        for schedule in self.model.schedules:
-            if steps is None:
-                if schedule.in_epochs and not int(clock.steps_per_epoch):
+        """Takes down the length of an epoch, which schedules in epochs need."""
+        self.looked = False
+        clock, steps = self.model.clock, self.params["steps"]
+        if steps is not None:
+            clock.steps_per_epoch.assign(steps)
+        elif not int(clock.steps_per_epoch):
+            for schedule in self.model.schedules:
+                if schedule.in_epochs:
                     name = type(schedule).__name__
                     raise ConfigError(
                         f"{name}(epochs=...) needs to know how many steps an epoch has",
                         "a data set that does not tell",
                         f"Pass steps_per_epoch to fit, or {name}(steps).",
                     )
-                continue
-            run = epochs if schedule.in_epochs else epochs * steps
-            if schedule.length > run:
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Looks once at the schedules; only now is it known where a resumed run begins."""
+        steps, epochs = self.params["steps"], self.params["epochs"] - epoch
+        if self.looked or steps is None:
+            return
+        self.looked = True
+        clock = self.model.clock
+        for schedule in self.model.schedules:
+            run = epochs if schedule.in_epochs else epochs * steps // clock.batches_per_step
+            end = float(clock.time(schedule)) + run
+            if schedule.length > end:
                 unit = "epochs" if schedule.in_epochs else "steps"
                 warnings.warn(
                     f"{type(schedule).__name__} reaches its last value after {schedule.length} "
-                    f"{unit}; this run ends after {run}. Train for longer or shorten it.",
+                    f"{unit}; this run ends after {end:g}. Train for longer or shorten it.",
                     stacklevel=2,
                 )
-        if steps is not None:
-            clock.steps_per_epoch.assign(steps)
 
 
 def watched(callbacks) -> list:
