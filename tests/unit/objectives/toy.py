@@ -69,15 +69,17 @@ def inference(theta, seed=(1, 2), beta=1.0, x=X, **kwargs):
     def log_px(z):
         return normal(theta["w"] * z, NOISE * tf.ones_like(z)).log_prob(x)
 
-    return Inference(
-        x * tf.ones_like(theta["a"]),
-        qz=normal(theta["a"], tf.exp(theta["b"] / 2)),
-        pz=prior_of(theta),
-        log_px=log_px,
-        seed=tf.constant(seed),
-        beta=tf.constant(beta),
-        **{"now": lambda schedule: schedule(tf.constant(0.0)), "training": True, **kwargs},
-    )
+    given = {
+        "x": x * tf.ones_like(theta["a"]),
+        "qz": normal(theta["a"], tf.exp(theta["b"] / 2)),
+        "pz": prior_of(theta),
+        "log_px": log_px,
+        "seed": tf.convert_to_tensor(seed),
+        "beta": tf.constant(beta),
+        "now": lambda schedule: schedule(tf.constant(0.0)),
+        "training": True,
+    }
+    return Inference(**{**given, **kwargs})
 
 
 def gradients(objective, theta, size, seed=(1, 2), beta=1.0, **kwargs):
