@@ -30,7 +30,7 @@ from vae_tf.networks import mlp_decoder, mlp_encoder
 from vae_tf.objectives import ELBO, KLControl, Objective
 from vae_tf.runs.bundle import export as export_bundle
 
-EXAMPLES, EPOCHS = 192, 30
+EXAMPLES, EPOCHS = 192, 15
 
 
 def check(
@@ -244,15 +244,17 @@ def passes_the_audit(subject: _Subject) -> str:
 
 
 def compiles_with_XLA(subject: _Subject) -> str:
-    """A step under jit_compile=True must give the loss of one without."""
-    x = subject.data()
-    losses = []
-    for jit in (False, True):
-        vae = subject.model(jit_compile=jit)
-        losses.append(vae.evaluate(x, verbose=0, return_dict=True)["loss"])
-        vae.fit(x, epochs=1, verbose=0)
-    seen = f"{losses[0]:.5f} and {losses[1]:.5f}"
-    _require(math.isclose(*losses, rel_tol=1e-3), seen)
+    """Under jit_compile=True a model must train, and its losses be those of one without."""
+    x, seed = subject.data(), tf.constant([subject.seed, 6])
+    vae = subject.model(jit_compile=True)
+    call = tf.function(lambda x: vae(x, seed=seed), jit_compile=True)
+    plain, compiled = ((t.nll + t.kl_term).numpy() for t in (vae(x, seed=seed), call(x)))
+    vae.fit(x, epochs=1, verbose=0)
+    # XLA draws other numbers of the same distribution
+    difference = (compiled - plain).astype("float64")
+    error = difference.std() / math.sqrt(len(x))
+    seen = f"they differ by {difference.mean():.4f}, with a standard error of {error:.4f}, nats"
+    _require(abs(difference.mean()) < 5 * error + 1e-4 * (1 + abs(plain.mean())), seen)
     return seen
 
 

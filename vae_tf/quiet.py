@@ -49,12 +49,21 @@ def quiet(*foreseeable: type[Exception]) -> Iterator[None]:
                 os.dup2(screen, stream)
                 os.close(screen)
             logger.setLevel(level)
+            _give_back(sink)
             sink.seek(0)
             chatter = sink.read().strip()
             if foreseen:
                 log.debug("%s", chatter)
             else:
                 print(chatter, file=sys.stderr)
+
+
+def _give_back(sink) -> None:
+    """Points handlers that libraries made within the block, and so to `sink`, to the screen."""
+    for name in (None, "absl", "tensorflow"):
+        for handler in logging.getLogger(name).handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is sink:
+                handler.setStream(sys.stderr)
 
 
 def _flush() -> None:

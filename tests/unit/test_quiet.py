@@ -46,3 +46,16 @@ def test_unforeseen_failures_come_with_the_chatter(capfd):
     with pytest.raises(ZeroDivisionError):
         fail(ZeroDivisionError())
     assert "from C, to standard error" in capfd.readouterr().err
+
+
+def test_a_handler_made_within_outlives_it(capfd):
+    logger = logging.getLogger("tensorflow")
+    before = list(logger.handlers)
+    with quiet():
+        handler = logging.StreamHandler()
+        logger.addHandler(handler)
+    try:
+        logger.error("heard")
+    finally:
+        logger.handlers = before
+    assert "heard" in capfd.readouterr().err

@@ -93,11 +93,10 @@ def log_likelihood(
         if not index:
             check_event(vae.decode(tf.zeros([1, vae.prior.latent_dim])), x)
         params = vae.encoder(x, training=False)
-        state: tuple[tf.Tensor, tf.Tensor] | None = None
+        state = (tf.fill([len(x)], -math.inf),) * 2
         for chunk, size in enumerate(_chunks(num_samples, max(1, ROWS // len(x)))):
             key = tf.random.experimental.stateless_fold_in([seed, index], chunk)
             state = accumulate(x, params, state, tf.constant(size), key)
-        assert state is not None  # num_samples >= 1: there was a chunk
         log_sum, log_sum_of_squares = (part.numpy().astype("float64") for part in state)
         estimates.append(log_sum - math.log(num_samples))
         # Var[log mean w] = Var[w] / (K mean(w)^2) = sum(w^2) / sum(w)^2 - 1/K
@@ -127,8 +126,6 @@ def _accumulator(vae: VAE):
         log_px = tf.reshape(px.log_prob(repeated), [num_samples, -1])
         log_w = log_importance_weights(log_px, z, qz, pz)
         new = (tf.reduce_logsumexp(log_w, 0), tf.reduce_logsumexp(2 * log_w, 0))
-        if state is None:
-            return new
         return tuple(_log_add_exp(a, b) for a, b in zip(state, new, strict=True))
 
     return accumulate

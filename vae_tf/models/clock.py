@@ -33,7 +33,14 @@ class Clock:
         if not schedule.in_epochs:
             return step
         steps = tf.cast(tf.convert_to_tensor(self.steps_per_epoch), tf.float32)
-        return tf.math.divide_no_nan(step, steps)
+        return tf.math.divide_no_nan(step * self.batches_per_step, steps)
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches whose gradients make one step of the optimizer."""
+        optimizer = self._optimizer()
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
+        return (optimizer and optimizer.gradient_accumulation_steps) or 1
 
     def has_reached_the_end_of(self, schedule: Schedule) -> bool:
         """Returns whether the schedule has its last value; ask between steps."""
@@ -43,12 +50,9 @@ class Clock:
 class ScheduleGuard(keras.callbacks.Callback):
     """Tells the clock how long an epoch is, and warns of schedules longer than the run."""
 
-    def __init__(self):
-        super().__init__()
-        self.begun = False
-
     def on_train_begin(self, logs=None):
-        """Sets the clock."""
+        """Takes down the length of an epoch, which schedules in epochs need."""
+        self.looked = False
         clock, steps = self.model.clock, self.params["steps"]
         if steps is not None:
             clock.steps_per_epoch.assign(steps)
@@ -63,15 +67,15 @@ class ScheduleGuard(keras.callbacks.Callback):
                     )
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Looks at the schedules before the first epoch of the run, which need not be number 0."""
-        steps = self.params["steps"]
-        if self.begun or steps is None:
+        """Looks once at the schedules; only now is it known where a resumed run begins."""
+        steps, epochs = self.params["steps"], self.params["epochs"] - epoch
+        if self.looked or steps is None:
             return
-        self.begun = True
-        coming = self.params["epochs"] - epoch
+        self.looked = True
+        clock = self.model.clock
         for schedule in self.model.schedules:
-            done = float(self.model.clock.time(schedule))
-            end = done + (coming if schedule.in_epochs else coming * steps)
+            run = epochs if schedule.in_epochs else epochs * steps // clock.batches_per_step
+            end = float(clock.time(schedule)) + run
             if schedule.length > end:
                 unit = "epochs" if schedule.in_epochs else "steps"
                 warnings.warn(

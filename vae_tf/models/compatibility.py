@@ -19,6 +19,11 @@ def check_parts(vae) -> None:
         instance(name, getattr(vae, name), kind)
     for penalty in vae.penalties:
         instance("penalties", penalty, Penalty)
+        latent_dim = getattr(penalty, "latent_dim", vae.prior.latent_dim)
+        if latent_dim != vae.prior.latent_dim:
+            expected = f"{type(penalty).__name__} needs the prior's latent_dim"
+            fix = "Give both the same latent_dim."
+            raise ConfigError(f"{expected}={vae.prior.latent_dim}", latent_dim, fix)
         if penalty.needs_factorized and not vae.posterior.factorized:
             raise ConfigError(
                 f"{type(penalty).__name__} needs a posterior that is a product over dimensions",
@@ -31,6 +36,14 @@ def check_parts(vae) -> None:
         raise ConfigError(f"The posterior must have the prior's groups {sizes[0]}", sizes[1], fix)
     if vae.kl_control is not None:
         _check_control(vae, sizes)
+
+
+def listed(penalties) -> list:
+    """Returns `penalties` as a list, or raises ConfigError if they are none."""
+    if isinstance(penalties, (list, tuple)):
+        return list(penalties)
+    fix = "Pass penalties=[TotalCorrelation(...)]."
+    raise ConfigError("`penalties` must be a list", repr(penalties)[:100], fix)
 
 
 def _check_control(vae, group_sizes) -> None:

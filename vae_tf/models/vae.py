@@ -15,7 +15,7 @@ from vae_tf.distributions.priors.base import Prior
 from vae_tf.distributions.priors.normal import StandardNormal
 from vae_tf.errors import ConfigError
 from vae_tf.models.audit import Audit, audit
-from vae_tf.models.compatibility import check_parts
+from vae_tf.models.compatibility import check_parts, listed
 from vae_tf.models.finite import all_finite
 from vae_tf.models.generation import Generation
 from vae_tf.models.randomness import load_seed_states, save_seed_states
@@ -79,7 +79,7 @@ class VAE(Generation, Training):
         self.likelihood = Bernoulli() if likelihood is None else likelihood
         self.objective = ELBO() if objective is None else objective
         self.beta, self.kl_control = as_schedule(beta), kl_control
-        self.penalties = list(penalties)
+        self.penalties = listed(penalties)
         check_parts(self)
         self.event_shape = check_halves(
             encoder, decoder, self.prior, self.posterior, self.likelihood

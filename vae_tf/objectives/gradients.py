@@ -7,7 +7,8 @@ import tensorflow as tf
 
 def with_gradient_of(value: tf.Tensor, surrogate: tf.Tensor) -> tf.Tensor:
     """Returns `value`, whose gradient is that of `surrogate`."""
-    return surrogate + tf.stop_gradient(value - surrogate)
+    # Not surrogate + stop(value - surrogate): a large surrogate would round the value
+    return tf.stop_gradient(value) + (surrogate - tf.stop_gradient(surrogate))
 
 
 def through_draws(z: tf.Tensor, function: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:

@@ -115,6 +115,7 @@ class GroupBalance(KLControl):
     """
 
     level = "group"
+    least = 0.01  # nats, as in the authors' code; an estimate of a small KL may be negative
 
     def __init__(self, warmup: Schedule):
         if not isinstance(warmup, Schedule) or isinstance(warmup, Constant):
@@ -128,7 +129,8 @@ class GroupBalance(KLControl):
     def __call__(self, parts: tf.Tensor, inference: Inference) -> tf.Tensor:
         """Returns the KL term, [B]."""
         means = tf.stop_gradient(weighted_mean(parts, inference.sample_weight))
-        balanced = tf.math.divide_no_nan(means, tf.reduce_mean(means))
+        means = tf.maximum(means, self.least)
+        balanced = means / tf.reduce_mean(means)
         weights = tf.where(inference.now(self._share) < 1, balanced, tf.ones_like(balanced))
         return inference.beta * tf.reduce_sum(weights * parts, -1)
 

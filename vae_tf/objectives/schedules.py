@@ -123,10 +123,11 @@ class Cyclical(Warmup):
 
     def __call__(self, time: tf.Tensor) -> tf.Tensor:
         """Returns the weight at `time`."""
-        progress = self._progress(time)
-        within = tf.math.floormod(progress * self.cycles, 1.0)
+        time = tf.cast(time, tf.float32)
+        # Multiplied before it is divided: whole numbers, so a cycle starts at the very step
+        within = tf.math.floormod(time * self.cycles, self.length) / self.length
         rising = tf.minimum(1.0, within / self.rising)
-        return self.beta * tf.where(progress < 1, rising, 1.0)
+        return self.beta * tf.where(time < self.length, rising, 1.0)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

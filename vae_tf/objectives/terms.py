@@ -72,9 +72,11 @@ def pieces(qz: tfd.Distribution, pz: tfd.Distribution, z: tf.Tensor, level: str)
     """Returns the triples (q, p, draws) that q(z|x), p(z) and z fall into at `level`."""
     if level == "dimension":
         return [(qz.distribution, pz.distribution, z)]
-    if level == "group" and isinstance(qz, tfd.Blockwise) and isinstance(pz, tfd.Blockwise):
-        sizes = [q.event_shape[0] for q in qz.distributions]
-        return list(zip(qz.distributions, pz.distributions, tf.split(z, sizes, -1), strict=True))
+    # Not isinstance: tfd.Blockwise(...) is not one if a member is no CompositeTensor
+    groups_q, groups_p = (getattr(d, "distributions", None) for d in (qz, pz))
+    if level == "group" and groups_q and groups_p:
+        sizes = [q.event_shape[0] for q in groups_q]
+        return list(zip(groups_q, groups_p, tf.split(z, sizes, -1), strict=True))
     return [(qz, pz, z)]
 
 

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from vae_tf.checks import real
+from vae_tf.errors import ConfigError
 from vae_tf.objectives.base import Inference
 from vae_tf.objectives.penalties.base import Penalty
 
@@ -78,6 +79,9 @@ class MaximumMeanDiscrepancy(Penalty):
     def __init__(self, weight: float, scales=(0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0), **kwargs):
         super().__init__(weight, **kwargs)
         self.scales = tuple(real("scales", scale, positive=True) for scale in scales)
+        if not self.scales:
+            fix = "Pass scales=(1.0,), or leave the default."
+            raise ConfigError("`scales` must be at least one number", repr(scales), fix)
 
     def penalty(self, z: tf.Tensor, inference: Inference) -> tf.Tensor:
         """Returns the penalty, a scalar; batches of two at least mean something."""

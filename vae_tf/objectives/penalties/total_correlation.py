@@ -47,17 +47,15 @@ class TotalCorrelation(Penalty):
 def log_stratified_weights(batch_size: tf.Tensor, num_examples: int) -> tf.Tensor:
     """Returns log w_ij with E[sum_j w_ij q(z|x_j)] = q(z) = (1/N) sum_n q(z|x_n), [B, B].
 
-    Row i holds z's own example with weight 1/N; the others, drawn without it, share the rest,
-    1/M each for all but one of the M = B - 1, and (N - M) / (N M) for that one.
+    Row i holds z's own example with weight 1/N; the other M = B - 1, drawn without it, share the
+    rest: (N - 1) / (N M) each. Chen et al. give one of them less and the others more; this is
+    the mean over all orders of a batch, which has less variance, and none where B = N.
     """
     n, m = float(num_examples), tf.cast(batch_size - 1, tf.float32)
-    # A batch of one has its own example alone; more than N examples, repeated ones
-    m = tf.maximum(m, 1.0)
-    weights = tf.fill([batch_size, batch_size], 1 / m)
-    last = tf.roll(tf.eye(batch_size), 1, axis=1)
-    weights = tf.where(last > 0, tf.maximum(n - m, 0.0) / (n * m), weights)
-    weights = tf.linalg.set_diag(weights, tf.fill([batch_size], 1 / n))
-    return tf.math.log(weights)
+    # A batch of one has its own example alone
+    share = (n - 1) / (n * tf.maximum(m, 1.0))
+    weights = tf.fill([batch_size, batch_size], share)
+    return tf.math.log(tf.linalg.set_diag(weights, tf.fill([batch_size], 1 / n)))
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")
