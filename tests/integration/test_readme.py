@@ -1,4 +1,4 @@
-"""README's and the docs' snippets and commands, run as they stand or as near to it as a test may last."""
+"""The snippets and commands of README and docs, run as they stand or nearly so."""
 
 import os
 import re
