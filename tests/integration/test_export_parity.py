@@ -96,10 +96,10 @@ def runtime_outputs(bundle, signature, half, input_name, x):
     loaded = tf.saved_model.load(str(directory))
     results = loaded.signatures[signature](**{input_name: tf.constant(x)})
     yield "python_saved_model", {name: value.numpy() for name, value in results.items()}
-    call = cpp_loader.Call(directory, signature, input_name, [x])
+    call = cpp_loader.Call(directory, signature, [{input_name: x}])
     yield "cpp_loader", cpp_loader.run([call])[0][0]
     content = getattr(bundle, f"{half}_tflite").read_bytes()
-    yield "litert", litert.run(content, signature, input_name, [x])[0]
+    yield "litert", litert.run(content, signature, [{input_name: x}])[0]
     yield "openvino", openvino_outputs(directory, x)
 
 
@@ -189,5 +189,5 @@ def test_cpp_loader_runs_where_tensorflow_cannot_be_imported(bundle, tmp_path, m
     monkeypatch.setattr(cpp_loader, "PROGRAM", program)
     monkeypatch.chdir(Path("/"))
     z = np.ones((2, LATENT), np.float32)
-    ((outputs,),) = cpp_loader.run([cpp_loader.Call(bundle.decoder, "decode", "z", [z])])
+    ((outputs,),) = cpp_loader.run([cpp_loader.Call(bundle.decoder, "decode", [{"z": z}])])
     assert outputs["image"].shape == (2, 13, 10, 3)

@@ -15,7 +15,7 @@ def build(stage: Path, endpoints: Sequence[Endpoint], facts: Mapping[str, Any]) 
 
     Args:
         stage: an empty directory; names in it are those of `publication.entries`.
-        endpoints: one per half, under float32.
+        endpoints: of both halves, under float32; the first of each is what servers default to.
         facts: the manifest's part that does not depend on files, `version` among it.
 
     Raises:
@@ -24,18 +24,21 @@ def build(stage: Path, endpoints: Sequence[Endpoint], facts: Mapping[str, Any]) 
     version = facts["version"]
     # Keras first: a model whose own numbers are wrong needs no further work.
     expected = {e.name: parity.reference(e, parity.probes(e)) for e in endpoints}
-    described = {}
-    for endpoint in endpoints:
-        path = stage / endpoint.half / str(version)
-        saved_model.write(endpoint, path)
-        flatbuffer = litert.convert(path, endpoint.name)
-        (stage / f"{endpoint.half}.tflite").write_bytes(flatbuffer)
-        described[endpoint.name] = {
-            "saved_model": f"{endpoint.half}/{version}",
-            "litert": f"{endpoint.half}.tflite",
-            "litert_operators": litert.operators(flatbuffer),
-            **describe(endpoint, expected[endpoint.name][0]),
-        }
+    described: dict[str, dict[str, Any]] = {}
+    for half in dict.fromkeys(e.half for e in endpoints):
+        group = [e for e in endpoints if e.half == half]
+        path, file = stage / half / str(version), f"{half}.tflite"
+        saved_model.write(group, path)
+        flatbuffer = litert.convert(path, [e.name for e in group if e.litert])
+        (stage / file).write_bytes(flatbuffer)
+        within = litert.signatures(flatbuffer)
+        for endpoint in group:
+            described[endpoint.name] = {
+                "saved_model": f"{half}/{version}",
+                "litert": file if endpoint.name in within else None,
+                "litert_operators": litert.operators(flatbuffer),
+                **describe(endpoint, expected[endpoint.name][0]),
+            }
     content_of_prior = _write_prior(stage / "decoder" / str(version), facts["prior"])
     report = parity.report(stage, version, endpoints, expected)
     manifest.write_json(stage / "parity.json", report)
