@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from vae_tf.errors import ExportError
 from vae_tf.exporting import litert, manifest, parity, publication, saved_model
 from vae_tf.exporting.signatures import Endpoint, describe
 
@@ -16,7 +17,8 @@ def build(stage: Path, endpoints: Sequence[Endpoint], facts: Mapping[str, Any]) 
     Args:
         stage: an empty directory; names in it are those of `publication.entries`.
         endpoints: of both halves, under float32; the first of each is what servers default to.
-        facts: the manifest's part that does not depend on files, `version` among it.
+        facts: the manifest's part that does not depend on files, `version` among it, and
+            `generate`: in a sentence what that signature lacks, or None.
 
     Raises:
         ExportError: if a half cannot be converted, or a runtime disagrees with Keras.
@@ -25,11 +27,13 @@ def build(stage: Path, endpoints: Sequence[Endpoint], facts: Mapping[str, Any]) 
     # Keras first: a model whose own numbers are wrong needs no further work.
     expected = {e.name: parity.reference(e, parity.probes(e)) for e in endpoints}
     described: dict[str, dict[str, Any]] = {}
+    remark = facts["generate"]
     for half in dict.fromkeys(e.half for e in endpoints):
         group = [e for e in endpoints if e.half == half]
         path, file = stage / half / str(version), f"{half}.tflite"
         saved_model.write(group, path)
-        flatbuffer = litert.convert(path, [e.name for e in group if e.litert])
+        flatbuffer, refusal = _convert(path, group)
+        remark = remark or refusal
         (stage / file).write_bytes(flatbuffer)
         within = litert.signatures(flatbuffer)
         for endpoint in group:
@@ -47,6 +51,11 @@ def build(stage: Path, endpoints: Sequence[Endpoint], facts: Mapping[str, Any]) 
         "created_at": manifest.created_at(),
         "signatures": described,
         **facts,
+        "generate": {
+            "available": "generate" in described,
+            "litert": described.get("generate", {}).get("litert") is not None,
+            "reason": remark,
+        },
         "prior_parameters": content_of_prior and f"decoder/{version}/{content_of_prior}",
         "packages": manifest.packages(),
         "parity": {
@@ -56,6 +65,17 @@ def build(stage: Path, endpoints: Sequence[Endpoint], facts: Mapping[str, Any]) 
         "files": manifest.digests(stage, publication.entries(version)[:-1]),
     }
     manifest.write_json(stage / manifest.NAME, content)
+
+
+def _convert(saved_model: Path, group: Sequence[Endpoint]) -> tuple[bytes, str | None]:
+    """Returns the `.tflite` file of a half, and why all but its first signature are not in it."""
+    names = [e.name for e in group if e.litert]
+    try:
+        return litert.convert(saved_model, names), None
+    except ExportError as error:
+        if names == [group[0].name]:
+            raise
+        return litert.convert(saved_model, names[:1]), f"LiteRT has no generate: {error}"
 
 
 def _write_prior(decoder: Path, prior: Any) -> str | None:

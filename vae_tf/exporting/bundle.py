@@ -17,6 +17,7 @@ from vae_tf.errors import ExportError
 from vae_tf.exporting import (
     building,
     cpp_loader,
+    generation,
     litert,
     manifest,
     parity,
@@ -107,7 +108,9 @@ def write_bundle(
             decode = signatures.decode_endpoint(
                 precision.as_float32(decoder, (latent,)), likelihood, latent
             )
-            building.build(stage, [encode, decode], facts)
+            generate, remark = generation.offer(decode, prior, stage)
+            endpoints = [encode, decode, *([generate] if generate else [])]
+            building.build(stage, endpoints, {**facts, "generate": remark})
             publication.publish(stage, directory, version, fingerprint)
         return _open(directory)
 

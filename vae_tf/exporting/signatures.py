@@ -14,10 +14,13 @@ from vae_tf.errors import ExportError
 INPUTS = {
     "image": ("image after the preprocessing stated here", "intensity, 0 to 1"),
     "z": ("latent vector", "dimensionless"),
+    "seed": ("what the row's randomness comes from; equal seeds give equal rows", "any int32"),
+    "temperature": ("factor on the prior's normal noise, finite, >= 0", "dimensionless"),
 }
 OUTPUTS = {
     "z_mean": ("mean of q(z|x)", "dimensionless, as z"),
     "z_log_var": ("natural logarithm of the variance of q(z|x)", "ln(variance of z)"),
+    "z": ("draw from p(z), its normal noise times temperature", "dimensionless"),
     "image": ("mean of p(x|z)", "intensity, as the encoder takes it"),
     "scale": ("scale parameter of p(x|z), see `likelihood`", "intensity, as image"),
 }
