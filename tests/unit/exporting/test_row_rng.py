@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from vae_tf.exporting import row_rng
+from vae_tf.exporting import cpp_loader, litert, row_rng, saved_model, signatures
 
 ALPHA = 1e-3
 EXTREMES = np.array([0, 1, -1, 2**31 - 1, -(2**31), 12345, -12345], np.int32)
@@ -201,6 +201,23 @@ def test_words_are_kept():
     """Clients keep seeds: what a seed gives may not change between versions."""
     u = row_rng.uniforms(tf.constant(EXTREMES), 1).numpy()[:, 0]
     np.testing.assert_array_equal((u * 2**24).astype(int), GOLDEN)
+
+
+def test_other_runtimes_draw_the_same(tmp_path):
+    def draw(seed):
+        return {"u": row_rng.uniforms(seed, 8), "x": row_rng.normals(seed, 20)}
+
+    seeds = np.r_[EXTREMES, np.random.default_rng(1).integers(-(2**31), 2**31, 20_000)]
+    batch = {"seed": seeds.astype(np.int32)}
+    inputs = (signatures.Input("seed", "int32"),)
+    saved_model.write([signatures.Endpoint("draw", "d", inputs, frozenset(), draw)], tmp_path)
+    content = litert.convert(tmp_path, ["draw"])
+    (by_litert,) = litert.run(content, "draw", [batch])
+    ((by_server,),) = cpp_loader.run([cpp_loader.Call(tmp_path, "draw", [batch])])
+    want = {name: value.numpy() for name, value in draw(tf.constant(batch["seed"])).items()}
+    for outputs in (by_litert, by_server):
+        np.testing.assert_array_equal(outputs["u"], want["u"])
+        np.testing.assert_allclose(outputs["x"], want["x"], rtol=0, atol=2e-6)
 
 
 def test_ends_of_the_range(monkeypatch):
