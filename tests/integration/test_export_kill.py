@@ -131,7 +131,7 @@ def assert_whole(directory: Path, reference: dict[str, np.ndarray]) -> list[str]
                 ("encode", "image", "z_mean") if entry == "encoder/1" else ("decode", "z", "image")
             )
             call = cpp_loader.Call(
-                directory / entry, signature, input_name, [reference[input_name]]
+                directory / entry, signature, [{input_name: reference[input_name]}]
             )
             ((outputs,),) = cpp_loader.run([call])
             np.testing.assert_allclose(outputs[key], reference[f"{signature}d"], atol=1e-5)

@@ -1,7 +1,8 @@
-"""One table: {encode, decode} in every runtime, against Keras.
+"""One table: {encode, decode, generate} in every runtime, against Keras.
 
 OpenVINO reads the SavedModels with a frontend of its own: a second opinion from outside
-TensorFlow. Its TFLite frontend computes convolutional decoders wrongly and is no oracle.
+TensorFlow, on the signature that is the default. Its TFLite frontend computes convolutional
+decoders wrongly and is no oracle.
 """
 
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 from vae_tf import distributions, networks
-from vae_tf.exporting import cpp_loader, litert, parity, tf_c_api, write_bundle
+from vae_tf.exporting import cpp_loader, litert, parity, row_rng, tf_c_api, write_bundle
 
 RUNTIMES = ("python_saved_model", "cpp_loader", "litert", "openvino")
 LATENT = 4
@@ -46,7 +47,9 @@ def table(request):
         print("\n\nlargest |error| / largest |output|, against Keras in float32")
         print(f"{'network':28s}{'signature':10s}" + "".join(f"{r:>20s}" for r in RUNTIMES))
         for (case, signature), errors in sorted(rows.items()):
-            cells = "".join(f"{errors.get(r, float('nan')):20.1e}" for r in RUNTIMES)
+            cells = "".join(
+                f"{errors[r]:20.1e}" if r in errors else f"{'-':>20s}" for r in RUNTIMES
+            )
             print(f"{case:28s}{signature:10s}{cells}")
 
 
@@ -68,17 +71,23 @@ def make_parts(name, shape, policy):
         weight.assign(1.3 * weight.numpy() + rng.normal(0, 0.02, weight.shape))
     return parts | {
         "likelihood": likelihood,
-        "prior": distributions.StandardNormal(LATENT),
+        "prior": distributions.MixtureOfNormals(LATENT, components=20),
         "posterior": distributions.DiagonalNormal(),
     }
 
 
-def keras_outputs(parts, x, z):
-    """Returns signature -> outputs as the parts define them, without vae_tf.exporting."""
-    encoded, decoded = parts["encoder"](x, training=False), parts["decoder"](z, training=False)
+def keras_outputs(parts, x, z, seed, temperature):
+    """Returns signature -> outputs as the parts define them; of vae_tf.exporting, noise alone."""
+    normal, uniform = row_rng.normals(seed, LATENT), row_rng.uniforms(seed, 1)[:, 0]
+    drawn = parts["prior"].from_noise(temperature[:, None] * normal, uniform)
+    encoded, decoded, generated = (
+        parts[half](value, training=False)
+        for half, value in (("encoder", x), ("decoder", z), ("decoder", drawn))
+    )
     outputs = {
         "encode": parts["posterior"].statistics(encoded),
         "decode": parts["likelihood"].statistics(decoded),
+        "generate": {**parts["likelihood"].statistics(generated), "z": drawn},
     }
     return {s: {k: v.numpy() for k, v in o.items()} for s, o in outputs.items()}
 
@@ -90,17 +99,18 @@ def openvino_outputs(saved_model, x):
     return {port.any_name: results[port] for port in model.outputs}
 
 
-def runtime_outputs(bundle, signature, half, input_name, x):
+def runtime_outputs(bundle, signature, half, batch):
     """Yields (runtime, outputs) for one signature."""
     directory = getattr(bundle, half)
     loaded = tf.saved_model.load(str(directory))
-    results = loaded.signatures[signature](**{input_name: tf.constant(x)})
+    results = loaded.signatures[signature](**{k: tf.constant(v) for k, v in batch.items()})
     yield "python_saved_model", {name: value.numpy() for name, value in results.items()}
-    call = cpp_loader.Call(directory, signature, input_name, [x])
+    call = cpp_loader.Call(directory, signature, [batch])
     yield "cpp_loader", cpp_loader.run([call])[0][0]
     content = getattr(bundle, f"{half}_tflite").read_bytes()
-    yield "litert", litert.run(content, signature, input_name, [x])[0]
-    yield "openvino", openvino_outputs(directory, x)
+    yield "litert", litert.run(content, signature, [batch])[0]
+    if signature != "generate":
+        yield "openvino", openvino_outputs(directory, *batch.values())
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)
@@ -111,15 +121,17 @@ def test_every_runtime_agrees_with_keras(case, tmp_path, table):
     rng = np.random.default_rng(1)
     x = rng.uniform(size=(3, *shape)).astype("float32")
     z = rng.standard_normal((3, LATENT)).astype("float32")
+    seed, temperature = np.array([0, -1, 2**31 - 1], "int32"), np.float32([1, 0, 0.7])
     # The same seeds and weights under float32, so that the reference owes nothing to the rebuild.
-    reference = keras_outputs(make_parts(name, shape, "float32"), x, z)
-    for signature, half, input_name, value in (
-        ("encode", "encoder", "image", x),
-        ("decode", "decoder", "z", z),
+    reference = keras_outputs(make_parts(name, shape, "float32"), x, z, seed, temperature)
+    for signature, half, batch in (
+        ("encode", "encoder", {"image": x}),
+        ("decode", "decoder", {"z": z}),
+        ("generate", "decoder", {"seed": seed, "temperature": temperature}),
     ):
         expected = reference[signature]
         row = table.setdefault((case_id(case), signature), {})
-        for runtime, outputs in runtime_outputs(bundle, signature, half, input_name, value):
+        for runtime, outputs in runtime_outputs(bundle, signature, half, batch):
             assert set(outputs) == set(expected), runtime
             row[runtime] = max(
                 float(np.abs(outputs[key] - expected[key]).max() / np.abs(expected[key]).max())
@@ -158,6 +170,9 @@ for batch in (1, 4):
     q = encoder.signatures["encode"](image=tf.ones([batch, 13, 10, 3]))
     p = decoder.signatures["decode"](z=q["z_mean"])
     assert p["image"].shape == p["scale"].shape == (batch, 13, 10, 3), p
+    seed, temperature = tf.range(batch), tf.ones([batch])
+    g = decoder.signatures["generate"](seed=seed, temperature=temperature)
+    assert g["image"].shape == (batch, 13, 10, 3), g
     assert not {"vae_tf", "keras", "tensorflow_probability"} & set(sys.modules)
 print("both ran")
 """
@@ -189,5 +204,5 @@ def test_cpp_loader_runs_where_tensorflow_cannot_be_imported(bundle, tmp_path, m
     monkeypatch.setattr(cpp_loader, "PROGRAM", program)
     monkeypatch.chdir(Path("/"))
     z = np.ones((2, LATENT), np.float32)
-    ((outputs,),) = cpp_loader.run([cpp_loader.Call(bundle.decoder, "decode", "z", [z])])
+    ((outputs,),) = cpp_loader.run([cpp_loader.Call(bundle.decoder, "decode", [{"z": z}])])
     assert outputs["image"].shape == (2, 13, 10, 3)

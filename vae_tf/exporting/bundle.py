@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
 from vae_tf.exporting import (
     building,
     cpp_loader,
+    generation,
     litert,
     manifest,
     parity,
     precision,
+    probes,
     publication,
     signatures,
 )
@@ -101,13 +102,15 @@ def write_bundle(
         }
         with publication.staging(directory, version) as stage:
             latent = prior.latent_dim
-            halves = (
-                signatures.encode_endpoint(precision.as_float32(encoder, shape), posterior, shape),
-                signatures.decode_endpoint(
-                    precision.as_float32(decoder, (latent,)), likelihood, latent
-                ),
+            encode = signatures.encode_endpoint(
+                precision.as_float32(encoder, shape), posterior, shape
             )
-            building.build(stage, halves, facts)
+            decode = signatures.decode_endpoint(
+                precision.as_float32(decoder, (latent,)), likelihood, latent
+            )
+            generate, remark = generation.offer(decode, prior, stage)
+            endpoints = [encode, decode, *([generate] if generate else [])]
+            building.build(stage, endpoints, {**facts, "generate": remark})
             publication.publish(stage, directory, version, fingerprint)
         return _open(directory)
 
@@ -127,12 +130,12 @@ def verify_bundle(directory: str | Path) -> Bundle:
         if (directory / "encoder" / version).is_dir():
             manifest.check_digests(directory, files)
     for name, signature in facts["signatures"].items():
-        (input_name, spec), *_ = signature["inputs"].items()
-        x = [np.full((batch, *spec["shape"][1:]), 0.5, np.float32) for batch in (1, 2)]
+        batches = probes.specimens(signature["inputs"])
         path = directory / signature["saved_model"]
-        (served,) = cpp_loader.run([cpp_loader.Call(path, name, input_name, x)])
-        content = (directory / signature["litert"]).read_bytes()
-        parity.compare("litert", name, served, litert.run(content, name, input_name, x))
+        (served,) = cpp_loader.run([cpp_loader.Call(path, name, batches)])
+        if signature["litert"] is not None:
+            content = (directory / signature["litert"]).read_bytes()
+            parity.compare("litert", name, served, litert.run(content, name, batches))
     return _open(directory)
 
 

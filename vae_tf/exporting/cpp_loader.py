@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
+from vae_tf.exporting.signatures import Arrays
 
 PROGRAM = Path(__file__).with_name("tf_c_api.py")
 TIMEOUT_SECONDS = 600
@@ -20,12 +21,11 @@ TIMEOUT_SECONDS = 600
 
 @dataclass(frozen=True)
 class Call:
-    """One signature of one SavedModel, and the input batches to put through it."""
+    """One signature of one SavedModel, and the batches to put through it."""
 
     saved_model: Path
     signature: str
-    input_name: str
-    inputs: Sequence[np.ndarray]
+    batches: Sequence[Arrays]
 
 
 def libraries(directory: Path | None = None) -> list[Path]:
@@ -49,7 +49,7 @@ def libraries(directory: Path | None = None) -> list[Path]:
 
 
 def run(calls: Sequence[Call]) -> list[list[dict[str, np.ndarray]]]:
-    """Returns, for each call and each of its inputs, output name -> array.
+    """Returns, for each call and each of its batches, output name -> array.
 
     Raises:
         ExportError: if a SavedModel does not load or run, or the platform has no C++ loader.
@@ -58,14 +58,14 @@ def run(calls: Sequence[Call]) -> list[list[dict[str, np.ndarray]]]:
         {
             "saved_model": str(call.saved_model),
             "signature": call.signature,
-            "inputs": {call.input_name: _packed(x)},
+            "inputs": {name: _packed(x) for name, x in batch.items()},
         }
         for call in calls
-        for x in call.inputs
+        for batch in call.batches
     ]
     request = {"libraries": [str(path) for path in libraries()], "runs": runs}
     results = iter(_answer(request))
-    return [[next(results) for _ in call.inputs] for call in calls]
+    return [[next(results) for _ in call.batches] for call in calls]
 
 
 def _answer(request: dict) -> list[dict[str, np.ndarray]]:

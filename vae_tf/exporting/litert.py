@@ -10,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from vae_tf.errors import ExportError
+from vae_tf.exporting.signatures import Arrays
 from vae_tf.quiet import quiet
 
 BUILTIN_NAMES = {
@@ -17,8 +18,10 @@ BUILTIN_NAMES = {
 }
 
 
-def convert(saved_model: Path, signature: str) -> bytes:
-    """Returns one signature of a SavedModel as a `.tflite` file, float32, batch free.
+def convert(saved_model: Path, signatures: Sequence[str]) -> bytes:
+    """Returns signatures of a SavedModel as one `.tflite` file, float32, batch free.
+
+    What they share of the weights is in the file once.
 
     Raises:
         ExportError: naming each operation that no builtin operator of LiteRT can express.
@@ -26,7 +29,7 @@ def convert(saved_model: Path, signature: str) -> bytes:
     with quiet():
         # from_concrete_functions(keras_model) would write a file without weights, silently.
         converter = tf.lite.TFLiteConverter.from_saved_model(
-            str(saved_model), signature_keys=[signature]
+            str(saved_model), signature_keys=list(signatures)
         )
         # Select-TF operators would convert too, and then run on no phone and in no browser.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -35,10 +38,10 @@ def convert(saved_model: Path, signature: str) -> bytes:
         except OSError:
             raise
         except Exception as error:
-            raise _unsupported(signature, _named_operations(str(error))) from error
+            raise _unsupported(signatures, _named_operations(str(error))) from error
     foreign = [name for name in operators(content) if name not in BUILTIN_NAMES.values()]
     if foreign:
-        raise _unsupported(signature, foreign)
+        raise _unsupported(signatures, foreign)
     return content
 
 
@@ -54,10 +57,17 @@ def operators(content: bytes) -> list[str]:
     return sorted(names)
 
 
-def run(
-    content: bytes, signature: str, input_name: str, inputs: Sequence[np.ndarray]
-) -> list[dict[str, np.ndarray]]:
-    """Returns the outputs for each of `inputs`, by the LiteRT interpreter on one thread.
+def signatures(content: bytes) -> list[str]:
+    """Returns the names of the signatures in a `.tflite` file."""
+    model = schema.Model.GetRootAs(content, 0)
+    keys = (
+        model.SignatureDefs(i).SignatureKey().decode() for i in range(model.SignatureDefsLength())
+    )
+    return sorted(keys)
+
+
+def run(content: bytes, signature: str, batches: Sequence[Arrays]) -> list[dict[str, np.ndarray]]:
+    """Returns the outputs for each of `batches`, by the LiteRT interpreter on one thread.
 
     Raises:
         ExportError: if the file does not load or run.
@@ -69,8 +79,8 @@ def run(
             )
             # Copies: the next call may move the buffers under a view.
             return [
-                {name: np.array(value) for name, value in runner(**{input_name: x}).items()}
-                for x in inputs
+                {name: np.array(value) for name, value in runner(**batch).items()}
+                for batch in batches
             ]
         except (RuntimeError, ValueError) as error:
             raise ExportError(
@@ -87,9 +97,9 @@ def _named_operations(message: str) -> list[str]:
     return sorted(names) or [(message.strip().splitlines() or ["no message"])[0]]
 
 
-def _unsupported(signature: str, names: Sequence[str]) -> ExportError:
+def _unsupported(signatures: Sequence[str], names: Sequence[str]) -> ExportError:
     return ExportError(
-        f"{signature} must be expressible in LiteRT's builtin operators",
+        f"{' and '.join(signatures)} must be expressible in LiteRT's builtin operators",
         ", ".join(names),
-        "Replace these operations in the model or in statistics(params).",
+        "Replace these operations in the model, in from_noise or in statistics(params).",
     )

@@ -1,6 +1,6 @@
 """Agreement of every artefact with the Keras models, as numbers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,39 +9,17 @@ import tensorflow as tf
 
 from vae_tf.errors import ExportError, VAEError
 from vae_tf.exporting import cpp_loader, litert, saved_model
-from vae_tf.exporting.signatures import Endpoint, check_outputs
+from vae_tf.exporting.probes import BATCH_SIZES, LARGE_Z, probes
+from vae_tf.exporting.signatures import Arrays, Endpoint, check_outputs
 
 # float32 rounds at 6e-8. A dot product of n terms in another order differs by about sqrt(n)
 # roundings of its largest term: 3e-6 for n = 3000, times ten layers and a cancellation or two.
 RELATIVE = 1e-4  # of the largest |output| of the same batch
 ABSOLUTE = 1e-6  # for outputs near zero throughout
-BATCH_SIZES = (1, 2, 5)
-LARGE_Z = 10.0  # standard deviations; N(0, 1) leaves 1e-23 beyond
-
-Outputs = Mapping[str, np.ndarray]
 
 
-def probes(endpoint: Endpoint) -> list[np.ndarray]:
-    """Returns input batches [B, *input_shape], random and extreme, for B in BATCH_SIZES."""
-    return list(_probes(endpoint))
-
-
-def _probes(endpoint: Endpoint) -> Iterator[np.ndarray]:
-    rng = np.random.default_rng(0)
-    for batch in BATCH_SIZES:
-        shape = (batch, *endpoint.input_shape)
-        drawn: tuple[np.ndarray, ...]
-        if endpoint.input_name == "image":
-            drawn = rng.uniform(size=shape), np.zeros(shape), np.ones(shape)
-        else:
-            z = rng.standard_normal(shape)
-            large = np.full(shape, LARGE_Z)
-            drawn = z, np.zeros(shape), LARGE_Z * z, large, -large
-        yield from (x.astype(np.float32) for x in drawn)
-
-
-def reference(endpoint: Endpoint, inputs: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
-    """Returns what Keras computes for `inputs`, eagerly and on the CPU.
+def reference(endpoint: Endpoint, batches: Sequence[Arrays]) -> list[dict[str, np.ndarray]]:
+    """Returns what Keras computes for `batches`, eagerly and on the CPU.
 
     Raises:
         ExportError: for outputs that no artefact could serve; see `check_outputs`.
@@ -49,25 +27,27 @@ def reference(endpoint: Endpoint, inputs: Sequence[np.ndarray]) -> list[dict[str
     results = []
     # A GPU would round its matrix products to TF32.
     with tf.device("/CPU:0"):
-        for x in inputs:
+        for batch in batches:
+            arrays = [batch[i.name] for i in endpoint.inputs]
             try:
-                tensors = endpoint.function(tf.constant(x))
+                tensors = endpoint.function(*map(tf.constant, arrays))
             except VAEError:
                 raise
             except Exception as error:
+                given = ", ".join(f"{name} {x.dtype} {x.shape}" for name, x in batch.items())
                 raise ExportError(
-                    f"the {endpoint.half} must accept {endpoint.input_name} float32 {x.shape}",
+                    f"the {endpoint.half} must accept {given}",
                     f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}",
-                    "Check image_shape, prior.latent_dim, and statistics(params).",
+                    "Check image_shape, prior.latent_dim, from_noise and statistics(params).",
                 ) from error
             outputs = {name: tensor.numpy() for name, tensor in tensors.items()}
-            check_outputs(endpoint, outputs, len(x))
+            check_outputs(endpoint, outputs, len(arrays[0]))
             results.append(outputs)
     return results
 
 
 def compare(
-    runtime: str, signature: str, expected: Sequence[Outputs], received: Sequence[Outputs]
+    runtime: str, signature: str, expected: Sequence[Arrays], received: Sequence[Arrays]
 ) -> dict[str, dict[str, float]]:
     """Returns per output the largest error over all batches, in its own unit and relative.
 
@@ -108,7 +88,7 @@ def report(
     stage: Path,
     version: int,
     endpoints: Sequence[Endpoint],
-    expected: Mapping[str, Sequence[Outputs]],
+    expected: Mapping[str, Sequence[Arrays]],
 ) -> dict[str, Any]:
     """Returns the parity report of the artefacts below `stage`; each signature runs everywhere.
 
@@ -116,29 +96,28 @@ def report(
         ExportError: from `compare`, or if a runtime refuses an artefact.
     """
     signatures: dict[str, dict[str, Any]] = {}
+    defaults = {e.half: e.name for e in reversed(endpoints)}  # the first of each half
     calls = []
     for endpoint in endpoints:
-        inputs = probes(endpoint)
+        name, batches = endpoint.name, probes(endpoint)
         directory = stage / endpoint.half / str(version)
         content = (stage / f"{endpoint.half}.tflite").read_bytes()
-        received = {
-            "python_saved_model": saved_model.run(directory, endpoint, inputs),
-            "litert": litert.run(content, endpoint.name, endpoint.input_name, inputs),
-        }
-        signatures[endpoint.name] = {
-            runtime: compare(runtime, endpoint.name, expected[endpoint.name], outputs)
+        received = {"python_saved_model": saved_model.run(directory, name, batches)}
+        if name in litert.signatures(content):
+            received["litert"] = litert.run(content, name, batches)
+        signatures[name] = {
+            runtime: compare(runtime, name, expected[name], outputs)
             for runtime, outputs in received.items()
         }
-        calls += [
-            cpp_loader.Call(directory, name, endpoint.input_name, inputs)
-            for name in (endpoint.name, "serving_default")
-        ]
-    answers = iter(cpp_loader.run(calls))
-    for endpoint in endpoints:
-        want = expected[endpoint.name]
-        both = [*next(answers), *next(answers)]
-        errors = compare("cpp_loader", endpoint.name, [*want, *want], both)
-        signatures[endpoint.name]["cpp_loader"] = errors
+        default = ["serving_default"] if defaults[endpoint.half] == name else []
+        calls += [(name, cpp_loader.Call(directory, key, batches)) for key in (name, *default)]
+    served: dict[str, list[Arrays]] = {e.name: [] for e in endpoints}
+    answers = cpp_loader.run([call for _, call in calls])
+    for (name, _), answer in zip(calls, answers, strict=True):
+        served[name] += answer
+    for name, answered in served.items():
+        want = [*expected[name]] * (len(answered) // len(expected[name]))
+        signatures[name]["cpp_loader"] = compare("cpp_loader", name, want, answered)
     return {
         "reference": "Keras, float32, eager, CPU",
         "tolerance": {"relative": RELATIVE, "absolute": ABSOLUTE},

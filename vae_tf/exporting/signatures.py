@@ -1,8 +1,8 @@
-"""The two serving signatures, their names, meanings and units."""
+"""The serving signatures, their names, meanings and units."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -14,26 +14,53 @@ from vae_tf.errors import ExportError
 INPUTS = {
     "image": ("image after the preprocessing stated here", "intensity, 0 to 1"),
     "z": ("latent vector", "dimensionless"),
+    "seed": ("what the row's randomness comes from; equal seeds give equal rows", "any int32"),
+    "temperature": ("factor on the prior's normal noise, finite, >= 0", "dimensionless"),
 }
 OUTPUTS = {
     "z_mean": ("mean of q(z|x)", "dimensionless, as z"),
     "z_log_var": ("natural logarithm of the variance of q(z|x)", "ln(variance of z)"),
+    "z": ("draw from p(z), its normal noise times temperature", "dimensionless"),
     "image": ("mean of p(x|z)", "intensity, as the encoder takes it"),
     "scale": ("scale parameter of p(x|z), see `likelihood`", "intensity, as image"),
 }
 OTHER_OUTPUT = ("statistic of p(x|z), see `likelihood`", "see `likelihood`")
 
 
+Arrays: TypeAlias = Mapping[str, np.ndarray]  # by name, all of one batch
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a signature, [B, *shape].
+
+    Attributes:
+        only: the one value it may have; None if it is free.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...] = ()
+    only: float | None = None
+
+
 @dataclass(frozen=True)
 class Endpoint:
-    """One signature: float32 [B, *input_shape] in, a dict of float32 [B, ...] out."""
+    """One signature: named inputs [B, ...] in, a dict of float32 [B, ...] out.
+
+    Attributes:
+        function: takes the inputs in their order; run eagerly, it is what artefacts must equal.
+        traced: what goes into the graph, where that is another way of writing `function`.
+        litert: whether a `.tflite` file is to have it.
+    """
 
     name: str
     half: str
-    input_name: str
-    input_shape: tuple[int, ...]
+    inputs: tuple[Input, ...]
     required: frozenset[str]
-    function: Callable[[tf.Tensor], dict[str, tf.Tensor]]
+    function: Callable[..., dict[str, tf.Tensor]]
+    traced: Callable[..., dict[str, tf.Tensor]] | None = None
+    litert: bool = True
 
 
 def encode_endpoint(encoder: keras.Model, posterior: Any, image_shape: Sequence[int]) -> Endpoint:
@@ -42,8 +69,8 @@ def encode_endpoint(encoder: keras.Model, posterior: Any, image_shape: Sequence[
     def encode(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return _float32(posterior.statistics(encoder(image, training=False)))
 
-    names = frozenset({"z_mean", "z_log_var"})
-    return Endpoint("encode", "encoder", "image", tuple(image_shape), names, encode)
+    image = Input("image", "float32", tuple(image_shape))
+    return Endpoint("encode", "encoder", (image,), frozenset({"z_mean", "z_log_var"}), encode)
 
 
 def decode_endpoint(decoder: keras.Model, likelihood: Any, latent_dim: int) -> Endpoint:
@@ -52,7 +79,8 @@ def decode_endpoint(decoder: keras.Model, likelihood: Any, latent_dim: int) -> E
     def decode(z: tf.Tensor) -> dict[str, tf.Tensor]:
         return _float32(likelihood.statistics(decoder(z, training=False)))
 
-    return Endpoint("decode", "decoder", "z", (latent_dim,), frozenset({"image"}), decode)
+    z = Input("z", "float32", (latent_dim,))
+    return Endpoint("decode", "decoder", (z,), frozenset({"image"}), decode)
 
 
 def image_shape_of(encoder: keras.Model) -> tuple[int, ...]:
@@ -74,7 +102,7 @@ def image_shape_of(encoder: keras.Model) -> tuple[int, ...]:
     return tuple(shape[1:])
 
 
-def check_outputs(endpoint: Endpoint, outputs: Mapping[str, np.ndarray], batch: int) -> None:
+def check_outputs(endpoint: Endpoint, outputs: Arrays, batch: int) -> None:
     """Refuses outputs that a server could not batch, or a client not find by name.
 
     Raises:
@@ -102,19 +130,21 @@ def check_outputs(endpoint: Endpoint, outputs: Mapping[str, np.ndarray], batch: 
             )
 
 
-def describe(endpoint: Endpoint, outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def describe(endpoint: Endpoint, outputs: Arrays) -> dict[str, Any]:
     """Returns the manifest's entry for one signature, given one batch of its outputs."""
 
-    def entry(shape: Sequence[int], words: tuple[str, str]) -> dict[str, Any]:
+    def entry(shape: Sequence[int], dtype: str, words: tuple[str, str]) -> dict[str, Any]:
         meaning, unit = words
-        return {"shape": [None, *shape], "dtype": "float32", "meaning": meaning, "unit": unit}
+        return {"shape": [None, *shape], "dtype": dtype, "meaning": meaning, "unit": unit}
 
     return {
         "inputs": {
-            endpoint.input_name: entry(endpoint.input_shape, INPUTS[endpoint.input_name]),
+            i.name: entry(i.shape, i.dtype, INPUTS[i.name])
+            | ({} if i.only is None else {"only": i.only})
+            for i in endpoint.inputs
         },
         "outputs": {
-            name: entry(value.shape[1:], OUTPUTS.get(name, OTHER_OUTPUT))
+            name: entry(value.shape[1:], "float32", OUTPUTS.get(name, OTHER_OUTPUT))
             for name, value in outputs.items()
         },
     }

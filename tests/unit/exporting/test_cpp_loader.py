@@ -14,12 +14,12 @@ from vae_tf.exporting import cpp_loader, tf_c_api
 @pytest.fixture
 def call(exported):
     x = np.random.default_rng(0).uniform(size=(2, 6, 5, 1)).astype("float32")
-    return cpp_loader.Call(exported.bundle.encoder, "encode", "image", [x, x[:1]])
+    return cpp_loader.Call(exported.bundle.encoder, "encode", [{"image": x}, {"image": x[:1]}])
 
 
 def test_runs_several_inputs_and_models(exported, call):
     z = np.zeros((3, 3), np.float32)
-    decode = cpp_loader.Call(exported.bundle.decoder, "decode", "z", [z])
+    decode = cpp_loader.Call(exported.bundle.decoder, "decode", [{"z": z}])
     encoded, decoded = cpp_loader.run([call, decode])
     assert [answer["z_mean"].shape for answer in encoded] == [(2, 3), (1, 3)]
     np.testing.assert_allclose(encoded[0]["z_mean"][:1], encoded[1]["z_mean"], atol=1e-6)
@@ -28,7 +28,7 @@ def test_runs_several_inputs_and_models(exported, call):
 
 def test_empty_batch(exported):
     z = np.zeros((0, 3), np.float32)
-    ((answer,),) = cpp_loader.run([cpp_loader.Call(exported.bundle.decoder, "decode", "z", [z])])
+    ((answer,),) = cpp_loader.run([cpp_loader.Call(exported.bundle.decoder, "decode", [{"z": z}])])
     assert answer["image"].shape == (0, 6, 5, 1)
 
 
@@ -36,8 +36,8 @@ def test_empty_batch(exported):
     ("change", "complaint"),
     [
         ({"signature": "serve"}, "no signature 'serve' among .*'encode'"),
-        ({"input_name": "x"}, r"inputs are \['image'\], not \['x'\]"),
-        ({"inputs": [np.zeros((1, 2, 2, 1), np.float32)]}, "encode"),
+        ({"batches": [{"x": np.zeros(1)}]}, r"inputs are \['image'\], not \['x'\]"),
+        ({"batches": [{"image": np.zeros((1, 2, 2, 1), np.float32)}]}, "encode"),
     ],
 )
 def test_wrong_requests_are_refused(call, change, complaint):
@@ -50,7 +50,7 @@ def test_missing_variables_are_noticed(call, tmp_path):
     path = shutil.copytree(call.saved_model, tmp_path / "1")
     shutil.rmtree(path / "variables")
     with pytest.raises(ExportError, match=r"must run in the C\+\+ loader"):
-        cpp_loader.run([cpp_loader.Call(path, "encode", "image", call.inputs)])
+        cpp_loader.run([cpp_loader.Call(path, "encode", call.batches)])
 
 
 def test_dead_child_is_an_error(call, tmp_path, monkeypatch):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import parity
-from vae_tf.exporting.signatures import Endpoint
+from vae_tf.exporting import parity, probes
+from vae_tf.exporting.signatures import Endpoint, Input
 
 
 def batches(*values):
@@ -43,11 +43,29 @@ def test_other_names_are_refused():
         parity.compare("litert", "decode", batches([[1.0]]), received)
 
 
-@pytest.mark.parametrize(("name", "largest"), [("image", 1.0), ("z", parity.LARGE_Z)])
+def of(*inputs):
+    return probes.probes(Endpoint("e", "half", inputs, frozenset(), dict))
+
+
+@pytest.mark.parametrize(("name", "largest"), [("image", 1.0), ("z", probes.LARGE_Z)])
 def test_probes_have_every_batch_size_and_the_extremes(name, largest):
-    endpoint = Endpoint("e", "half", name, (4,), frozenset(), dict)
-    probes = parity.probes(endpoint)
-    assert {len(x) for x in probes} == {1, 2, 5}
-    assert all(x.dtype == np.float32 for x in probes)
-    assert any((x == 0).all() for x in probes)
-    assert any((x == largest).all() for x in probes)
+    batches = [batch[name] for batch in of(Input(name, "float32", (4,)))]
+    assert {x.shape for x in batches} == {(1, 4), (2, 4), (5, 4)}
+    assert all(x.dtype == np.float32 for x in batches)
+    assert any((x == 0).all() for x in batches)
+    assert any((x == largest).all() for x in batches)
+
+
+def test_probes_of_several_inputs():
+    batches = of(Input("seed", "int32"), Input("temperature", "float32"))
+    for size in (1, 2, 5):
+        mine = [b for b in batches if len(b["seed"]) == size]
+        assert all(b["temperature"].shape == b["seed"].shape == (size,) for b in mine)
+        assert all(b["seed"].dtype == np.int32 for b in mine)
+        assert {0, -1, 2**31 - 1, -(2**31)} <= {int(s) for b in mine for s in b["seed"]}
+        assert any((b["temperature"] == 0).all() for b in mine)
+
+
+def test_probes_keep_to_the_only_value():
+    batches = of(Input("seed", "int32"), Input("temperature", "float32", only=1.0))
+    assert all((b["temperature"] == 1).all() for b in batches)

@@ -127,9 +127,9 @@ def test_unbuilt_model(make_parts, target):
 def test_corrupted_tflite(parts, target, monkeypatch):
     convert = litert.convert
 
-    def corrupted(saved_model, signature):
-        content = convert(saved_model, signature)
-        if signature == "encode":
+    def corrupted(saved_model, signatures):
+        content = convert(saved_model, signatures)
+        if "encode" in signatures:
             return content
         kernel = parts["decoder"].weights[0].numpy().T.tobytes()
         assert kernel in content
@@ -141,13 +141,13 @@ def test_corrupted_tflite(parts, target, monkeypatch):
 
 def test_saved_model_the_cpp_loader_cannot_run(parts, target, monkeypatch):
     # What tf.saved_model.save(keras_model) writes loads and runs in Python only.
-    def python_only(endpoint, directory):
-        tf.saved_model.save(parts[endpoint.half], str(directory))
+    def python_only(endpoints, directory):
+        tf.saved_model.save(parts[endpoints[0].half], str(directory))
 
     monkeypatch.setattr(building.saved_model, "write", python_only)
     monkeypatch.setattr(building.saved_model, "run", lambda *_: [])
     monkeypatch.setattr(building.parity, "compare", lambda *_: {})
-    for step, result in (("convert", b""), ("operators", []), ("run", [])):
+    for step, result in (("convert", b""), ("operators", []), ("signatures", []), ("run", [])):
         monkeypatch.setattr(litert, step, lambda *_, result=result: result)
     refuses(parts, target, "must run in the C\\+\\+ loader")
 
@@ -161,7 +161,7 @@ def test_full_disk(parts, target, monkeypatch):
 
 
 def test_full_disk_inside_tensorflow(parts, target, monkeypatch):
-    def full(endpoint, directory):
+    def full(endpoints, directory):
         raise tf.errors.ResourceExhaustedError(None, None, f"{directory}; No space left on device")
 
     monkeypatch.setattr(building.saved_model, "write", full)

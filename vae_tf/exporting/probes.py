@@ -1,0 +1,53 @@
+"""Inputs on which the runtimes must agree, random and extreme."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from vae_tf.exporting.signatures import Endpoint, Input
+
+BATCH_SIZES = (1, 2, 5)
+LARGE_Z = 10.0  # standard deviations; N(0, 1) leaves 1e-23 beyond
+EXTREME_SEEDS = np.array([0, -1, 2**31 - 1, -(2**31), 1], np.int32)
+
+
+def probes(endpoint: Endpoint) -> list[dict[str, np.ndarray]]:
+    """Returns batches of all inputs, for B in BATCH_SIZES."""
+    rng = np.random.default_rng(0)
+    batches = []
+    for size in BATCH_SIZES:
+        drawn = {i.name: list(_values(i, size, rng)) for i in endpoint.inputs}
+        # Inputs with fewer kinds of values begin again.
+        for kind in range(max(map(len, drawn.values()))):
+            batches.append({name: kinds[kind % len(kinds)] for name, kinds in drawn.items()})
+    return batches
+
+
+def specimens(inputs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, np.ndarray]]:
+    """Returns batches of one and of two for the `inputs` of a signature in a manifest."""
+
+    def values(spec: Mapping[str, Any], size: int) -> np.ndarray:
+        if spec["dtype"] == "int32":
+            return np.arange(size, dtype=np.int32)
+        return np.full((size, *spec["shape"][1:]), spec.get("only", 0.5), spec["dtype"])
+
+    return [{name: values(spec, size) for name, spec in inputs.items()} for size in (1, 2)]
+
+
+def _values(given: Input, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    shape = (size, *given.shape)
+    if given.only is not None:
+        kinds = [np.full(shape, given.only)]
+    elif given.name == "seed":
+        any_seed = rng.integers(-(2**31), 2**31, size=(3, *shape))
+        # Every batch size has the extremes, if in several batches
+        kinds = [*any_seed, *(np.resize(np.roll(EXTREME_SEEDS, -i), shape) for i in range(5))]
+    elif given.name == "temperature":
+        kinds = [np.ones(shape), np.zeros(shape), rng.uniform(0, 2, size=shape)]
+    elif given.name == "image":
+        kinds = [rng.uniform(size=shape), np.zeros(shape), np.ones(shape)]
+    else:
+        z, large = rng.standard_normal(shape), np.full(shape, LARGE_Z)
+        kinds = [z, np.zeros(shape), LARGE_Z * z, large, -large]
+    return (kind.astype(given.dtype) for kind in kinds)
