@@ -18,7 +18,7 @@ from vae_tf.networks import mlp_decoder, mlp_encoder
 
 DATA, SHAPE = "binarized_mnist", (28, 28, 1)
 LATENT_DIM, HIDDEN, BATCH, EPOCHS, LEARNING_RATE = 32, (300, 300), 250, 15, 1e-3
-TEST_SAMPLES = 500
+TEST_SAMPLES = 200
 PATH = common.RESULTS / "core_binarized_mnist.json"
 K = 5  # draws of the multi-sample objectives
 
