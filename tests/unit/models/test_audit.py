@@ -156,6 +156,13 @@ def test_training_goes_on_as_if_nothing_had_been_asked(x):
     assert histories[0] == histories[1]
 
 
+def test_a_model_that_was_never_called_does_not_take_the_shape_of_its_audit(x):
+    vae = built_of(encoder_of(lambda x, training: x))
+    assert look(vae, x).ok
+    assert vae.event_shape is None
+    assert not vae.built
+
+
 # Broken models
 
 
