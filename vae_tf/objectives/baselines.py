@@ -90,7 +90,7 @@ class LearnedBaseline(RunningMean):
     ):
         super().__init__(decay, **kwargs)
         self.event_shape, self.hidden, self.seed = tuple(event_shape), tuple(hidden), seed
-        layers = [keras.layers.Flatten()]
+        layers = [keras.layers.Flatten(dtype="float32")]
         for i, width in enumerate((*self.hidden, 1)):
             start = keras.initializers.GlorotUniform(seed=seed + i)
             kind = "tanh" if i < len(self.hidden) else None

@@ -107,6 +107,27 @@ def test_gradients_of_other_bounds(kind, beta, prior):
     assert_gradients_meet(gradients(objective, theta, SIZE, beta=beta), exact)
 
 
+FAST_IN_XLA = ("STL", "DReG")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind if kind in FAST_IN_XLA else pytest.param(kind, marks=pytest.mark.slow)
+        for kind in (*ELBOS, *BOUNDS)
+    ],
+)
+def test_gradients_compiled_by_xla(kind):
+    theta = parameters(1, "mixture")
+    if kind in ELBOS:
+        objective, bound, alpha = ELBOS[kind](1), {"bound": elbo}, {}
+    else:
+        objective, bound = BOUNDS[kind][0](), {"bound": importance_weighted}
+        alpha = {"alpha": BOUNDS[kind][1], "draws": objective.num_samples}
+    exact = derivative(lambda theta: expected(theta, nodes=50, **bound, **alpha), theta)
+    assert_gradients_meet(gradients(objective, theta, SIZE, jit_compile=True), exact)
+
+
 def test_gradients_of_other_bounds_in_two_dimensions():
     theta, exact = parameters(2, "mixture"), {}
     for kind in ("IWAE", "DReG", "VIMCO", "Renyi 0.5"):

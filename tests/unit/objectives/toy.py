@@ -82,10 +82,10 @@ def inference(theta, seed=(1, 2), beta=1.0, x=X, **kwargs):
     return Inference(**{**given, **kwargs})
 
 
-def gradients(objective, theta, size, seed=(1, 2), beta=1.0, **kwargs):
+def gradients(objective, theta, size, seed=(1, 2), beta=1.0, jit_compile=False, **kwargs):
     """Returns per-example gradients of the loss by each parameter, {name: [size, ...]}."""
 
-    @tf.function
+    @tf.function(jit_compile=jit_compile)
     def of_batch(theta):
         with tf.GradientTape() as tape:
             tape.watch(theta)
