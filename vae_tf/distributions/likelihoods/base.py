@@ -14,12 +14,14 @@ class Likelihood(DistributionObject):
     """p(x|z); a subclass names its `parameters` and gives `distribution`.
 
     Attributes:
-        parameters: names of the decoder's outputs, each shaped like the data.
+        parameters: names of the decoder's outputs, each shaped as `parameter_shapes` says.
         support: smallest and largest value the data may take.
+        discrete: whether p(x|z) is a probability of x; else it is a density, which has units.
     """
 
     parameters: tuple[str, ...] = ()
     support: tuple[float, float] = (-math.inf, math.inf)
+    discrete: bool = False
 
     def parameter_shapes(self, event_shape) -> dict[str, tuple[int, ...]]:
         """Returns the shape, without batch, of each decoder output for data of `event_shape`."""
@@ -55,6 +57,18 @@ class Likelihood(DistributionObject):
                 f"min={low:g}, max={high:g}",
                 "Divide 0-255 images by 255." if high > 1 else "Rescale the data.",
             )
+
+
+def check_whole(x: np.ndarray, owner: str) -> None:
+    """Raises DataError unless all of `x` are whole numbers."""
+    fraction = x != np.rint(x)
+    if np.any(fraction):
+        where = tuple(int(i) for i in np.argwhere(fraction)[0])
+        raise DataError(
+            f"{owner} takes whole numbers",
+            f"{int(np.sum(fraction))} value(s) that are not, the first {x[where]:g} at {where}",
+            "Pass the counts or classes themselves, neither scaled nor logged.",
+        )
 
 
 def event_rank(x: tf.Tensor) -> int:
