@@ -8,6 +8,9 @@ import keras
 from vae_tf import data
 from vae_tf.distributions import (
     Bernoulli,
+    ContinuousBernoulli,
+    DiscretizedLogistic,
+    DiscretizedLogisticMixture,
     Gaussian,
     GaussianLearnedScale,
     GaussianPixelScale,
@@ -29,6 +32,9 @@ LIKELIHOODS = {
     "gaussian": lambda config: Gaussian(config.scale),
     "gaussian-learned": lambda config: GaussianLearnedScale(config.scale),
     "gaussian-pixel": lambda config: GaussianPixelScale(),
+    "continuous-bernoulli": lambda config: ContinuousBernoulli(),
+    "discretized-logistic": lambda config: DiscretizedLogistic(),
+    "discretized-logistic-mixture": lambda config: DiscretizedLogisticMixture(),
 }
 
 PRIORS = {

@@ -43,9 +43,18 @@ class TrainConfig:
     """p(z). normal: N(0, I); mixture: a learned mixture of diagonal normals."""
     prior_components: int = 500
     """Components of the mixture prior."""
-    likelihood: Literal["bernoulli", "gaussian", "gaussian-learned", "gaussian-pixel"] = "bernoulli"
+    likelihood: Literal[
+        "bernoulli",
+        "gaussian",
+        "gaussian-learned",
+        "gaussian-pixel",
+        "continuous-bernoulli",
+        "discretized-logistic",
+        "discretized-logistic-mixture",
+    ] = "bernoulli"
     """p(x|z). gaussian: fixed scale; gaussian-learned: one learned scale; gaussian-pixel: a scale
-    for each pixel from the decoder."""
+    for each pixel from the decoder; continuous-bernoulli: a density on [0, 1]; discretized-logistic
+    and discretized-logistic-mixture: the probability of each of 256 grey levels."""
     scale: float = 0.1
     """Standard deviation of the gaussian likelihood; where gaussian-learned starts."""
     beta: float = 1.0

@@ -53,6 +53,21 @@ def test_masses_are_scipys_and_sum_to_one(levels, low, high):
     np.testing.assert_allclose(px.mean()[:, 0], mean, atol=2e-6 * max(abs(low), abs(high)))
 
 
+@pytest.mark.parametrize("levels", [2, 3, 20, 256])
+@pytest.mark.parametrize("scale", [0.0625, 0.3, 0.99, 1.01, 2.0, 30.0, 1000.0])
+def test_mean_is_that_of_the_masses(levels, scale):
+    """On both sides of scale = 1 step, where the sum gives way to the integral; in and out."""
+    top = levels - 1
+    scale = min(scale, 100 * top)  # FAR
+    loc = np.linspace(-20, top + 20, 401)
+    grid_of_ones = DiscretizedLogistic(levels, 0.0, float(top))
+    params = {"loc": loc[:, None], "log_scale": np.full((401, 1), np.log(scale))}
+    px = grid_of_ones.distribution({n: v.astype("float32") for n, v in params.items()})
+    exact = masses(loc, np.full(401, scale), levels, 0.0, top) @ np.arange(levels)
+    rounding = 2e-7 * (top + scale)
+    np.testing.assert_allclose(px.mean()[:, 0], exact, atol=3e-6 + 4 * rounding)
+
+
 def test_far_tails_keep_their_digits():
     """The logarithm of a difference of float64 numbers ends near -36; ours does not."""
     params = {"loc": np.zeros((1, 1), "float32"), "log_scale": np.full((1, 1), -5.0, "float32")}
@@ -71,13 +86,18 @@ def test_float32_images_are_on_the_grid():
     for x in (images / 255, images * np.float32(1 / 255), images.astype("float64") / 255):
         likelihood.check_support(x, strict=True)
     DiscretizedLogistic(256, 0, 255).check_support(images)
-    DiscretizedLogistic(5, 0.1, 0.7).check_support(np.linspace(0.1, 0.7, 5).astype("float32"))
+    for low in (0.1, 0.7, -0.7):  # float32(0.7) < 0.7
+        x = np.linspace(low, low + 0.6, 5).astype("float32")
+        DiscretizedLogistic(5, low, low + 0.6).check_support(x)
     DiscretizedLogistic(65536).check_support((np.arange(65536) / 65535).astype("float32"))
-    message = r"256 levels from 0 to 1. Received: 1 value\(s\) between levels, the first 0.3 at"
-    with pytest.raises(DataError, match=message + r" \(1,\). Round them: np.rint\(x / 0.0039"):
+    message = r"256 levels from 0 to 1. Received: 1 value\(s\) off them, the first 0.3 at"
+    with pytest.raises(
+        DataError, match=message + r" \(1,\). Round them: np.rint\(x \* 255\) / 255;"
+    ):
         likelihood.check_support(np.array([0.2, 0.3]))
-    with pytest.raises(DataError, match=r"np.rint\(\(x - -1\) / 0.5\) \* 0.5 \+ -1"):
+    with pytest.raises(DataError, match=r"np.rint\(\(x - -1\) \* 4 / 2\) \* 2 / 4 \+ -1;"):
         DiscretizedLogistic(5, -1).check_support(np.array([0.2]))
+    DiscretizedLogistic(5, -1).check_support(np.rint((np.array([0.2]) - -1) * 4 / 2) * 2 / 4 + -1)
     with pytest.raises(DataError, match=r"from 0 to 1. Received: min=0, max=255. Divide"):
         likelihood.check_support(np.array([0, 255], "uint8"))
     with pytest.raises(DataError, match="NaN"):

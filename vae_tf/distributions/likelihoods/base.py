@@ -32,7 +32,10 @@ class Likelihood(DistributionObject):
         raise ConfigError("A Likelihood must define it", type(self).__name__, "Override it.")
 
     def statistics(self, params) -> dict[str, tf.Tensor]:
-        """Returns what an exported decoder puts out: `image` = E[x|z], [B, *event] float32."""
+        """Returns what an exported decoder puts out: `image` = E[x|z], [B, *event] float32.
+
+        Each output has the batch first and is made of LiteRT's builtin operators.
+        """
         return {"image": self.distribution(params).mean()}
 
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:

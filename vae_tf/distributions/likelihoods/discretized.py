@@ -10,7 +10,8 @@ from tensorflow_probability import distributions as tfd
 from vae_tf.checks import whole
 from vae_tf.distributions.base import MAX_LOGIT, bounded, named_parameters
 from vae_tf.distributions.likelihoods.base import Likelihood, event_rank
-from vae_tf.distributions.likelihoods.logistic_mass import ColourMass, Grid, LogisticMass
+from vae_tf.distributions.likelihoods.grid import Grid
+from vae_tf.distributions.likelihoods.logistic_mass import ColourMass, LogisticMass
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")
@@ -19,7 +20,8 @@ class DiscretizedLogistic(Likelihood):
 
     P(x) = s((x + step/2 - loc) / scale) - s((x - step/2 - loc) / scale), s the logistic
     function; the lowest and highest level take the tails, so that P sums to one. Parameters are
-    in the data's units; scales are kept above a sixteenth of a step.
+    in the data's units. Scales are kept above a sixteenth of a step, and all within a hundred
+    times the data's range.
 
     Args:
         levels: how many values the data take; 256 for 8-bit images.
@@ -36,7 +38,7 @@ class DiscretizedLogistic(Likelihood):
     def __init__(self, levels: int = 256, low: float = 0.0, high: float = 1.0, **kwargs):
         super().__init__(**kwargs)
         self.grid = Grid(levels, low, high)
-        self.support = (self.grid.low, self.grid.high)
+        self.support = self.grid.support
 
     def distribution(self, params) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event]."""
