@@ -9,6 +9,7 @@ from vae_tf.version import __version__
 # and `--help` or a wrong flag should not wait for it.
 _HOMES = {
     "VAE": "vae_tf.models",
+    "bits_per_dimension": "vae_tf.evaluation",
     "export": "vae_tf.runs.bundle",
     "likelihoods": "vae_tf.distributions",
     "log_likelihood": "vae_tf.evaluation",

@@ -5,8 +5,9 @@ The way of one image: a reader (`digits`, `tfds_sets`, `folders`, `arrays`) puts
 """
 
 from vae_tf.data.binarization import BINARIZATIONS
+from vae_tf.data.dequantization import dequantize
 from vae_tf.data.image_data import ImageData
 from vae_tf.data.loading import load
 from vae_tf.data.split import Split
 
-__all__ = ["BINARIZATIONS", "ImageData", "Split", "load"]
+__all__ = ["BINARIZATIONS", "ImageData", "Split", "dequantize", "load"]

@@ -63,6 +63,10 @@ def named_parameters(params, names: Sequence[str], owner: str) -> dict[str, tf.T
     return {name: tf.cast(t, tf.float32) for name, t in zip(names, tensors, strict=True)}
 
 
+# exp(-1e6) is 0 in any precision. Infinite logits, as float16 has beyond 65504, would make NaN.
+MAX_LOGIT = 1e6
+
+
 def bounded(x: tf.Tensor, low: float, high: float) -> tf.Tensor:
     """Returns `x` clipped to [low, high], with the gradient of the identity.
 

@@ -1,6 +1,7 @@
 """Numbers about a trained model."""
 
 from vae_tf.evaluation.aggregate import fit_mixture, with_prior
+from vae_tf.evaluation.bits import BitsPerDimension, bits_per_dimension
 from vae_tf.evaluation.collapse import (
     Collapse,
     MutualInformation,
@@ -13,10 +14,12 @@ from vae_tf.evaluation.collapse import (
 from vae_tf.evaluation.importance import LogLikelihood, log_likelihood
 
 __all__ = [
+    "BitsPerDimension",
     "Collapse",
     "LogLikelihood",
     "MutualInformation",
     "active_units",
+    "bits_per_dimension",
     "fit_mixture",
     "kl_per_dimension",
     "log_likelihood",

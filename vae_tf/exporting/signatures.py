@@ -21,7 +21,7 @@ OUTPUTS = {
     "z_mean": ("mean of q(z|x)", "dimensionless, as z"),
     "z_log_var": ("natural logarithm of the variance of q(z|x)", "ln(variance of z)"),
     "z": ("draw from p(z), its normal noise times temperature", "dimensionless"),
-    "image": ("mean of p(x|z)", "intensity, as the encoder takes it"),
+    "image": ("mean of p(x|z); of classes the most probable", "intensity, as the encoder takes it"),
     "scale": ("scale parameter of p(x|z), see `likelihood`", "intensity, as image"),
 }
 OTHER_OUTPUT = ("statistic of p(x|z), see `likelihood`", "see `likelihood`")

@@ -46,9 +46,18 @@ class TrainConfig:
     """Components of the mixture and vamp priors."""
     posterior: Literal["diagonal", "full", "iaf"] = "diagonal"
     """q(z|x). diagonal, full: covariance of a normal; iaf: an inverse autoregressive flow."""
-    likelihood: Literal["bernoulli", "gaussian", "gaussian-learned", "gaussian-pixel"] = "bernoulli"
+    likelihood: Literal[
+        "bernoulli",
+        "gaussian",
+        "gaussian-learned",
+        "gaussian-pixel",
+        "continuous-bernoulli",
+        "discretized-logistic",
+        "discretized-logistic-mixture",
+    ] = "bernoulli"
     """p(x|z). gaussian: fixed scale; gaussian-learned: one learned scale; gaussian-pixel: a scale
-    for each pixel from the decoder."""
+    for each pixel from the decoder; continuous-bernoulli: a density on [0, 1]; discretized-logistic
+    and discretized-logistic-mixture: the probability of each of 256 grey levels."""
     scale: float = 0.1
     """Standard deviation of the gaussian likelihood; where gaussian-learned starts."""
     objective: Literal["elbo", "stl", "iwae", "dreg", "renyi", "score-function", "vimco"] = "elbo"

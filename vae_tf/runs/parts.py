@@ -46,6 +46,9 @@ LIKELIHOODS: dict[str, Callable[[TrainConfig], likelihoods.Likelihood]] = {
     "gaussian": lambda config: likelihoods.Gaussian(config.scale),
     "gaussian-learned": lambda config: likelihoods.GaussianLearnedScale(config.scale),
     "gaussian-pixel": lambda config: likelihoods.GaussianPixelScale(),
+    "continuous-bernoulli": lambda config: likelihoods.ContinuousBernoulli(),
+    "discretized-logistic": lambda config: likelihoods.DiscretizedLogistic(),
+    "discretized-logistic-mixture": lambda config: likelihoods.DiscretizedLogisticMixture(),
 }
 
 PRIORS: dict[str, Callable[[Setting], priors.Prior]] = {

@@ -14,12 +14,14 @@ class Likelihood(ModelPart):
     """p(x|z); a subclass names its `parameters` and gives `distribution`.
 
     Attributes:
-        parameters: names of the decoder's outputs, each shaped like the data.
+        parameters: names of the decoder's outputs, each shaped as `parameter_shapes` says.
         support: smallest and largest value the data may take.
+        discrete: whether p(x|z) is a probability of x; else it is a density, which has units.
     """
 
     parameters: tuple[str, ...] = ()
     support: tuple[float, float] = (-math.inf, math.inf)
+    discrete: bool = False
 
     def parameter_shapes(self, event_shape) -> dict[str, tuple[int, ...]]:
         """Returns the shape, without batch, of each decoder output for data of `event_shape`."""
@@ -30,7 +32,10 @@ class Likelihood(ModelPart):
         raise ConfigError("A Likelihood must define it", type(self).__name__, "Override it.")
 
     def statistics(self, params) -> dict[str, tf.Tensor]:
-        """Returns what an exported decoder puts out: `image` = E[x|z], [B, *event] float32."""
+        """Returns what an exported decoder puts out: `image` = E[x|z], [B, *event] float32.
+
+        Each output has the batch first and is made of LiteRT's builtin operators.
+        """
         return {"image": self.distribution(params).mean()}
 
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:
@@ -55,6 +60,18 @@ class Likelihood(ModelPart):
                 f"min={low:g}, max={high:g}",
                 "Divide 0-255 images by 255." if high > 1 else "Rescale the data.",
             )
+
+
+def check_whole(x: np.ndarray, owner: str) -> None:
+    """Raises DataError unless all of `x` are whole numbers."""
+    fraction = x != np.rint(x)
+    if np.any(fraction):
+        where = tuple(int(i) for i in np.argwhere(fraction)[0])
+        raise DataError(
+            f"{owner} takes whole numbers",
+            f"{int(np.sum(fraction))} value(s) that are not, the first {x[where]:g} at {where}",
+            "Pass the counts or classes themselves, neither scaled nor logged.",
+        )
 
 
 def event_rank(x: tf.Tensor) -> int:

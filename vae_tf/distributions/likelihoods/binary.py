@@ -20,6 +20,7 @@ class Bernoulli(Likelihood):
 
     parameters = ("logits",)
     support = (0.0, 1.0)
+    discrete = True
 
     def distribution(self, params) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event]."""

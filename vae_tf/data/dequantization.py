@@ -1,0 +1,28 @@
+"""Grey levels -> numbers spread evenly, for likelihoods that are densities."""
+
+import tensorflow as tf
+
+from vae_tf.checks import whole
+from vae_tf.data.randomness import DEQUANTIZATION, check_seed, key
+
+
+def dequantize(x, levels: int = 256, *, seed: int = 0, step=0) -> tf.Tensor:
+    """Returns (i + u) / levels with u ~ U[0, 1) for data x = i / (levels - 1), float32.
+
+    A density p of these bounds the probability of the levels: log P(i) >= E_u log p - D log(levels)
+    (Theis, van den Oord and Bethge 2016, section 3.1). Train with new noise in each batch:
+    `batches.enumerate().map(lambda step, x: dequantize(x, step=step))`.
+
+    Args:
+        x: data in [0, 1], any shape; taken to the nearest level.
+        levels: how many values the data take; 256 for 8-bit images.
+        seed: of the noise.
+        step: which noise of that seed, an integer or a scalar tensor of one.
+
+    Raises:
+        ConfigError: fewer than two levels.
+    """
+    levels = whole("levels", levels, least=2)
+    x = tf.cast(x, tf.float32)
+    u = tf.random.stateless_uniform(tf.shape(x), key(check_seed(seed), DEQUANTIZATION, step))
+    return (tf.round(x * (levels - 1)) + u) / levels

@@ -1,0 +1,46 @@
+"""p(x|z) for grey values between 0 and 1: a Bernoulli's form with the normaliser it lacks there."""
+
+import keras
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from vae_tf.checks import real
+from vae_tf.distributions.base import bounded, named_parameters
+from vae_tf.distributions.likelihoods.base import Likelihood, event_rank
+from vae_tf.distributions.likelihoods.gaussian import GREY_LEVEL
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class ContinuousBernoulli(Likelihood):
+    """p(x|z) = prod_i C(l_i) l_i^x_i (1 - l_i)^(1 - x_i), l = sigmoid(logits), x in [0, 1].
+
+    Loaiza-Ganem and Cunningham (2019), equations 2 and 5. A density: beyond a few units of
+    `logits` it falls off from 0 or 1 as exp(-|logits| t), a decay of length 1 / |logits|.
+
+    Args:
+        min_scale: the shortest decay length the decoder can reach. Pixels that are always 0 or
+            1 would else earn likelihood without limit.
+
+    Raises:
+        ConfigError: `min_scale` is not positive.
+    """
+
+    parameters = ("logits",)
+    support = (0.0, 1.0)
+
+    def __init__(self, min_scale: float = GREY_LEVEL, **kwargs):
+        super().__init__(**kwargs)
+        self.min_scale = real("min_scale", min_scale, positive=True)
+
+    def _logits(self, params) -> tf.Tensor:
+        logits = named_parameters(params, self.parameters, type(self).__name__)["logits"]
+        return bounded(logits, -1 / self.min_scale, 1 / self.min_scale)
+
+    def distribution(self, params) -> tfd.Distribution:
+        """Returns p(x|z), batch [B], event [*event]."""
+        logits = self._logits(params)
+        return tfd.Independent(tfd.ContinuousBernoulli(logits), event_rank(logits))
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "min_scale": self.min_scale}

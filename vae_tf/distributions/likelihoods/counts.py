@@ -1,0 +1,93 @@
+"""p(x|z) for counts: 0, 1, 2, ..."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from vae_tf.distributions.base import bounded, named_parameters
+from vae_tf.distributions.likelihoods.base import Likelihood, check_whole, event_rank
+
+# float32 holds every whole number up to 2^24; a larger count would be rounded unseen.
+MAX_COUNT = 2.0**24
+MAX_LOG_MEAN = math.log(MAX_COUNT)
+# exp(-10) is a Poisson for all counts below some thousands; exp(10) has all but no mean.
+MAX_LOG_DISPERSION = 10.0
+# From here on two terms of Stirling's series are exact in float32.
+LARGE_COUNT = 16.0
+
+
+class Counts(Likelihood):
+    """What the likelihoods of counts share."""
+
+    support = (0.0, MAX_COUNT)
+    discrete = True
+
+    def check_support(self, x: np.ndarray, strict: bool = False) -> None:
+        """Refuses fractions, negative numbers and counts that float32 would round."""
+        super().check_support(x, strict)
+        check_whole(x, type(self).__name__)
+
+
+def _log_mean(raw: tf.Tensor) -> tf.Tensor:
+    return bounded(raw, -MAX_LOG_MEAN, MAX_LOG_MEAN)
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class Poisson(Counts):
+    """p(x|z) = prod_i Poisson(x_i; exp(log_rate_i)); the variance is the mean."""
+
+    parameters = ("log_rate",)
+
+    def distribution(self, params) -> tfd.Distribution:
+        """Returns p(x|z), batch [B], event [*event]."""
+        raw = named_parameters(params, self.parameters, type(self).__name__)["log_rate"]
+        return tfd.Independent(PoissonMass(log_rate=_log_mean(raw)), event_rank(raw))
+
+
+class PoissonMass(tfd.Poisson):
+    """A Poisson whose log-mass keeps its digits at large counts.
+
+    The terms of x log(rate) - rate - log(x!) grow as x log(x) and cancel: in float32 a nat is
+    lost near x = 1e6. With d = log(rate / x) and Stirling's series, the large ones are gone:
+    log P(x) = -x (exp(d) - 1 - d) - log(2 pi x) / 2 - 1 / (12 x) + 1 / (360 x^3) - ...
+    """
+
+    def _log_prob(self, x):
+        small = super()._log_prob(tf.minimum(x, LARGE_COUNT))
+        n = tf.maximum(x, LARGE_COUNT)
+        d = self.log_rate - tf.math.log(n)
+        series = 0.5 * tf.math.log(2 * math.pi * n) + 1 / (12 * n) - 1 / (360 * n**3)
+        return tf.where(x < LARGE_COUNT, small, -n * (tf.math.expm1(d) - d) - series)
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class NegativeBinomial(Counts):
+    """p(x|z), a Poisson whose rate is Gamma: mean m, variance m + d m^2 (Lopez et al. 2018).
+
+    m = exp(log_mean) and the dispersion d = exp(log_dispersion) are the decoder's, for each
+    element. d -> 0 is the Poisson; 1 / d is the number of failures, or theta, of other texts.
+    """
+
+    parameters = ("log_mean", "log_dispersion")
+
+    def _values(self, params) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns log m and log d, bounded."""
+        values = named_parameters(params, self.parameters, type(self).__name__)
+        log_dispersion = values["log_dispersion"]
+        limit = MAX_LOG_DISPERSION
+        return _log_mean(values["log_mean"]), bounded(log_dispersion, -limit, limit)
+
+    def distribution(self, params) -> tfd.Distribution:
+        """Returns p(x|z), batch [B], event [*event]."""
+        log_mean, log_dispersion = self._values(params)
+        # odds of a success: m d
+        px = tfd.NegativeBinomial(tf.exp(-log_dispersion), logits=log_mean + log_dispersion)
+        return tfd.Independent(px, event_rank(log_mean))
+
+    def statistics(self, params) -> dict[str, tf.Tensor]:
+        """Returns `image` = m and `dispersion` = d, both [B, *event]."""
+        log_mean, log_dispersion = self._values(params)
+        return {"image": tf.exp(log_mean), "dispersion": tf.exp(log_dispersion)}
