@@ -3,6 +3,7 @@
 python benchmarks/bits.py
 """
 
+import itertools
 import json
 import sys
 import time
@@ -32,14 +33,9 @@ CASES = {
 def batches(x: np.ndarray, discrete: bool):
     """Yields training batches for ever: grey levels as they are, or dequantized anew each time."""
     rng = np.random.default_rng(0)
-    while True:
-        order = rng.permutation(len(x))
-        for start in range(0, len(x) - BATCH + 1, BATCH):
-            batch = x[np.sort(order[start : start + BATCH])]
-            if not discrete:
-                levels = np.rint(batch * (LEVELS - 1))
-                batch = ((levels + rng.random(batch.shape)) / LEVELS).astype("float32")
-            yield (batch,)
+    for step in itertools.count():
+        batch = x[rng.choice(len(x), BATCH, replace=False)]
+        yield (batch if discrete else vae_tf.data.dequantize(batch, LEVELS, step=step),)
 
 
 def run(name: str, images) -> dict:

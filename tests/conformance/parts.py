@@ -35,6 +35,20 @@ LIKELIHOODS = {
     "Gaussian": lambda: likelihoods.Gaussian(0.5),
     "GaussianLearnedScale": likelihoods.GaussianLearnedScale,
     "GaussianPixelScale": likelihoods.GaussianPixelScale,
+    "ContinuousBernoulli": likelihoods.ContinuousBernoulli,
+    "DiscretizedLogistic": lambda: likelihoods.DiscretizedLogistic(8),
+    "DiscretizedLogisticMixture": lambda: likelihoods.DiscretizedLogisticMixture(2, 8),
+    "Categorical": lambda: likelihoods.Categorical(3),
+    "Poisson": likelihoods.Poisson,
+    "NegativeBinomial": likelihoods.NegativeBinomial,
+    "Mixed": lambda: likelihoods.Mixed(
+        [
+            (likelihoods.GaussianLearnedScale(), 2),
+            (likelihoods.Bernoulli(), 2),
+            (likelihoods.Categorical(3), 1),
+            (likelihoods.Poisson(), 1),
+        ]
+    ),
 }
 OBJECTIVES = {
     "ELBO": objectives.ELBO,
