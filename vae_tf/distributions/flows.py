@@ -45,9 +45,9 @@ class Conditioner(ModelPart):
         super().__init__(**kwargs)
         hidden = [whole("hidden", width) for width in hidden]
         widths = [inputs, *hidden, 2 * outputs]
-        self.masks = [None] * (len(widths) - 1)
+        self.masks: list[np.ndarray | None] = [None] * (len(widths) - 1)
         if autoregressive:
-            self.masks = _masks(inputs, hidden, outputs, bool(context))
+            self.masks = [*_masks(inputs, hidden, outputs, bool(context))]
         self.kernels, self.biases = [], []
         for i, shape in enumerate(itertools.pairwise(widths)):
             last = i == len(hidden)
