@@ -20,15 +20,17 @@ def fit_mixture(
     Args:
         vae: a trained model.
         data: examples, [N, *event].
-        components: K; scikit-learn's EM fits them.
+        components: K; scikit-learn's EM fits them. None gets narrower than MixtureOfNormals
+            allows, a standard deviation of 0.05.
         batch_size: examples encoded at a time.
         seed: of the draws and of EM's start.
 
     Raises:
-        DataError: fewer examples than components.
+        DataError: fewer examples than components, or latents spread wider than MixtureOfNormals
+            allows.
     """
     instance("vae", vae, VAE)
-    components = whole("components", components)
+    components, batch_size = whole("components", components), whole("batch_size", batch_size)
     inputs.check(np.asarray(data), vae.event_shape, vae.likelihood, "evaluation")
     if len(data) < components:
         fix = "Pass more examples or fewer components."
@@ -38,6 +40,11 @@ def fit_mixture(
     em = GaussianMixture(components, covariance_type="diag", random_state=seed)
     em.fit(np.concatenate(z).astype("float64"))
     prior = MixtureOfNormals(vae.prior.latent_dim, components)
+    widest, limit = np.sqrt(em.covariances_.max()), np.exp(prior.log_scale_bounds[1])
+    if widest > limit:
+        fix = "Train with a larger beta, or scale the latents."
+        expected = f"Clusters of latents must be within a standard deviation of {limit:.0f}"
+        raise DataError(expected, f"{widest:.3g}", fix)
     prior.logits.assign(np.log(em.weights_))
     prior.means.assign(em.means_)
     prior.log_scales.assign(0.5 * np.log(em.covariances_))

@@ -55,7 +55,7 @@ class InverseAutoregressive(Posterior):
                 context=context_dim,
                 seed=1000 * self.seed + 10 * i,
             )
-            for i in range(layers)
+            for i in range(self.layers)
         ]
 
     def parameter_shapes(self, latent_dim: int) -> dict[str, tuple[int, ...]]:
@@ -74,11 +74,12 @@ class InverseAutoregressive(Posterior):
             masked_autoregressive(lambda z, c=c: c.shift_and_log_scale(z, context), inverse=True)
             for c in self.conditioners
         ]
-        return base, chain(steps, self.latent_dim)
+        # Latent i of z belongs to entry i of z_mean and z_log_var
+        return base, chain(steps, self.latent_dim, restore=True)
 
     def distribution(self, params) -> tfd.Distribution:
         """Returns q(z|x), batch [B], event [L]."""
-        return tfd.TransformedDistribution(*self._base_and_bijector(params))
+        return _Flowed(*self._base_and_bijector(params))
 
     def point(self, params) -> tf.Tensor:
         """Returns the mean of the diagonal normal, sent through the flow, [B, L]."""
@@ -102,3 +103,19 @@ class InverseAutoregressive(Posterior):
             "seed": self.seed,
         }
         return {**super().get_config(), **own}
+
+
+class _Flowed(tfd.TransformedDistribution):
+    """A batch of flows that takes one z for all of it, [L] or [..., 1, L], in graphs too.
+
+    TFP's loop over the latents keeps the shape it starts with, and z must have it.
+    """
+
+    def _log_prob(self, y, **kwargs):
+        if (y.shape.rank == 1 or y.shape[-2] == 1) and self.batch_shape != [1]:
+            batch_and_event = tf.concat([self.batch_shape_tensor(), tf.shape(y)[-1:]], 0)
+            shape = tf.broadcast_dynamic_shape(tf.shape(y), batch_and_event)
+            y = tf.ensure_shape(
+                tf.broadcast_to(y, shape), [*y.shape[:-2], self.batch_shape[0], y.shape[-1]]
+            )
+        return super()._log_prob(y, **kwargs)

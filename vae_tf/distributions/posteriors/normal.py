@@ -1,5 +1,7 @@
 """q(z|x) as a normal distribution."""
 
+import math
+
 import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
@@ -59,7 +61,8 @@ class FullNormal(Posterior):
         rows = [
             [i * (i - 1) // 2 + j + 1 if j < i else 0 for j in range(size)] for i in range(size)
         ]
-        padded = tf.pad(entries[:, size:], [[0, 0], [1, 0]])
+        limit = math.exp(0.5 * LOG_VAR_BOUND)  # as for the diagonal: variances stay finite
+        padded = tf.pad(bounded(entries[:, size:], -limit, limit), [[0, 0], [1, 0]])
         return mean, diagonal + tf.gather(padded, tf.constant(rows), axis=1)
 
     def distribution(self, params) -> tfd.Distribution:
@@ -81,5 +84,6 @@ class _FullNormal(tfd.MultivariateNormalTriL):
 def _kl_from_independent(q: _FullNormal, p: tfd.Independent, name=None):
     if not isinstance(p.distribution, tfd.Normal):
         raise NotImplementedError("no closed form")  # TFP's word for it
-    diagonal = tfd.MultivariateNormalDiag(p.distribution.loc, p.distribution.scale)
+    # mean and stddev, since loc and scale may be of smaller shapes that broadcast
+    diagonal = tfd.MultivariateNormalDiag(p.distribution.mean(), p.distribution.stddev())
     return tfd.kl_divergence(tfd.MultivariateNormalTriL(q.loc, q.scale_tril), diagonal)

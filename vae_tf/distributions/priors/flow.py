@@ -39,7 +39,9 @@ class Flow(Prior):
             raise ConfigError(f"{type(self).__name__} needs two latents at least", 1, fix)
         self.layers, self.hidden = whole("layers", layers), tuple(hidden)
         self.seed = whole("seed", seed, 0)
-        self.conditioners = [self._conditioner(1000 * self.seed + 10 * i) for i in range(layers)]
+        self.conditioners = [
+            self._conditioner(1000 * self.seed + 10 * i) for i in range(self.layers)
+        ]
 
     def _conditioner(self, seed: int) -> Conditioner:
         raise NotImplementedError

@@ -11,6 +11,8 @@ from vae_tf.checks import instance
 from vae_tf.distributions.priors.base import Prior
 from vae_tf.errors import ConfigError
 
+DIGITS = 2**23  # of a uniform float32 in [0, 1)
+
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class Joint(Prior):
@@ -49,12 +51,14 @@ class Joint(Prior):
     def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor | None:
         """Returns draws [B, latent_dim]; None if a part knows no way.
 
-        The digits of `uniform` that one part has used are taken away for the next.
+        Each part gets uniform numbers of its own: multiples by an odd factor, modulo 1, which
+        keep all digits and together fill the cube evenly (Korobov 1959).
         """
         draws = []
         for part, noise in zip(self.parts, tf.split(normal, self.group_sizes, -1), strict=True):
             draws.append(part.from_noise(noise, uniform))
-            uniform = tf.math.floormod(uniform * 4096.0, 1.0)
+            for _ in range(_uniforms(part)):
+                uniform = _next(uniform)
         return None if any(draw is None for draw in draws) else tf.concat(draws, -1)
 
     def get_config(self) -> dict:
@@ -66,4 +70,21 @@ class Joint(Prior):
 
 
 def _group(encode: Callable, index: int, x: tf.Tensor) -> tfd.Distribution:
-    return encode(x).distributions[index]
+    qz = encode(x)
+    if not isinstance(qz, tfd.Blockwise):
+        fix = "Use a JointPosterior of the same groups."
+        raise ConfigError("A part of the prior is made of its group of q(z|x)", "no groups", fix)
+    return qz.distributions[index]
+
+
+def _uniforms(prior: Prior) -> int:
+    return sum(map(_uniforms, prior.parts)) if isinstance(prior, Joint) else 1
+
+
+def _next(uniform: tf.Tensor) -> tf.Tensor:
+    # 53 * 55 is close to the square root of 2^23: neighbours come far apart. One after the
+    # other, or the products would overflow.
+    digits = tf.cast(uniform * DIGITS, tf.int32)
+    for factor in (53, 55):
+        digits = tf.math.floormod(digits * factor, DIGITS)
+    return tf.cast(digits, tf.float32) / DIGITS

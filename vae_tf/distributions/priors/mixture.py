@@ -99,5 +99,6 @@ def _rows(z: tf.Tensor) -> tf.Tensor:
 def component_of(uniform: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Returns which component each of `uniform` [B] falls into, int32 [B], by its weight."""
     cumulative = tf.cumsum(tf.nn.softmax(logits))
-    # The last one is 1 but for rounding, and must catch what is left
-    return tf.reduce_sum(tf.cast(uniform[:, None] >= cumulative[None, :-1], tf.int32), -1)
+    # The sum is 1 but for rounding; without it, components of weight 0 at the end got the rest
+    level = uniform[:, None] * cumulative[-1]
+    return tf.reduce_sum(tf.cast(level >= cumulative[None, :-1], tf.int32), -1)

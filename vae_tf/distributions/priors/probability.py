@@ -1,5 +1,6 @@
 """p(z) as any distribution of TensorFlow Probability."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -8,6 +9,7 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
+from vae_tf.checks import instance
 from vae_tf.distributions.priors.base import Prior
 from vae_tf.errors import ConfigError
 
@@ -17,7 +19,7 @@ class DistributionPrior(Prior):
     """p(z) as the user's own `tfd` object, fixed.
 
     Saved as names and numbers: its class, its parameters, and theirs. A prior that learns
-    subclasses Prior instead.
+    subclasses Prior instead; variables are refused, for their values would be frozen.
 
     Args:
         distribution: batch [], event [latent_dim], float32.
@@ -29,15 +31,18 @@ class DistributionPrior(Prior):
     def __init__(self, distribution: tfd.Distribution, **kwargs):
         described = distribution if isinstance(distribution, dict) else _describe(distribution)
         made = _make(described)
-        shapes = made.batch_shape.as_list(), made.event_shape.as_list()
-        if shapes[0] or len(shapes[1]) != 1 or made.dtype != tf.float32:
-            received = f"batch {shapes[0]}, event {shapes[1]}, {made.dtype.name}"
+        instance("distribution", made, tfd.Distribution)
+        batch, event, dtype = made.batch_shape, made.event_shape, made.dtype
+        vectors = isinstance(event, tf.TensorShape) and event.rank == 1  # a joint one has several
+        if not vectors or batch.rank or dtype != tf.float32:
+            received = f"batch {batch}, event {event}, {getattr(dtype, 'name', dtype)}"
             fix = "Wrap it, as in tfd.Independent(tfd.Laplace(tf.zeros(8), 1.0), 1)."
             expected = "The distribution must have batch [], event [latent_dim], dtype float32"
             raise ConfigError(expected, received, fix)
-        super().__init__(shapes[1][0], **kwargs)
+        super().__init__(event[0], **kwargs)
         self._described = _Frozen(described)
-        self.factorized = isinstance(made, tfd.Independent)
+        independent = isinstance(made, tfd.Independent)
+        self.factorized = independent and made.distribution.event_shape.rank == 0
 
     def distribution(self) -> tfd.Distribution:
         """Returns p(z), batch [], event [latent_dim]."""
@@ -62,10 +67,16 @@ def _describe(value: Any) -> Any:
     if isinstance(value, (tfd.Distribution, tfb.Bijector)):
         module = "distributions" if isinstance(value, tfd.Distribution) else "bijectors"
         name = type(value).__name__.lstrip("_")
-        if not hasattr(tfd if module == "distributions" else tfb, name):
+        foreign = not type(value).__module__.startswith("tensorflow_probability.")
+        if foreign or not hasattr(tfd if module == "distributions" else tfb, name):
             fix = "Subclass vae_tf.priors.Prior, and make the distribution in its `distribution`."
             raise ConfigError("The parts must be classes of TFP", type(value).__name__, fix)
-        parameters = {k: _describe(v) for k, v in value.parameters.items() if k != "name"}
+        defaults = inspect.signature(type(value).__init__).parameters
+        parameters = {
+            k: _describe(v)
+            for k, v in value.parameters.items()
+            if k != "name" and not (inspect.isfunction(v) and v is defaults[k].default)
+        }
         return {"module": module, "name": name, "parameters": parameters}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value

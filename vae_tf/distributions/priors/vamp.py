@@ -37,8 +37,11 @@ class VampPrior(Prior):
     ):
         super().__init__(latent_dim, **kwargs)
         self.components, self.seed = whole("components", components), whole("seed", seed, 0)
-        self.event_shape = tuple(event_shape)
+        self.event_shape = tuple(whole("event_shape", size) for size in event_shape)
         self.value_range = None if value_range is None else tuple(map(float, value_range))
+        if self.value_range is not None and not _is_range(self.value_range):
+            fix = "Pass value_range=(0.0, 1.0), or None for data without bounds."
+            raise ConfigError("`value_range` must be (low, high)", repr(value_range), fix)
         start: keras.initializers.Initializer = keras.initializers.RandomNormal(1.0, seed=self.seed)
         if self.value_range is not None:
             start = keras.initializers.RandomUniform(*self.value_range, seed=self.seed)
@@ -52,13 +55,18 @@ class VampPrior(Prior):
         """Returns a prior whose pseudo-inputs start at `components` of the examples `x`.
 
         Raises:
-            DataError: fewer examples than components.
+            DataError: fewer examples than components, or examples outside `value_range`.
         """
-        x = np.asarray(x, "float32")
+        x, components = np.asarray(x, "float32"), whole("components", components)
         if len(x) < components:
             fix = "Pass more examples or fewer components."
             raise DataError(f"{components} components need as many examples", len(x), fix)
         prior = cls(latent_dim, x.shape[1:], components, seed=seed, **kwargs)
+        low, high = prior.value_range or (-np.inf, np.inf)
+        if x.min() < low or x.max() > high:
+            received = f"values from {x.min():g} to {x.max():g}"
+            fix = "Pass value_range=None, or the data's range."
+            raise DataError(f"The examples must be within [{low:g}, {high:g}]", received, fix)
         chosen = np.random.default_rng(seed).choice(len(x), components, replace=False)
         prior.pseudo_inputs.assign(x[np.sort(chosen)])
         return prior
@@ -111,6 +119,10 @@ class VampPrior(Prior):
             "seed": self.seed,
         }
         return {**super().get_config(), **own}
+
+
+def _is_range(pair: tuple[float, ...]) -> bool:
+    return len(pair) == 2 and bool(np.isfinite(pair).all()) and pair[0] < pair[1]
 
 
 def _diagonal_normal(qz: tfd.Distribution) -> tfd.Normal | None:
