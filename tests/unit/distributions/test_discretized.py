@@ -110,6 +110,7 @@ def test_float32_images_are_on_the_grid():
         ({"levels": 1}, "`levels` must be a whole number of at least 2"),
         ({"levels": 2.5}, "`levels` must be a whole number"),
         ({"low": 1.0}, "`low` must be below `high`"),
+        ({"low": "0"}, "`low` must be below `high`"),
         ({"high": np.nan}, "`low` must be below `high`"),
         ({"levels": 2**24}, "float32 must tell the levels apart"),
     ],
