@@ -36,7 +36,7 @@ def test_categorical_samples_and_sums_to_one():
     p = np.exp(px.log_prob(np.arange(3.0, dtype="float32")[:, None, None])[:, 0])
     np.testing.assert_allclose(p.sum(), 1, rtol=1e-6)
     n = 50_000
-    counts = np.bincount(px.sample(n, seed=1).numpy().astype(int).ravel(), minlength=3)
+    counts = np.bincount(px.sample(n, seed=[1, 0]).numpy().astype(int).ravel(), minlength=3)
     assert np.all(np.abs(counts / n - p) < 4.5 * np.sqrt(p * (1 - p) / n))
 
 
@@ -96,7 +96,7 @@ def test_moments_and_samples(likelihood, params, mean, variance):
     px = likelihood.distribution({n: v.astype("float32") for n, v in params.items()})
     np.testing.assert_allclose(px.mean()[0], mean, rtol=1e-5)
     np.testing.assert_allclose(px.variance()[0], variance, rtol=1e-5)
-    x = px.sample(40_000, seed=3).numpy()[:, 0].astype("float64")
+    x = px.sample(40_000, seed=[3, 0]).numpy()[:, 0].astype("float64")
     assert np.all(np.abs(x.mean(0) - mean) < 4.5 * np.sqrt(np.array(variance) / len(x)))
     squares = (x - mean) ** 2
     assert np.all(np.abs(squares.mean(0) - variance) < 4.5 * squares.std(0) / np.sqrt(len(x)))

@@ -78,7 +78,7 @@ def test_gradient_is_the_residual():
 
 def test_samples():
     px = of(LOGITS)
-    x = px.sample(20_000, seed=5).numpy()[..., 0].astype("float64")
+    x = px.sample(20_000, seed=[5, 0]).numpy()[..., 0].astype("float64")
     assert x.min() >= 0
     assert x.max() <= 1
     means = np.array([moment(float(logit), 1) for logit in LOGITS])

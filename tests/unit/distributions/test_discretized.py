@@ -110,6 +110,7 @@ def test_float32_images_are_on_the_grid():
         ({"levels": 1}, "`levels` must be a whole number of at least 2"),
         ({"levels": 2.5}, "`levels` must be a whole number"),
         ({"low": 1.0}, "`low` must be below `high`"),
+        ({"low": "0"}, "`low` must be below `high`"),
         ({"high": np.nan}, "`low` must be below `high`"),
         ({"levels": 2**24}, "float32 must tell the levels apart"),
     ],
@@ -123,7 +124,7 @@ def test_samples_have_the_masses():
     levels, n = 6, 50_000
     loc, log_scale = np.array([[0.3, 0.9]], "float32"), np.array([[-1.5, -0.5]], "float32")
     px = DiscretizedLogistic(levels).distribution({"loc": loc, "log_scale": log_scale})
-    x = px.sample(n, seed=2).numpy()[:, 0]
+    x = px.sample(n, seed=[2, 0]).numpy()[:, 0]
     counts = np.array([[np.sum(np.isclose(x[:, d], v)) for v in grid(levels)] for d in (0, 1)])
     assert counts.sum() == 2 * n
     p = masses(loc[0], np.exp(log_scale[0]), levels)
@@ -227,7 +228,7 @@ def test_colours_lean_on_those_before_and_sum_to_one():
 def test_colour_samples_have_the_masses():
     k, levels, n = 2, 3, 50_000
     params = mixture_params((1, 1, 3), k, levels, seed=4)
-    x = DiscretizedLogisticMixture(k, levels).distribution(params).sample(n, seed=6)
+    x = DiscretizedLogisticMixture(k, levels).distribution(params).sample(n, seed=[6, 0])
     index = np.rint(x.numpy().reshape(n, 3) * (levels - 1)).astype(int)
     counts = np.zeros([levels] * 3)
     np.add.at(counts, tuple(index.T), 1)

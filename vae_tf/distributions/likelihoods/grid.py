@@ -1,6 +1,7 @@
 """The values an image of so many grey levels can take."""
 
 import dataclasses
+import numbers
 
 import numpy as np
 import tensorflow as tf
@@ -24,9 +25,10 @@ class Grid:
 
     def __post_init__(self):
         whole("levels", self.levels, least=2, fix="Pass levels=256 for 8-bit images.")
-        if not -np.inf < self.low < self.high < np.inf:
+        real = isinstance(self.low, numbers.Real) and isinstance(self.high, numbers.Real)
+        if not (real and -np.inf < self.low < self.high < np.inf):
             fix = "Pass low=0.0, high=1.0 for images in [0, 1]."
-            received = f"low={self.low}, high={self.high}"
+            received = f"low={self.low!r}, high={self.high!r}"
             raise ConfigError("`low` must be below `high`, both finite", received, fix)
         if self._tolerance > 0.25:
             received = f"{self.levels} levels from {self.low:g} to {self.high:g}"
