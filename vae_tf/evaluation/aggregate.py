@@ -52,6 +52,13 @@ def fit_mixture(
 
 
 def with_prior(vae: VAE, prior: Prior) -> VAE:
-    """Returns a model of the same networks and likelihood with another prior, not compiled."""
+    """Returns a model of the same networks and likelihood with another prior.
+
+    It is compiled as `vae` is, with an optimizer that starts anew.
+    """
+    instance("vae", vae, VAE)
     parts = {"posterior": vae.posterior, "likelihood": vae.likelihood}
-    return VAE(vae.encoder, vae.decoder, prior=prior, **parts, seed=vae.seed)
+    other = VAE(vae.encoder, vae.decoder, prior=prior, **parts, seed=vae.seed)
+    if vae.compiled:
+        other.compile_from_config(vae.get_compile_config())
+    return other

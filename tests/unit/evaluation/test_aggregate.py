@@ -110,7 +110,6 @@ def test_with_prior_keeps_networks_and_evaluates():
     assert other.likelihood is vae.likelihood
     assert other.prior is prior
     assert isinstance(vae.prior, StandardNormal)
-    other.compile()
     before, after = (m.evaluate(x, return_dict=True, verbose=0) for m in (vae, other))
     assert after["nll"] == pytest.approx(before["nll"], rel=1e-6)  # the same draws
     assert after["kl"] < before["kl"]

@@ -1,0 +1,24 @@
+"""Every prior of the package answers the questions."""
+
+import pytest
+
+from vae_tf import priors
+
+from .asking import COMPILERS, FAST, ask, classes, named
+from .parts import PRIORS
+
+
+def test_none_is_left_out():
+    assert named(PRIORS) == classes(priors, priors.Prior)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PRIORS)
+def test_alone(name):
+    ask(FAST, prior=PRIORS[name]())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PRIORS)
+def test_alone_in_compilers(name):
+    ask(COMPILERS, prior=PRIORS[name]())
