@@ -1,5 +1,7 @@
 """Whether the objects given to a model are what they should be, and go together."""
 
+import tensorflow as tf
+
 from vae_tf.checks import instance
 from vae_tf.distributions.likelihoods.base import Likelihood
 from vae_tf.distributions.posteriors.base import Posterior
@@ -9,6 +11,7 @@ from vae_tf.objectives.base import Objective
 from vae_tf.objectives.kl_controls import KLControl
 from vae_tf.objectives.penalties.base import Penalty
 from vae_tf.objectives.schedules import Constant
+from vae_tf.objectives.terms import kl_divergence
 
 KINDS = {"prior": Prior, "posterior": Posterior, "likelihood": Likelihood, "objective": Objective}
 
@@ -69,3 +72,12 @@ def _check_control(vae, group_sizes) -> None:
             group_sizes[1],
             "Make both of the same groups.",
         )
+
+
+def check_closed_form(vae) -> None:
+    """Raises ConfigError where the objective demands a closed form of the KL and none exists."""
+    if getattr(vae.objective, "closed_form", None):
+        shapes = vae.posterior.parameter_shapes(vae.prior.latent_dim)
+        params = {name: tf.zeros([1, *shape]) for name, shape in shapes.items()}
+        qz, pz = vae.posterior.distribution(params), vae.prior.distribution()
+        kl_divergence(qz, pz, None, closed_form=True)

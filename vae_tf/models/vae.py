@@ -15,7 +15,7 @@ from vae_tf.distributions.priors.base import Prior
 from vae_tf.distributions.priors.normal import StandardNormal
 from vae_tf.errors import ConfigError
 from vae_tf.models.audit import Audit, audit
-from vae_tf.models.compatibility import check_parts, listed
+from vae_tf.models.compatibility import check_closed_form, check_parts, listed
 from vae_tf.models.finite import all_finite
 from vae_tf.models.generation import Generation
 from vae_tf.models.randomness import load_seed_states, save_seed_states
@@ -88,6 +88,7 @@ class VAE(Generation, Training):
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self._make_state()
         self.prior.bind(self.encode)
+        check_closed_form(self)
         self.built = self.event_shape is not None
 
     def build(self, input_shape):
