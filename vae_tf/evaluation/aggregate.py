@@ -52,13 +52,14 @@ def fit_mixture(
 
 
 def with_prior(vae: VAE, prior: Prior) -> VAE:
-    """Returns a model of the same networks and likelihood with another prior.
+    """Returns a model of the same parts with another prior.
 
-    It is compiled as `vae` is, with an optimizer that starts anew.
+    The parts are shared, not copied. It is compiled as `vae` is, with an optimizer that starts
+    anew.
     """
     instance("vae", vae, VAE)
-    parts = {"posterior": vae.posterior, "likelihood": vae.likelihood}
-    other = VAE(vae.encoder, vae.decoder, prior=prior, **parts, seed=vae.seed)
+    parts = {name: getattr(vae, name) for name in vae.get_config() if name != "name"}
+    other = type(vae)(**{**parts, "prior": prior})
     if vae.compiled:
         other.compile_from_config(vae.get_compile_config())
     return other

@@ -22,7 +22,7 @@ from vae_tf.distributions import (
     StandardNormal,
     VampPrior,
 )
-from vae_tf.distributions.priors.mixture import component_of
+from vae_tf.distributions.normal_mixture import component_of
 from vae_tf.errors import ConfigError
 from vae_tf.networks import mlp_decoder, mlp_encoder
 from vae_tf.objectives import FreeBits, StickingTheLanding, kl_parts

@@ -380,8 +380,8 @@ def test_what_cannot_work_is_refused_with_what_can(kind):
 
 def test_a_model_refuses_a_closed_form_that_does_not_exist():
     make(objective=ELBO(closed_form=True), prior=vae_tf.priors.LearnedNormal(LATENT_DIM))
+    mixture = vae_tf.priors.MixtureOfNormals(LATENT_DIM, 3)
     with pytest.raises(ConfigError, match=r"closed form of the KL must exist.*Drop"):
-        mixture = vae_tf.priors.MixtureOfNormals(LATENT_DIM, 3)
         make(objective=ELBO(closed_form=True), prior=mixture)
 
 

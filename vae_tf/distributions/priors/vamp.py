@@ -9,8 +9,8 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import whole
 from vae_tf.distributions.base import bounded
+from vae_tf.distributions.normal_mixture import NarrowNormalMixture, NormalMixture
 from vae_tf.distributions.priors.base import Prior
-from vae_tf.distributions.priors.mixture import component_of
 from vae_tf.errors import ConfigError, DataError
 
 
@@ -88,27 +88,19 @@ class VampPrior(Prior):
         if self.value_range is not None:
             u = bounded(u, *self.value_range)
         weights = tfd.Categorical(logits=tf.convert_to_tensor(self.logits))
-        # The exact form: posteriors may be too narrow for the matrix form of the mixture
-        return tfd.MixtureSameFamily(weights, self._encode(u))
+        qz = self._encode(u)
+        diagonal = isinstance(qz, tfd.Independent) and isinstance(qz.distribution, tfd.Normal)
+        return (NarrowNormalMixture if diagonal else tfd.MixtureSameFamily)(weights, qz)
 
     def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor | None:
         """Returns draws [B, latent_dim], or None if the posteriors are no diagonal normals."""
         pz = self.distribution()
-        inside = _diagonal_normal(pz.components_distribution)
-        if inside is None:
-            return None
-        chosen = component_of(uniform, pz.mixture_distribution.logits)
-        return tf.gather(inside.loc, chosen) + tf.gather(inside.scale, chosen) * normal
+        return pz.from_noise(normal, uniform) if isinstance(pz, NormalMixture) else None
 
     def mixture(self) -> dict[str, np.ndarray] | None:
         """Returns the components, where the posteriors are diagonal normals."""
         pz = self.distribution()
-        inside = _diagonal_normal(pz.components_distribution)
-        if inside is None:
-            return None
-        weights = tf.nn.softmax(pz.mixture_distribution.logits)
-        parts = {"weights": weights, "loc": inside.loc, "scale": inside.scale}
-        return {name: value.numpy() for name, value in parts.items()}
+        return pz.numbers() if isinstance(pz, NormalMixture) else None
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -123,8 +115,3 @@ class VampPrior(Prior):
 
 def _is_range(pair: tuple[float, ...]) -> bool:
     return len(pair) == 2 and bool(np.isfinite(pair).all()) and pair[0] < pair[1]
-
-
-def _diagonal_normal(qz: tfd.Distribution) -> tfd.Normal | None:
-    normal = isinstance(qz, tfd.Independent) and isinstance(qz.distribution, tfd.Normal)
-    return qz.distribution if normal else None
