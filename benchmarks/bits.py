@@ -18,8 +18,8 @@ from vae_tf.evaluation import bits_per_dimension
 from vae_tf.networks import mlp_decoder, mlp_encoder
 
 DATA, SHAPE, LEVELS = "fashion_mnist", (28, 28, 1), 256
-LATENT_DIM, HIDDEN, BATCH, EPOCHS, LEARNING_RATE = 32, (300, 300), 250, 20, 1e-3
-TEST_EXAMPLES, SAMPLES = 2000, 100
+LATENT_DIM, HIDDEN, BATCH, EPOCHS, LEARNING_RATE = 32, (300, 300), 250, 8, 1e-3
+TEST_EXAMPLES, SAMPLES = 1000, 100
 PATH = common.RESULTS / "fashion_mnist_bits.json"
 
 CASES = {

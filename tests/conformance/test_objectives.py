@@ -1,4 +1,7 @@
-"""Every objective of the package answers the questions."""
+"""Every objective of the package answers the questions.
+
+Under XLA they are trained in tests/unit/objectives/test_saving.py.
+"""
 
 import pytest
 
@@ -16,9 +19,3 @@ def test_none_is_left_out():
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_alone(name):
     ask(FAST, objective=OBJECTIVES[name]())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", OBJECTIVES)
-def test_alone_in_compilers(name):
-    ask(["xla"], objective=OBJECTIVES[name]())
