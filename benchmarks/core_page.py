@@ -8,6 +8,7 @@ from pathlib import Path
 
 import common
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +32,11 @@ def save(figure: Figure, name: str, words: str) -> str:
     """Writes the figure and returns the Markdown that shows it."""
     figure.savefig(IMAGES / f"{name}.png", dpi=130)
     return f"![{words}](images/{name}.png)\n"
+
+
+def readable(ratio: float) -> str:
+    """Returns three digits at the least, no exponent."""
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}"
 
 
 def nll_section() -> str:
@@ -88,7 +94,7 @@ def variance_section() -> str:
     for axes, half in zip(figure.subplots(1, 2), ("encoder", "decoder"), strict=True):
         for i, name in enumerate(names):
             own = [row for row in rows if row["estimator"] == name]
-            style = {"color": f"C{i % 10}", "linestyle": "--" if i >= 10 else "-"}
+            style = {"color": colormaps["tab20"](2 * i % 20 + i // 10)}
             values = [row[f"{half}_variance"] for row in own]
             axes.plot([row["epoch"] for row in own], values, marker=".", label=name, **style)
         axes.set_yscale("log")
@@ -103,7 +109,7 @@ def variance_section() -> str:
     bars.sort(key=lambda bar: bar[1])
     axes.barh([name for name, _ in bars], [ratio for _, ratio in bars], color="tab:blue")
     for place, (_, ratio) in enumerate(bars):
-        axes.text(ratio, place, f" {ratio:.3g}", va="center", fontsize=8)
+        axes.text(ratio, place, f" {readable(ratio)}", va="center", fontsize=8)
     axes.set_xscale("log")
     axes.margins(x=0.15)
     axes.tick_params(axis="y", labelsize=8)
@@ -116,9 +122,9 @@ def variance_section() -> str:
             f"`python benchmarks/estimator_variance.py`: along one training with the ELBO, each "
             f"estimator draws {result['gradients']} gradients for one batch of "
             f"{result['examples']} test images; drawn is the trace of their covariance. The score "
-            f"function's is {score:.3g} times that of the reparametrized ELBO at epoch {last}, "
-            f"{mean:.3g} times with a running mean as baseline. IWAE, DReG and VIMCO estimate the "
-            "gradient of another bound, the importance-weighted one.\n",
+            f"function's is {readable(score)} times that of the reparametrized ELBO at epoch "
+            f"{last}, {readable(mean)} times with a running mean as baseline. IWAE, DReG and "
+            "VIMCO estimate the gradient of another bound, the importance-weighted one.\n",
             save(figure, "core_variance", "Gradient variance of each estimator by epoch"),
             save(ratios, "core_variance_ratio", "Gradient variance relative to the ELBO's"),
         ]
