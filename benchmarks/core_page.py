@@ -185,7 +185,8 @@ def bits_section() -> str:
             f"{first['test_examples']:,} test images, {first['importance_samples']} importance "
             "samples. The discretized likelihoods give each grey level a probability. The "
             "Gaussians were trained and tested on uniformly dequantized images, for which their "
-            "density bounds the code length of the levels (Theis et al. 2016).\n",
+            "density bounds the code length of the levels (Theis et al. 2016); their scales are no "
+            "smaller than one grey level, the package's default.\n",
             *lines,
             "",
             save(figure, "core_bits", "Bits per dimension of four likelihoods"),
