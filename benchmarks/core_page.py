@@ -46,7 +46,7 @@ def nll_section() -> str:
     figure = Figure((8, 0.3 * len(rows) + 1), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(rows))[::-1]
-    shown = [row for row in rows if row["test_nll"] < reference["test_nll"] + 15]
+    shown = [row for row in rows if row["test_nll"] < reference["test_nll"] + 10]
     for place, row in zip(places, rows, strict=True):
         own = row is reference
         if row in shown:
