@@ -154,8 +154,8 @@ def collapse_section() -> str:
     return "\n".join(
         [
             "\n## Collapse, with and without free bits\n",
-            f"Of the same runs; {'; '.join(words)}. Free bits keep every latent near or above its free nats; whether "
-            "that pays is the test NLL's to say.\n",
+            f"Of the same runs; {'; '.join(words)}. Free bits keep every latent near "
+            "or above its free nats; whether that pays is the test NLL's to say.\n",
             save(figure, "core_collapse", "KL of each latent with and without free bits"),
         ]
     )
