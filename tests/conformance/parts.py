@@ -59,7 +59,7 @@ OBJECTIVES = {
     "Renyi": lambda: objectives.Renyi(3),
     "ScoreFunction": lambda: objectives.ScoreFunction(4, objectives.LeaveOneOut()),
     "ScoreFunction, learned": lambda: objectives.ScoreFunction(
-        1, objectives.LearnedBaseline(SHAPE, (8,))
+        8, objectives.LearnedBaseline(SHAPE, (8,))
     ),
     "VIMCO": lambda: objectives.VIMCO(4),
 }
