@@ -271,7 +271,8 @@ def stays_in_float32(subject: _Subject) -> str:
     _require(terms.nll.dtype == terms.kl_term.dtype == tf.float32, f"{terms.nll.dtype}")
     half, full = (float(tf.reduce_mean(t.nll + t.kl_term)) for t in (terms, exact))
     seen = f"{half:.3f} and {full:.3f} nats"
-    _require(abs(half - full) < 0.05 * (1 + abs(full)), seen)  # bfloat16 has 3 digits
+    # bfloat16 has 3 digits, and exp() of a rate or a scale multiplies what the fourth would be
+    _require(abs(half - full) < 0.2 * (1 + abs(full)), seen)
     return seen
 
 
