@@ -125,7 +125,12 @@ def test_other_settings_are_refused(uninterrupted):
 
 def test_a_run_that_is_not_finite_leaves_no_checkpoint(tmp_path):
     config = dataclasses.replace(
-        SMALL, run_dir=str(tmp_path / "run"), epochs=1, learning_rate=1e30, resume=True
+        SMALL,
+        run_dir=str(tmp_path / "run"),
+        epochs=1,
+        beta_warmup_epochs=0,  # one longer than the run is warned of
+        learning_rate=1e30,
+        resume=True,
     )
     for _ in range(2):  # the second resumes
         with pytest.raises(NonFiniteError):
