@@ -95,7 +95,8 @@ class _Subject:
         encoder = mlp_encoder(self.event_shape, self.latent_dim, (32,), outputs=heads, seed=first)
         decoder = mlp_decoder(self.latent_dim, outputs, (32,), seed=first + 1)
         vae = VAE(encoder, decoder, seed=self.seed, **parts)
-        vae.compile(keras.optimizers.Adam(1e-2), **compile_options)
+        # Clipped, or the square of a first gradient may overflow
+        vae.compile(keras.optimizers.Adam(1e-2, global_clipnorm=10.0), **compile_options)
         return vae
 
     def data(self) -> np.ndarray:
