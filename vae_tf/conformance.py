@@ -153,11 +153,7 @@ def integrates_to_one(subject: _Subject) -> str:
     zeros = tf.zeros([dim])
     proposal = tfd.Independent(tfd.StudentT(3.0, zeros, 2.0 * tf.ones_like(zeros)), 1)
     z = proposal.sample(100_000, seed=[subject.seed, 3])
-    ratio = np.exp((pz.log_prob(z) - proposal.log_prob(z)).numpy().astype("float64"))
-    error = ratio.std() / math.sqrt(len(ratio))
-    seen = f"{ratio.mean():.4f} with a standard error of {error:.4f}"
-    _require(abs(ratio.mean() - 1) < 5 * error + 1e-6, seen)
-    return seen
+    return _has_mean_one(pz.log_prob(z) - proposal.log_prob(z))
 
 
 def draws_what_it_describes(subject: _Subject) -> str:
@@ -167,7 +163,11 @@ def draws_what_it_describes(subject: _Subject) -> str:
     _require(tuple(z.shape) == (100_000, subject.latent_dim), f"draws {tuple(z.shape)}")
     mean, scale = tf.reduce_mean(z, 0), 0.3 * tf.math.reduce_std(z, 0)
     inside = tfd.Independent(tfd.Normal(mean, scale), 1)
-    ratio = np.exp((inside.log_prob(z) - pz.log_prob(z)).numpy().astype("float64"))
+    return _has_mean_one(inside.log_prob(z) - pz.log_prob(z))
+
+
+def _has_mean_one(log_ratio: tf.Tensor) -> str:
+    ratio = np.exp(log_ratio.numpy().astype("float64"))
     error = ratio.std() / math.sqrt(len(ratio))
     seen = f"{ratio.mean():.4f} with a standard error of {error:.4f}"
     _require(abs(ratio.mean() - 1) < 5 * error + 1e-6, seen)
