@@ -119,8 +119,7 @@ def kl_per_dimension(vae: vae_tf.VAE, x: np.ndarray) -> list[float] | None:
     if not (vae.prior.factorized and vae.posterior.factorized):
         return None
     qz, pz = vae.encode(x), vae.prior.distribution()
-    parts = objectives.kl_parts(qz, pz, qz.sample(1), "dimension")
-    return [float(kl) for kl in np.mean(parts, 0)]
+    return [float(kl) for kl in evaluation.kl_per_dimension(qz, pz, qz.sample(1))]
 
 
 def main(*names: str) -> None:

@@ -70,6 +70,11 @@ def nll_section() -> str:
         names = " | ".join(row[key] for key in ("name", "prior", "posterior", "objective"))
         rest = f"{row['test_elbo']:.2f} | {row['test_kl']:.2f} | {row['train_seconds']:.0f}"
         lines.append(f"| {names} | {nll} | {rest} |")
+    commits = list(dict.fromkeys(row["commit"] for row in rows))
+    measured = "; ".join(
+        f"{commit}: " + ", ".join(row["name"] for row in rows if row["commit"] == commit)
+        for commit in commits
+    )
     return "\n".join(
         [
             "\n## Test NLL on binarized MNIST\n",
@@ -77,7 +82,8 @@ def nll_section() -> str:
             f"{epochs} epochs of Adam, one seed; all 10,000 test images with {samples} importance "
             "samples each. The standard error is over test images, and the same images are behind "
             "every row, so differences between rows are surer than it says. Training times were "
-            "taken on a shared machine and only tell orders of magnitude.\n",
+            "taken on a shared machine and only tell orders of magnitude. Rows are of the commits "
+            f"at which they were measured ({measured}); later changes are not in them.\n",
             *lines,
             "",
             save(figure, "core_nll", "Test NLL of each prior, posterior and objective"),

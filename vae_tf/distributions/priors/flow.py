@@ -44,10 +44,12 @@ class Flow(Prior):
         ]
 
     def _conditioner(self, seed: int) -> Conditioner:
-        raise NotImplementedError
+        """Returns the network of one step."""
+        raise ConfigError("A Flow must define it", type(self).__name__, "Override it.")
 
     def _step(self, conditioner: Conditioner) -> tfb.Bijector:
-        raise NotImplementedError
+        """Returns one step, from noise to z."""
+        raise ConfigError("A Flow must define it", type(self).__name__, "Override it.")
 
     def bijector(self) -> tfb.Bijector:
         """Returns the map from noise to z, [..., L] to [..., L]."""
