@@ -44,7 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: list[str]) -> None:
     flags = tyro.cli(ExportFlags, args=argv, prog="export", description=ExportFlags.__doc__)
     if flags.verify is not None:
-        _verify(flags)
+        if flags.run is not None or flags.output is not None:
+            fix = "Call `export --verify DIR` alone."
+            raise ConfigError("--verify takes no run and no --output", " ".join(argv), fix)
+        _verify(flags.verify)
         return
     if flags.run is None or flags.output is None:
         received = " ".join(argv) or "neither"
@@ -69,15 +72,13 @@ def _main(argv: list[str]) -> None:
         print(f"page            {write_web(flags.output, flags.output / 'web')}")
 
 
-def _verify(flags: ExportFlags) -> None:
-    if flags.run is not None or flags.output is not None:
-        fix = "Call `export --verify DIR` alone."
-        raise ConfigError("--verify takes no run and no --output", "both", fix)
+def _verify(directory: Path) -> None:
     app.import_tensorflow()
     from vae_tf.exporting import verify_bundle
 
-    bundle = verify_bundle(flags.verify)
-    count = len(bundle.manifest["files"])
+    bundle = verify_bundle(directory)
     names = ", ".join(bundle.manifest["signatures"])
-    print(f"{flags.verify}: version {bundle.version} is whole: {count} files as published, and")
-    print(f"{names} give their golden outputs in TensorFlow's C++ loader and in LiteRT")
+    print(
+        f"{directory}, version {bundle.version}: {len(bundle.manifest['files'])} files are as "
+        f"published, and {names} run as they did"
+    )

@@ -8,7 +8,6 @@ import numpy as np
 
 from vae_tf.errors import ExportError
 from vae_tf.exporting import (
-    calibration,
     golden,
     litert,
     manifest,
@@ -61,6 +60,7 @@ def build(
     for half in dict.fromkeys(e.half for e in endpoints):
         group = [e for e in endpoints if e.half == half]
         saved_model.write(group, stage / half / version)
+        warmup.write_warmup(stage / half / version, signatures)
         if half in HALVES_ON_DEVICES:
             remark = _write_litert(stage, half, version, group, signatures) or remark
     prior = _write_prior(stage / "decoder" / version, facts["prior"])
@@ -70,23 +70,25 @@ def build(
         inputs = _golden_inputs(endpoint, images)
         (outputs,) = parity.reference(endpoint, [inputs])
         golden.write(stage / "golden" / version / f"{endpoint.name}.npz", inputs, outputs)
-    content = {
-        "format_version": manifest.FORMAT_VERSION,
-        "created_at": manifest.created_at(),
-        "signatures": signatures,
-        **facts,
-        "generate": {
-            "available": "generate" in signatures,
-            "litert": signatures.get("generate", {}).get("litert") is not None,
-            "reason": remark,
-        },
-        "prior_parameters": prior and f"decoder/{version}/{prior}",
-        "packages": manifest.packages(),
-        "parity": {
-            "tolerance": report["tolerance"],
-            "max_relative_error": parity.summary(report),
-        },
-    }
+    content = manifest.plain(
+        {
+            "format_version": manifest.FORMAT_VERSION,
+            "created_at": manifest.created_at(),
+            "signatures": signatures,
+            **facts,
+            "generate": {
+                "available": "generate" in signatures,
+                "litert": signatures.get("generate", {}).get("litert") is not None,
+                "reason": remark,
+            },
+            "prior_parameters": prior and f"decoder/{version}/{prior}",
+            "packages": manifest.packages(),
+            "parity": {
+                "tolerance": report["tolerance"],
+                "max_relative_error": parity.summary(report),
+            },
+        }
+    )
     _write_around(stage, version, content, pictures)
     files = manifest.digests(stage, publication.entries(stage, facts["version"])[:-1])
     manifest.write_json(stage / manifest.NAME, {**content, "files": files})
@@ -135,9 +137,10 @@ def _write_around(
 def _golden_inputs(endpoint: Endpoint, images: Mapping[str, np.ndarray]) -> Arrays:
     """Returns one batch, of test images where there are some."""
     batch = next(b for b in parity.probes(endpoint) if len(next(iter(b.values()))) == GOLDEN_ROWS)
-    test = images.get("test", ())
-    fits = "image" in batch and len(test) >= GOLDEN_ROWS and batch["image"].dtype == np.float32
-    return {**batch, "image": test[:GOLDEN_ROWS]} if fits else batch
+    given = batch.get("image")
+    if given is None or given.dtype != np.float32 or len(images.get("test", ())) < GOLDEN_ROWS:
+        return batch
+    return {**batch, "image": images["test"][:GOLDEN_ROWS]}
 
 
 def _write_prior(decoder: Path, prior: Any) -> str | None:

@@ -32,9 +32,9 @@ def anomaly_threshold(whole: Path, images: np.ndarray, rate: float) -> dict[str,
     if k > count:
         return None
     chosen = images[np.random.default_rng(0).permutation(len(images))[:count]]
-    seeds = np.arange(count, dtype=np.int32)
+    seed: np.ndarray = np.arange(count, dtype=np.int32)
     batches = [
-        {"image": chosen[i : i + BATCH], "seed": seeds[i : i + BATCH]}
+        {"image": chosen[i : i + BATCH], "seed": seed[i : i + BATCH]}
         for i in range(0, count, BATCH)
     ]
     nll = np.concatenate([out["nll"] for out in saved_model.run(whole, "score", batches)])

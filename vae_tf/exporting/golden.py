@@ -5,6 +5,7 @@ them. Strings, which NumPy would pickle or cut at a zero byte, lie in two arrays
 all rows behind one another, and `<name>:lengths`.
 """
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         ExportError: if it is no such file.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # From memory: of a damaged file NumPy would leave the handle open
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             arrays = _unpacked({name: file[name] for name in file.files})
     except Exception as error:  # NumPy passes on whatever zipfile and its own parser raise
         raise ExportError(

@@ -39,17 +39,18 @@ class Options:
             fix = "Pass float32 or uint8."
             raise ExportError(f"image_dtype must be one of {IMAGE_DTYPES}", self.image_dtype, fix)
         if self.importance_samples < 1:
-            received = self.importance_samples
-            raise ExportError("importance_samples must be positive", received, "Pass 64.")
+            samples = self.importance_samples
+            raise ExportError("importance_samples must be positive", samples, "Pass 64.")
         if not 0 < self.false_alarm_rate < 1:
-            received = self.false_alarm_rate
-            raise ExportError("false_alarm_rate must be between 0 and 1", received, "Pass 0.01.")
+            rate = self.false_alarm_rate
+            raise ExportError("false_alarm_rate must be between 0 and 1", rate, "Pass 0.01.")
         strangers = set(self.precisions) - set(PRECISIONS)
         if strangers:
             fix = f"Choose among {PRECISIONS}."
             raise ExportError("precisions must be known", sorted(strangers), fix)
 
 
+HALVES = Options()
 FULL = Options(whole=True, precisions=PRECISIONS)
 
 
@@ -63,7 +64,8 @@ def checked_images(images: Mapping[str, np.ndarray] | None, shape: tuple[int, ..
     for split, values in (images or {}).items():
         array = np.asarray(values, np.float32)
         if array.shape[1:] != shape or not len(array):
-            expected = f"the {split} images must have shape [N, {', '.join(map(str, shape))}], N > 0"
+            sides = ", ".join(map(str, shape))
+            expected = f"the {split} images must have shape [N, {sides}], N > 0"
             raise ExportError(expected, array.shape, "Pass what the encoder takes.")
         if not np.isfinite(array).all():
             bad = int((~np.isfinite(array)).sum())
