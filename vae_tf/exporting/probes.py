@@ -45,6 +45,9 @@ def _values(given: Input, size: int, rng: np.random.Generator) -> Iterator[np.nd
         kinds = [*any_seed, *(np.resize(np.roll(EXTREME_SEEDS, -i), shape) for i in range(5))]
     elif given.name == "temperature":
         kinds = [np.ones(shape), np.zeros(shape), rng.uniform(0, 2, size=shape)]
+    elif given.dtype == "uint8":
+        any_levels = rng.integers(0, 256, size=shape)
+        kinds = [any_levels, np.zeros(shape), np.full(shape, 255)]
     elif given.name == "image":
         kinds = [rng.uniform(size=shape), np.zeros(shape), np.ones(shape)]
     else:
