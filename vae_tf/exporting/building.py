@@ -40,7 +40,7 @@ def build(
         stage: an empty directory; names in it are those it will have in the bundle.
         endpoints: of all parts, under float32; the first of each is what servers default to.
         facts: the manifest's part that does not depend on files, `version` among it, and
-            `generate`: in a sentence what that signature lacks, or None.
+            `remarks`: signature -> in a sentence what it lacks.
         options: what the bundle is to hold.
         images: of the splits train, validation and test, each optional, [N, *event].
         pictures: PNGs for the model card, by name.
@@ -56,13 +56,13 @@ def build(
         | describe(e, expected[e.name][0])
         for e in endpoints
     }
-    remark = facts["generate"]
+    remarks = dict(facts["remarks"])
     for half in dict.fromkeys(e.half for e in endpoints):
         group = [e for e in endpoints if e.half == half]
         saved_model.write(group, stage / half / version)
         warmup.write_warmup(stage / half / version, signatures)
         if half in HALVES_ON_DEVICES:
-            remark = _write_litert(stage, half, version, group, signatures) or remark
+            remarks |= _write_litert(stage, half, version, group, signatures)
     prior = _write_prior(stage / "decoder" / version, facts["prior"])
     report = parity.report(stage, facts["version"], endpoints, expected)
     manifest.write_json(stage / "parity.json", report)
@@ -76,10 +76,11 @@ def build(
             "created_at": manifest.created_at(),
             "signatures": signatures,
             **facts,
+            "remarks": remarks,
             "generate": {
                 "available": "generate" in signatures,
                 "litert": signatures.get("generate", {}).get("litert") is not None,
-                "reason": remark,
+                "reason": remarks.get("generate"),
             },
             "prior_parameters": prior and f"decoder/{version}/{prior}",
             "packages": manifest.packages(),
@@ -100,22 +101,22 @@ def _write_litert(
     version: str,
     group: Sequence[Endpoint],
     signatures: dict[str, dict[str, Any]],
-) -> str | None:
-    """Writes `<half>.tflite`, fills in `signatures`, and returns why `generate` is not in it."""
+) -> dict[str, str]:
+    """Writes `<half>.tflite`, fills in `signatures`, and returns what signatures lack of it."""
     file = f"{half}.tflite"
     names = [e.name for e in group if e.litert]
-    remark = None
+    remarks = {}
     try:
         content = litert.convert(stage / half / version, names)
     except ExportError as error:
         if names == [group[0].name]:
             raise
-        remark = f"LiteRT has no {' or '.join(names[1:])}: {error}"
+        remarks = {name: f"LiteRT has no {name}: {error}" for name in names[1:]}
         content = litert.convert(stage / half / version, names[:1])
     (stage / file).write_bytes(content)
     for name in litert.signatures(content):
         signatures[name] |= {"litert": file, "litert_operators": litert.operators(content)}
-    return remark
+    return remarks
 
 
 def _write_around(

@@ -18,7 +18,7 @@ from vae_tf.errors import ExportError
 from vae_tf.exporting import (
     building,
     cpp_loader,
-    generation,
+    endpoints,
     manifest,
     precision,
     publication,
@@ -26,6 +26,8 @@ from vae_tf.exporting import (
     verification,
 )
 from vae_tf.exporting.options import HALVES, Options, checked_images
+from vae_tf.exporting.preprocessing import Preprocessing
+from vae_tf.exporting.signatures import Endpoint
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def write_bundle(
     directory = Path(directory).absolute()
     shape = _check_arguments(encoder, decoder, version, image_shape)
     images = checked_images(images, shape)
+    given = Preprocessing.of(preprocessing, options.image_dtype)
     concepts = {"prior": prior, "posterior": posterior, "likelihood": likelihood}
     facts = {**concepts, "preprocessing": dict(preprocessing or {})}
     fingerprint = manifest.fingerprint(
@@ -141,19 +144,18 @@ def write_bundle(
             "other_versions": manifest.other_versions(directory, version),
         }
         with publication.staging(directory, version) as stage:
-            latent = prior.latent_dim
-            encode = signatures.encode_endpoint(
-                precision.as_float32(encoder, shape), posterior, shape
+            offered, remarks = _endpoints(
+                precision.as_float32(encoder, shape),
+                precision.as_float32(decoder, (prior.latent_dim,)),
+                (prior, posterior, likelihood),
+                shape,
+                given,
+                stage,
             )
-            decode = signatures.decode_endpoint(
-                precision.as_float32(decoder, (latent,)), likelihood, latent
-            )
-            generate, remark = generation.offer(decode, prior, stage)
-            endpoints = [encode, decode, *([generate] if generate else [])]
             building.build(
                 stage,
-                endpoints,
-                {**facts, "generate": remark},
+                offered,
+                {**facts, "remarks": remarks},
                 options=options,
                 images=images,
                 pictures=pictures or {},
@@ -171,6 +173,21 @@ def verify_bundle(directory: str | Path) -> Bundle:
     directory = Path(directory).absolute()
     verification.verify(directory)
     return _open(directory)
+
+
+def _endpoints(
+    encoder: keras.Model,
+    decoder: keras.Model,
+    concepts: tuple[Any, Any, Any],
+    shape: tuple[int, ...],
+    given: Preprocessing,
+    scratch: Path,
+) -> tuple[list[Endpoint], endpoints.Remarks]:
+    """Returns the signatures of all parts, and why some are missing."""
+    prior, posterior, likelihood = concepts
+    first, remarks = endpoints.encoder_endpoints(encoder, posterior, shape, given)
+    second, others = endpoints.decoder_endpoints(decoder, prior, likelihood, given, scratch)
+    return [*first, *second], remarks | others
 
 
 def _check_arguments(

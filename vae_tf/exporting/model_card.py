@@ -153,7 +153,7 @@ def _limits(manifest: Mapping[str, Any]) -> str:
         "likelihoods say little. A low likelihood is no proof that an image is unusual, nor a "
         "high one that it is not.",
         "An `image` is a mean, E[x|z], not a sample of p(x|z).",
-        *manifest.get("remarks", ()),
+        *(f"`{name}`: {text}" for name, text in manifest["remarks"].items()),
     ]
     return "\n".join(f"- {text}" for text in limits)
 
