@@ -129,7 +129,7 @@ def test_an_empty_batch_has_empty_outputs(served, name, runtime):
 )
 def test_other_shapes_are_an_error_and_the_server_goes_on(served, name, key, shape):
     wrong = request(name) | {key: np.zeros(shape, request(name)[key].dtype)}
-    with pytest.raises(ExportError, match="hape|one row for each"):
+    with pytest.raises(ExportError, match=r"hape|one row for each"):
         served(name, **wrong)
     assert served(name, **request(name))
 
