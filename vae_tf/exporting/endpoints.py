@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from vae_tf.exporting import generation, signatures
+from vae_tf.exporting import codecs, generation, signatures
 from vae_tf.exporting.preprocessing import AS_IT_IS, Preprocessing
 from vae_tf.exporting.signatures import Endpoint
 
@@ -23,11 +23,16 @@ def encoder_endpoints(
 ) -> tuple[list[Endpoint], Remarks]:
     """Returns `encode`, `sample` and `encode_bytes`, as far as there can be."""
     parts = encoder, posterior, image_shape, preprocessing
-    endpoints, remarks = [signatures.encode_endpoint(*parts)], {}
+    endpoints, remarks = [signatures.encode_endpoint(*parts)], Remarks()
     if draws(encoder, posterior, image_shape):
         endpoints.append(signatures.sample_endpoint(*parts))
     else:
         remarks["sample"] = NO_NOISE
+    reason = codecs.lacking(image_shape, preprocessing)
+    if reason is None:
+        endpoints.append(codecs.encode_bytes_endpoint(*parts))
+    else:
+        remarks["encode_bytes"] = reason
     return endpoints, remarks
 
 
@@ -35,6 +40,7 @@ def decoder_endpoints(
     decoder: keras.Model,
     prior: Any,
     likelihood: Any,
+    image_shape: Sequence[int],
     preprocessing: Preprocessing,
     scratch: Path,
 ) -> tuple[list[Endpoint], Remarks]:
@@ -44,13 +50,19 @@ def decoder_endpoints(
         decoder: z [B, L] to parameters.
         prior: p(z), with `latent_dim`.
         likelihood: with `statistics`.
+        image_shape: (H, W, C).
         preprocessing: what images are.
         scratch: a directory, for a trial that leaves nothing.
     """
     decode = signatures.decode_endpoint(decoder, likelihood, prior.latent_dim)
     generate, remark = generation.offer(decode, prior, scratch)
-    remarks = {} if remark is None else {"generate": remark}
-    return [decode, *([generate] if generate else [])], remarks
+    remarks = Remarks() if remark is None else Remarks(generate=remark)
+    if generate is None:
+        return [decode], remarks | {"generate_png": "There is no `generate`."}
+    reason = codecs.lacking(image_shape, preprocessing)
+    if reason is not None:
+        return [decode, generate], remarks | {"generate_png": reason}
+    return [decode, generate, codecs.generate_png_endpoint(generate, preprocessing)], remarks
 
 
 def draws(encoder: keras.Model, posterior: Any, image_shape: Sequence[int]) -> bool:

@@ -16,6 +16,7 @@ Words: TypeAlias = tuple[str, str]  # (meaning, unit), for the manifest
 INPUTS: dict[str, Words] = {
     "image, float32": ("image after the preprocessing stated here", "intensity, 0 to 1"),
     "image, uint8": ("image before the preprocessing stated here", "level, 0 to 255"),
+    "image_bytes": ("file of an image, of any size and colours", "PNG, JPEG, GIF, BMP or WebP"),
     "z": ("latent vector", "dimensionless"),
     "seed": ("what the row's randomness comes from; equal seeds give equal rows", "any int32"),
     "temperature": ("factor on the prior's normal noise, finite, >= 0", "dimensionless"),
@@ -25,6 +26,7 @@ OUTPUTS: dict[str, Words] = {
     "z_log_var": ("natural logarithm of the variance of q(z|x)", "ln(variance of z)"),
     "z": ("draw from p(z), its normal noise times temperature", "dimensionless"),
     "image": ("mean of p(x|z); of classes the most probable", "intensity, as the encoder takes it"),
+    "image_bytes": ("file of the image; empty where `generate` gives NaN", "PNG"),
     "scale": ("scale parameter of p(x|z), see `likelihood`", "intensity, as image"),
 }
 DRAWN_FROM_POSTERIOR: Words = ("draw from q(z|x)", "dimensionless")

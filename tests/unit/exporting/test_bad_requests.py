@@ -22,7 +22,7 @@ def served(serve, tmp_path_factory):
     prior = distributions.StandardNormal(LATENT)
     halves = [
         endpoints.encoder_endpoints(encoder, distributions.DiagonalNormal(), SHAPE, UNIT)[0],
-        endpoints.decoder_endpoints(decoder, prior, likelihood, UNIT, scratch)[0],
+        endpoints.decoder_endpoints(decoder, prior, likelihood, SHAPE, UNIT, scratch)[0],
     ]
     runners = {e.name: run for half in halves for run in [serve(half)] for e in half}
     files = {e.name: e for half in halves for e in half if e.litert}
