@@ -1,0 +1,182 @@
+"""export/serving/predict.cc: a C++ program on TensorFlow's SavedModelBundle, as TF Serving is."""
+
+import base64
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vae_tf import distributions, networks
+from vae_tf.exporting import parity, row_rng, write_bundle
+
+SOURCES = Path(__file__).parents[2] / "export" / "serving"
+SHAPE, LATENT = (6, 5, 1), 3
+
+pytestmark = [
+    pytest.mark.slow,  # g++ takes up to a minute
+    pytest.mark.skipif(
+        any(shutil.which(tool) is None for tool in ("g++", "make")), reason="g++ or make is missing"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """Returns a function: arguments -> the finished process."""
+    path = tmp_path_factory.mktemp("program") / "predict"
+    command = ["make", "-C", SOURCES, f"PYTHON={sys.executable}", f"OUT={path}"]
+    subprocess.run(command, check=True, capture_output=True, timeout=600)
+
+    def run(*arguments):
+        command = [path, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    likelihood = distributions.GaussianPixelScale()
+    parts = {
+        "encoder": networks.mlp_encoder(SHAPE, LATENT, hidden=(40,)),
+        "decoder": networks.mlp_decoder(LATENT, likelihood.parameter_shapes(SHAPE), hidden=(40,)),
+        "prior": distributions.MixtureOfNormals(LATENT, components=3),
+        "posterior": distributions.DiagonalNormal(),
+        "likelihood": likelihood,
+    }
+    directory = tmp_path_factory.mktemp("bundle")
+    return SimpleNamespace(**parts, bundle=write_bundle(**parts, directory=directory))
+
+
+def outputs(done):
+    assert done.returncode == 0, done.stderr
+    return {
+        name: np.array(value["values"]).reshape(value["shape"])
+        for name, value in json.loads(done.stdout.splitlines()[0]).items()
+    }
+
+
+def numbers(array):
+    return ",".join(map(repr, array.ravel().tolist()))
+
+
+def assert_agree(received, expected):
+    assert set(received) == set(expected)
+    for name, value in expected.items():
+        error = np.abs(received[name] - np.asarray(value)).max()
+        assert error <= parity.RELATIVE * np.abs(value).max() + parity.ABSOLUTE, name
+
+
+def test_encode(program, exported, tmp_path):
+    x = np.random.default_rng(0).uniform(size=(4, *SHAPE)).astype(np.float32)
+    (tmp_path / "x.txt").write_text("\n".join(map(repr, x.ravel().tolist())))
+    expected = exported.posterior.statistics(exported.encoder(x))
+    for signature in ("encode", "serving_default"):
+        done = program(exported.bundle.encoder, signature, f"image=@{tmp_path / 'x.txt'}")
+        assert_agree(outputs(done), expected)
+
+
+def test_decode(program, exported):
+    z = np.random.default_rng(1).standard_normal((5, LATENT)).astype(np.float32)
+    expected = exported.likelihood.statistics(exported.decoder(z))
+    for signature in ("decode", "serving_default"):
+        done = program(exported.bundle.decoder, signature, f"z={numbers(z)}")
+        assert_agree(outputs(done), expected)
+
+
+def test_generate(program, exported):
+    seed = np.array([0, -1, 2**31 - 1, -(2**31)], np.int32)
+    temperature = np.float32([1, 0, 0.7, 1.5])
+    noise = temperature[:, None] * row_rng.normals(seed, LATENT)
+    z = exported.prior.from_noise(noise, row_rng.uniforms(seed, 1)[:, 0])
+    expected = {"z": z, **exported.likelihood.statistics(exported.decoder(z))}
+    given = f"seed={numbers(seed)}", f"temperature={numbers(temperature)}"
+    done = program(exported.bundle.decoder, "generate", *given)
+    assert_agree(outputs(done), expected)
+
+
+def test_not_a_number(program, exported):
+    done = program(exported.bundle.decoder, "generate", "seed=1,2", "temperature=nan,1")
+    assert np.isnan(outputs(done)["image"]).reshape(2, -1).all(1).tolist() == [True, False]
+
+
+class Files(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def again(self, image_bytes):
+        """The same picture, written anew, and its number of pixels."""
+        image = tf.map_fn(tf.io.decode_png, image_bytes, fn_output_signature=tf.uint8)
+        texts = tf.map_fn(tf.io.encode_png, image, fn_output_signature=tf.string)
+        return {"image_bytes": texts, "pixels": tf.map_fn(tf.size, image, tf.int32)}
+
+
+def test_files(program, tmp_path):
+    module = Files()
+    tf.saved_model.save(module, str(tmp_path / "1"), {"again": module.again})
+    images = [np.full((6, 5, 1), grey, np.uint8) for grey in (7, 200)]
+    for i, image in enumerate(images):
+        (tmp_path / f"{i}.png").write_bytes(tf.io.encode_png(image).numpy())
+    given = [f"image_bytes=@{tmp_path / f'{i}.png'}" for i in range(2)]
+    answer = outputs(program(tmp_path / "1", "again", *given))
+    assert answer["pixels"].tolist() == [30, 30]
+    for text, image in zip(answer["image_bytes"], images, strict=True):
+        np.testing.assert_array_equal(tf.io.decode_png(base64.b64decode(text)), image)
+
+
+def test_lists_the_manifest_s_signatures(program, exported):
+    manifest = exported.bundle.manifest["signatures"]
+    listed = {}
+    for half in (exported.bundle.encoder, exported.bundle.decoder):
+        for line in program(half).stdout.splitlines():
+            if not line.startswith("  "):
+                signature = listed.setdefault(line, {"inputs": {}, "outputs": {}})
+                continue
+            end, name, dtype, shape = line.split()
+            sizes = [None if s == "?" else int(s) for s in shape.strip("[]").split(",")]
+            signature[f"{end}s"][name] = {"float": "float32"}.get(dtype, dtype), sizes
+    assert listed.pop("serving_default")
+    assert listed == {
+        name: {
+            ends: {k: (s["dtype"], s["shape"]) for k, s in entry[ends].items()}
+            for ends in ("inputs", "outputs")
+        }
+        for name, entry in manifest.items()
+    }
+
+
+def test_bench_reports_latencies(program, exported):
+    done = program(exported.bundle.decoder, "decode", "z=0,0,0", "--bench", 20)
+    report = json.loads(done.stdout.splitlines()[1])
+    assert report["runs"] == 20
+    assert 0 < report["p50_us"] <= report["p99_us"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["dream", "z=0,0,0"], "no signature dream"),
+        (["decode"], "give z="),
+        (["decode", "z=0,0"], "z takes rows of 3 numbers, not 2"),
+        (["decode", "z=0,0,a"], "z has no number in a"),
+        (["decode", "z=0,0,0", "y=1"], "no input y"),
+        (["decode", "z=@nowhere"], "cannot read nowhere"),
+        (["decode", "z"], "NAME=VALUE expected, not z"),
+        (["generate", "seed=1.5", "temperature=1"], "seed must be int32"),
+        (["generate", "seed=2147483648", "temperature=1"], "seed must be int32"),
+    ],
+)
+def test_bad_arguments_end_in_one_line(program, exported, arguments, complaint):
+    done = program(exported.bundle.decoder, *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1] == f"predict: {complaint}"
+
+
+def test_no_saved_model(program, tmp_path):
+    done = program(tmp_path)
+    assert done.returncode == 1
+    assert "Could not find SavedModel" in done.stderr
