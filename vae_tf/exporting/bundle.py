@@ -186,7 +186,7 @@ def _endpoints(
     """Returns the signatures of all parts, and why some are missing."""
     prior, posterior, likelihood = concepts
     first, remarks = endpoints.encoder_endpoints(encoder, posterior, shape, given)
-    second, others = endpoints.decoder_endpoints(decoder, prior, likelihood, given, scratch)
+    second, others = endpoints.decoder_endpoints(decoder, prior, likelihood, shape, given, scratch)
     return [*first, *second], remarks | others
 
 

@@ -14,10 +14,10 @@ from vae_tf.exporting.signatures import Arrays
 Converter: TypeAlias = tf.lite.TFLiteConverter
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 # Where weights meet activations.
-WEIGHTED = frozenset(
-    "FULLY_CONNECTED CONV_2D DEPTHWISE_CONV_2D TRANSPOSE_CONV CONV_3D CONV_3D_TRANSPOSE "
-    "BATCH_MATMUL UNIDIRECTIONAL_SEQUENCE_LSTM WHILE".split()
-)
+WEIGHTED = {
+    *("FULLY_CONNECTED", "BATCH_MATMUL", "UNIDIRECTIONAL_SEQUENCE_LSTM", "WHILE"),
+    *("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "CONV_3D", "CONV_3D_TRANSPOSE"),
+}
 
 
 def way(precision: str, samples: Sequence[Arrays] = ()) -> Callable[[Converter], bytes]:
@@ -30,7 +30,7 @@ def way(precision: str, samples: Sequence[Arrays] = ()) -> Callable[[Converter],
     Raises:
         ExportError: another precision.
     """
-    ways = {
+    ways: dict[str, Callable[[Converter], bytes]] = {
         "float32": methodcaller("convert"),
         "float16": _float16,
         "dynamic": _dynamic,

@@ -132,7 +132,7 @@ def _fixed(signature, batch: int):
 def _draws(content: bytes, batch: int | None, expected: np.ndarray) -> bool:
     """Returns whether `generate` draws the z [N, L] expected of SEEDS."""
     rows = len(SEEDS) if batch is None else batch
-    seeds = np.resize(SEEDS, (-(-len(SEEDS) // rows), rows))
+    seeds: np.ndarray = np.resize(SEEDS, (-(-len(SEEDS) // rows), rows))
     z = np.concatenate([o["z"] for o in litert.run(content, "generate", _seeded(seeds))])
     return bool(np.abs(z[: len(SEEDS)] - expected).max() <= SAME_Z)
 

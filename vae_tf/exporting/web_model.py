@@ -66,9 +66,7 @@ def write(
         },
         "generate": facts["generate"],
         "models": models,
-        "facts": [
-            {"name": name, "value": value} for name, value in _facts(facts, models, numbers)
-        ],
+        "facts": [{"name": name, "value": value} for name, value in _facts(facts, models, numbers)],
     }
     manifest.write_json(directory / NAME, content)
 
@@ -78,7 +76,8 @@ def _draws(bundle: Path, facts: Mapping[str, Any]) -> np.ndarray:
     if "generate" not in facts["signatures"]:
         latent = facts["signatures"]["decode"]["inputs"]["z"]["shape"][1]
         return np.random.default_rng(0).standard_normal((DRAWS, latent))
-    batch = {"seed": np.arange(DRAWS, dtype=np.int32), "temperature": np.ones(DRAWS, np.float32)}
+    seed: np.ndarray = np.arange(DRAWS, dtype=np.int32)
+    batch = {"seed": seed, "temperature": np.ones(DRAWS, np.float32)}
     decoder = bundle / "decoder" / str(facts["version"])
     return saved_model.run(decoder, "generate", [batch])[0]["z"]
 
