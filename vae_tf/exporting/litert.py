@@ -1,5 +1,6 @@
 """LiteRT files (`.tflite`) of builtin operators only: converted, inspected and run."""
 
+import gc
 import re
 from collections.abc import Callable, Sequence
 from operator import methodcaller
@@ -44,12 +45,17 @@ def convert(
         )
         # Select-TF operators would convert too, and then run on no phone and in no browser.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        # The converter has Python collect its garbage, in seconds where Keras and TFP are loaded;
+        # what is frozen is not looked at.
+        gc.freeze()
         try:
             content = finish(converter)
         except (OSError, ExportError):
             raise
         except Exception as error:
             raise _unsupported(signatures, _named_operations(str(error))) from error
+        finally:
+            gc.unfreeze()
     foreign = [name for name in operators(content) if name not in BUILTIN_NAMES.values()]
     if foreign:
         raise _unsupported(signatures, foreign)

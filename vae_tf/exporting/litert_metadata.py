@@ -10,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from vae_tf.errors import ExportError
 from vae_tf.exporting import litert
+from vae_tf.exporting.manifest import plain
 
 NAME = "vae_tf"
 ALIGNMENT = 16  # of every buffer, says the schema; XNNPACK may then use weights where they lie
@@ -29,14 +30,9 @@ def write_metadata(content: bytes, description: str, metadata: Mapping[str, Any]
     What the file had under that name is replaced; entries of others stay.
 
     Raises:
-        ExportError: if `metadata` is no JSON, or `content` no `.tflite` file.
+        ExportError: if `content` is no `.tflite` file.
     """
-    try:
-        text = json.dumps(metadata, sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ExportError(
-            "metadata must be expressible as JSON", str(error), "Pass numbers, strings and lists."
-        ) from error
+    text = json.dumps(plain(metadata), sort_keys=True)
     model = litert.opened(content)
     model.description = description
     model.metadata = model.metadata or []
