@@ -41,7 +41,7 @@ def write(
     dropped = len(precisions) < len(options.precisions)
     held_out = _held_out(parts, images.get("test"), JUDGED)
     typical = _held_out(parts, images.get("train"), REPRESENTATIVE)
-    representative = {"encoder": {}, "decoder": {}}
+    representative: dict[str, dict[str, np.ndarray]] = {"encoder": {}, "decoder": {}}
     if typical.x is not None and typical.z is not None:
         representative = {"encoder": {"image": typical.x}, "decoder": {"z": typical.z[0]}}
     files: dict[str, bytes] = {}
