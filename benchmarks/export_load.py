@@ -88,10 +88,10 @@ def load(directory: Path, count: int = REQUESTS, warmup: int = WARMUP) -> dict:
     if growth > GROWTH:
         received = f"{growth / 2**20:.0f} MiB more after {count} requests"
         raise ExportError("memory must stay flat", received, "Look for state in the graph.")
-    indices, seconds = zip(*report["latencies"], strict=True)
-    rows = np.array([len(next(iter(inputs.values()))) for _, inputs in pool])[list(indices)]
-    names = np.array([name for name, _ in pool])[list(indices)]
-    microseconds = 1e6 * np.array(seconds)
+    indices, seconds = np.reshape(report["latencies"], (-1, 2)).T
+    rows = np.array([len(next(iter(inputs.values()))) for _, inputs in pool])[indices.astype(int)]
+    names = np.array([name for name, _ in pool])[indices.astype(int)]
+    microseconds = 1e6 * seconds
     return {
         "requests": len(seconds),
         "threads": THREADS,
