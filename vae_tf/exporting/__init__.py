@@ -1,5 +1,6 @@
-"""Artefacts of a trained VAE as two independent halves; knows nothing of training."""
+"""Artefacts of a trained VAE as independent parts; knows nothing of training."""
 
 from vae_tf.exporting.bundle import Bundle, verify_bundle, write_bundle
+from vae_tf.exporting.options import FULL, Options
 
-__all__ = ["Bundle", "verify_bundle", "write_bundle"]
+__all__ = ["FULL", "Bundle", "Options", "verify_bundle", "write_bundle"]

@@ -7,75 +7,141 @@ from typing import Any
 import numpy as np
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import litert, manifest, parity, publication, saved_model
-from vae_tf.exporting.signatures import Endpoint, describe
+from vae_tf.exporting import (
+    golden,
+    litert,
+    manifest,
+    model_card,
+    parity,
+    publication,
+    saved_model,
+    serving_files,
+    warmup,
+)
+from vae_tf.exporting.options import Options
+from vae_tf.exporting.signatures import Arrays, Endpoint, describe
+
+GOLDEN_ROWS = 5
+HALVES_ON_DEVICES = ("encoder", "decoder")
 
 
-def build(stage: Path, endpoints: Sequence[Endpoint], facts: Mapping[str, Any]) -> None:
+def build(
+    stage: Path,
+    endpoints: Sequence[Endpoint],
+    facts: Mapping[str, Any],
+    *,
+    options: Options,
+    images: Mapping[str, np.ndarray],
+    pictures: Mapping[str, bytes],
+) -> None:
     """Writes and verifies everything below `stage`, the manifest last.
 
     Args:
-        stage: an empty directory; names in it are those of `publication.entries`.
-        endpoints: of both halves, under float32; the first of each is what servers default to.
+        stage: an empty directory; names in it are those it will have in the bundle.
+        endpoints: of all parts, under float32; the first of each is what servers default to.
         facts: the manifest's part that does not depend on files, `version` among it, and
-            `generate`: in a sentence what that signature lacks, or None.
+            `remarks`: signature -> in a sentence what it lacks.
+        options: what the bundle is to hold.
+        images: of the splits train, validation and test, each optional, [N, *event].
+        pictures: PNGs for the model card, by name.
 
     Raises:
-        ExportError: if a half cannot be converted, or a runtime disagrees with Keras.
+        ExportError: if a part cannot be converted, or a runtime disagrees with Keras.
     """
-    version = facts["version"]
+    version = str(facts["version"])
     # Keras first: a model whose own numbers are wrong needs no further work.
     expected = {e.name: parity.reference(e, parity.probes(e)) for e in endpoints}
-    described: dict[str, dict[str, Any]] = {}
-    remark = facts["generate"]
+    signatures = {
+        e.name: {"saved_model": f"{e.half}/{version}", "litert": None, "litert_operators": []}
+        | describe(e, expected[e.name][0])
+        for e in endpoints
+    }
+    remarks = dict(facts["remarks"])
     for half in dict.fromkeys(e.half for e in endpoints):
         group = [e for e in endpoints if e.half == half]
-        path, file = stage / half / str(version), f"{half}.tflite"
-        saved_model.write(group, path)
-        flatbuffer, refusal = _convert(path, group)
-        remark = remark or refusal
-        (stage / file).write_bytes(flatbuffer)
-        within = litert.signatures(flatbuffer)
-        for endpoint in group:
-            described[endpoint.name] = {
-                "saved_model": f"{half}/{version}",
-                "litert": file if endpoint.name in within else None,
-                "litert_operators": litert.operators(flatbuffer),
-                **describe(endpoint, expected[endpoint.name][0]),
-            }
-    content_of_prior = _write_prior(stage / "decoder" / str(version), facts["prior"])
-    report = parity.report(stage, version, endpoints, expected)
+        saved_model.write(group, stage / half / version)
+        warmup.write_warmup(stage / half / version, signatures)
+        if half in HALVES_ON_DEVICES:
+            remarks |= _write_litert(stage, half, version, group, signatures)
+    prior = _write_prior(stage / "decoder" / version, facts["prior"])
+    report = parity.report(stage, facts["version"], endpoints, expected)
     manifest.write_json(stage / "parity.json", report)
-    content = {
-        "format_version": manifest.FORMAT_VERSION,
-        "created_at": manifest.created_at(),
-        "signatures": described,
-        **facts,
-        "generate": {
-            "available": "generate" in described,
-            "litert": described.get("generate", {}).get("litert") is not None,
-            "reason": remark,
-        },
-        "prior_parameters": content_of_prior and f"decoder/{version}/{content_of_prior}",
-        "packages": manifest.packages(),
-        "parity": {
-            "tolerance": report["tolerance"],
-            "max_relative_error": parity.summary(report),
-        },
-        "files": manifest.digests(stage, publication.entries(version)[:-1]),
-    }
-    manifest.write_json(stage / manifest.NAME, content)
+    for endpoint in endpoints:
+        inputs = _golden_inputs(endpoint, images)
+        (outputs,) = parity.reference(endpoint, [inputs])
+        golden.write(stage / "golden" / version / f"{endpoint.name}.npz", inputs, outputs)
+    content = manifest.plain(
+        {
+            "format_version": manifest.FORMAT_VERSION,
+            "created_at": manifest.created_at(),
+            "signatures": signatures,
+            **facts,
+            "remarks": remarks,
+            "generate": {
+                "available": "generate" in signatures,
+                "litert": signatures.get("generate", {}).get("litert") is not None,
+                "reason": remarks.get("generate"),
+            },
+            "prior_parameters": prior and f"decoder/{version}/{prior}",
+            "packages": manifest.packages(),
+            "parity": {
+                "tolerance": report["tolerance"],
+                "max_relative_error": parity.summary(report),
+            },
+        }
+    )
+    _write_around(stage, version, content, pictures)
+    files = manifest.digests(stage, publication.entries(stage, facts["version"])[:-1])
+    manifest.write_json(stage / manifest.NAME, {**content, "files": files})
 
 
-def _convert(saved_model: Path, group: Sequence[Endpoint]) -> tuple[bytes, str | None]:
-    """Returns the `.tflite` file of a half, and why all but its first signature are not in it."""
+def _write_litert(
+    stage: Path,
+    half: str,
+    version: str,
+    group: Sequence[Endpoint],
+    signatures: dict[str, dict[str, Any]],
+) -> dict[str, str]:
+    """Writes `<half>.tflite`, fills in `signatures`, and returns what signatures lack of it."""
+    file = f"{half}.tflite"
     names = [e.name for e in group if e.litert]
+    remarks = {}
     try:
-        return litert.convert(saved_model, names), None
+        content = litert.convert(stage / half / version, names)
     except ExportError as error:
         if names == [group[0].name]:
             raise
-        return litert.convert(saved_model, names[:1]), f"LiteRT has no generate: {error}"
+        remarks = {name: f"LiteRT has no {name}: {error}" for name in names[1:]}
+        content = litert.convert(stage / half / version, names[:1])
+    (stage / file).write_bytes(content)
+    for name in litert.signatures(content):
+        signatures[name] |= {"litert": file, "litert_operators": litert.operators(content)}
+    return remarks
+
+
+def _write_around(
+    stage: Path, version: str, content: Mapping[str, Any], pictures: Mapping[str, bytes]
+) -> None:
+    """Writes what a server's operator and a reader want: configuration, clients, model card."""
+    for name, text in serving_files.serving_files(content).items():
+        path = stage / "serving" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    paths = []
+    for name, png in pictures.items():
+        paths.append(f"pictures/{version}/{name}.png")
+        (stage / paths[-1]).parent.mkdir(parents=True, exist_ok=True)
+        (stage / paths[-1]).write_bytes(png)
+    (stage / "README.md").write_text(model_card.model_card(content, paths), "utf-8")
+
+
+def _golden_inputs(endpoint: Endpoint, images: Mapping[str, np.ndarray]) -> Arrays:
+    """Returns one batch, of test images where there are some."""
+    batch = next(b for b in parity.probes(endpoint) if len(next(iter(b.values()))) == GOLDEN_ROWS)
+    given = batch.get("image")
+    if given is None or given.dtype != np.float32 or len(images.get("test", ())) < GOLDEN_ROWS:
+        return batch
+    return {**batch, "image": images["test"][:GOLDEN_ROWS]}
 
 
 def _write_prior(decoder: Path, prior: Any) -> str | None:
@@ -88,6 +154,6 @@ def _write_prior(decoder: Path, prior: Any) -> str | None:
     if mixture is None:
         return None
     path = decoder / "assets.extra" / "prior.npz"
-    path.parent.mkdir()
+    path.parent.mkdir(exist_ok=True)
     np.savez(path, **mixture)
     return path.relative_to(decoder).as_posix()

@@ -11,21 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
 from vae_tf.exporting import (
     building,
     cpp_loader,
-    generation,
-    litert,
+    endpoints,
     manifest,
-    parity,
     precision,
-    probes,
     publication,
     signatures,
+    verification,
 )
+from vae_tf.exporting.options import HALVES, Options, checked_images
+from vae_tf.exporting.preprocessing import Preprocessing
+from vae_tf.exporting.signatures import Endpoint
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,44 @@ class Bundle:
 
     directory: Path
     version: int
-    encoder: Path
-    decoder: Path
-    encoder_tflite: Path
-    decoder_tflite: Path
-    manifest_path: Path
-    parity_path: Path
     manifest: Mapping[str, Any]
     parity: Mapping[str, Any]
+
+    @property
+    def encoder(self) -> Path:
+        """The encoder's SavedModel."""
+        return self.directory / "encoder" / str(self.version)
+
+    @property
+    def decoder(self) -> Path:
+        """The decoder's SavedModel."""
+        return self.directory / "decoder" / str(self.version)
+
+    @property
+    def whole(self) -> Path | None:
+        """The SavedModel of both halves, None if the bundle has none."""
+        path = self.directory / "vae" / str(self.version)
+        return path if path.is_dir() else None
+
+    @property
+    def encoder_tflite(self) -> Path:
+        """The encoder in LiteRT, float32, of any batch."""
+        return self.directory / "encoder.tflite"
+
+    @property
+    def decoder_tflite(self) -> Path:
+        """The decoder in LiteRT, float32, of any batch."""
+        return self.directory / "decoder.tflite"
+
+    @property
+    def manifest_path(self) -> Path:
+        """All that is known about the bundle, as JSON."""
+        return self.directory / manifest.NAME
+
+    @property
+    def parity_path(self) -> Path:
+        """The largest errors of every signature in every runtime, as JSON."""
+        return self.directory / "parity.json"
 
 
 def write_bundle(
@@ -56,6 +88,9 @@ def write_bundle(
     preprocessing: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
     image_shape: Sequence[int] | None = None,
+    images: Mapping[str, np.ndarray] | None = None,
+    pictures: Mapping[str, bytes] | None = None,
+    options: Options = HALVES,
 ) -> Bundle:
     """Returns the bundle written to `directory`, verified in every runtime it is meant for.
 
@@ -70,6 +105,11 @@ def write_bundle(
         preprocessing: what a client does to an image before `encode`, for the manifest.
         provenance: where the weights come from, for the manifest.
         image_shape: (H, W, C), where `encoder.input_shape` does not tell.
+        images: of the splits `train`, `validation`, `test`, each optional, [N, H, W, C] as the
+            encoder takes them: int8 files are made for the first, the threshold of `score` is
+            set by the second, and what LiteRT files cost in log-likelihood is found on the third.
+        pictures: PNG files for the model card, by name.
+        options: what the bundle is to hold beyond its halves.
 
     Raises:
         ExportError: if anything cannot be exported, disagrees with Keras, is there already or
@@ -78,6 +118,8 @@ def write_bundle(
     """
     directory = Path(directory).absolute()
     shape = _check_arguments(encoder, decoder, version, image_shape)
+    images = checked_images(images, shape)
+    given = Preprocessing.of(preprocessing, options.image_dtype)
     concepts = {"prior": prior, "posterior": posterior, "likelihood": likelihood}
     facts = {**concepts, "preprocessing": dict(preprocessing or {})}
     fingerprint = manifest.fingerprint(
@@ -91,6 +133,7 @@ def write_bundle(
         facts = {
             "version": version,
             "fingerprint": fingerprint,
+            "image_dtype": options.image_dtype,
             "precision": {
                 "encoder": precision.policies(encoder) or ["float32"],
                 "decoder": precision.policies(decoder) or ["float32"],
@@ -101,16 +144,22 @@ def write_bundle(
             "other_versions": manifest.other_versions(directory, version),
         }
         with publication.staging(directory, version) as stage:
-            latent = prior.latent_dim
-            encode = signatures.encode_endpoint(
-                precision.as_float32(encoder, shape), posterior, shape
+            offered, remarks = _endpoints(
+                precision.as_float32(encoder, shape),
+                precision.as_float32(decoder, (prior.latent_dim,)),
+                (prior, posterior, likelihood),
+                shape,
+                given,
+                stage,
             )
-            decode = signatures.decode_endpoint(
-                precision.as_float32(decoder, (latent,)), likelihood, latent
+            building.build(
+                stage,
+                offered,
+                {**facts, "remarks": remarks},
+                options=options,
+                images=images,
+                pictures=pictures or {},
             )
-            generate, remark = generation.offer(decode, prior, stage)
-            endpoints = [encode, decode, *([generate] if generate else [])]
-            building.build(stage, endpoints, {**facts, "generate": remark})
             publication.publish(stage, directory, version, fingerprint)
         return _open(directory)
 
@@ -118,25 +167,27 @@ def write_bundle(
 def verify_bundle(directory: str | Path) -> Bundle:
     """Returns the bundle in `directory` after checking its hashes and running its signatures.
 
-    Keras is not asked: the C++ loader and LiteRT must agree with each other.
-
     Raises:
-        ExportError: if a file is missing or changed, or a signature does not run.
+        ExportError: if a file is missing or changed, or a signature does not run as it did.
     """
     directory = Path(directory).absolute()
-    facts = manifest.read(directory)
-    manifest.check_digests(directory, facts["files"])
-    for version, files in facts["other_versions"].items():
-        if (directory / "encoder" / version).is_dir():
-            manifest.check_digests(directory, files)
-    for name, signature in facts["signatures"].items():
-        batches = probes.specimens(signature["inputs"])
-        path = directory / signature["saved_model"]
-        (served,) = cpp_loader.run([cpp_loader.Call(path, name, batches)])
-        if signature["litert"] is not None:
-            content = (directory / signature["litert"]).read_bytes()
-            parity.compare("litert", name, served, litert.run(content, name, batches))
+    verification.verify(directory)
     return _open(directory)
+
+
+def _endpoints(
+    encoder: keras.Model,
+    decoder: keras.Model,
+    concepts: tuple[Any, Any, Any],
+    shape: tuple[int, ...],
+    given: Preprocessing,
+    scratch: Path,
+) -> tuple[list[Endpoint], endpoints.Remarks]:
+    """Returns the signatures of all parts, and why some are missing."""
+    prior, posterior, likelihood = concepts
+    first, remarks = endpoints.encoder_endpoints(encoder, posterior, shape, given)
+    second, others = endpoints.decoder_endpoints(decoder, prior, likelihood, shape, given, scratch)
+    return [*first, *second], remarks | others
 
 
 def _check_arguments(
@@ -154,19 +205,8 @@ def _check_arguments(
 
 def _open(directory: Path) -> Bundle:
     facts = manifest.read(directory)
-    version = facts["version"]
-    return Bundle(
-        directory,
-        version,
-        encoder=directory / "encoder" / str(version),
-        decoder=directory / "decoder" / str(version),
-        encoder_tflite=directory / "encoder.tflite",
-        decoder_tflite=directory / "decoder.tflite",
-        manifest_path=directory / manifest.NAME,
-        parity_path=directory / "parity.json",
-        manifest=facts,
-        parity=json.loads((directory / "parity.json").read_text("utf-8")),
-    )
+    parity = json.loads((directory / "parity.json").read_text("utf-8"))
+    return Bundle(directory, facts["version"], facts, parity)
 
 
 @contextlib.contextmanager

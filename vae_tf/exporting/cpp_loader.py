@@ -100,10 +100,16 @@ def _refusal(received: str) -> ExportError:
 
 
 def _packed(array: np.ndarray) -> dict:
+    if array.dtype.kind in "OS":
+        strings = [base64.b64encode(string).decode() for string in array.ravel().tolist()]
+        return {"dtype": "string", "shape": list(array.shape), "data": strings}
     data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
     return {"dtype": array.dtype.name, "shape": list(array.shape), "data": data}
 
 
 def _unpacked(array: dict) -> np.ndarray:
+    if array["dtype"] == "string":
+        strings = np.array([*map(base64.b64decode, array["data"]), None], object)[:-1]
+        return strings.reshape(array["shape"])
     data = base64.b64decode(array["data"])
     return np.frombuffer(data, dtype=array["dtype"]).reshape(array["shape"])

@@ -14,13 +14,12 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError, VAEError
-from vae_tf.exporting import cpp_loader, parity, row_rng, saved_model
+from vae_tf.exporting import cpp_loader, parity, row_rng, rows, saved_model
 from vae_tf.exporting.freezing import Function, frozen
 from vae_tf.exporting.probes import probes
 from vae_tf.exporting.signatures import Endpoint, Input
 from vae_tf.quiet import quiet
 
-NAN = float("nan")
 NO_WAY = "The prior has no from_noise, and its distribution cannot be exported."
 SAMPLED = (
     "The prior has no from_noise, so TensorFlow's own generators draw from it: "
@@ -83,7 +82,7 @@ def _from_noise(decode: Endpoint, eager: Function, constant: Function) -> Endpoi
 
     def generate(draw: Function) -> Callable[..., dict[str, tf.Tensor]]:
         def function(seed: tf.Tensor, temperature: tf.Tensor) -> dict[str, tf.Tensor]:
-            allowed = (temperature >= 0) & (temperature <= tf.float32.max)
+            allowed = rows.within(temperature, low=0.0)
             factor = tf.where(allowed, temperature, 0.0)[:, tf.newaxis]
             normal, uniform = row_rng.normals(seed, latent), row_rng.uniforms(seed, 1)[:, 0]
             return _decoded(decode, draw(factor * normal, uniform), allowed)
@@ -138,9 +137,4 @@ def _decoded(decode: Endpoint, z: tf.Tensor, allowed: tf.Tensor) -> dict[str, tf
     """Returns z [B, L] and what `decode` makes of it; NaN in the rows not `allowed` [B]."""
     z = tf.cast(z, tf.float32)
     outputs = {**decode.function(z), "z": z}
-    # Added last: an activation of the decoder may take NaN for 0.
-    poison = tf.where(allowed, 0.0, NAN)
-    return {
-        name: value + tf.reshape(poison, [-1] + [1] * (value.shape.rank - 1))
-        for name, value in outputs.items()
-    }
+    return rows.spoilt(outputs, allowed)

@@ -1,7 +1,9 @@
 """LiteRT files (`.tflite`) of builtin operators only: converted, inspected and run."""
 
+import gc
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import methodcaller
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +15,25 @@ from vae_tf.errors import ExportError
 from vae_tf.exporting.signatures import Arrays
 from vae_tf.quiet import quiet
 
+IDENTIFIER = b"TFL3"
 BUILTIN_NAMES = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
 }
 
 
-def convert(saved_model: Path, signatures: Sequence[str]) -> bytes:
-    """Returns signatures of a SavedModel as one `.tflite` file, float32, batch free.
+def convert(
+    saved_model: Path,
+    signatures: Sequence[str],
+    finish: Callable[[tf.lite.TFLiteConverter], bytes] = methodcaller("convert"),
+) -> bytes:
+    """Returns signatures of a SavedModel as one `.tflite` file.
 
     What they share of the weights is in the file once.
+
+    Args:
+        saved_model: its directory.
+        signatures: their names.
+        finish: what makes the file of a converter; as it is, all stays float32.
 
     Raises:
         ExportError: naming each operation that no builtin operator of LiteRT can express.
@@ -33,12 +45,17 @@ def convert(saved_model: Path, signatures: Sequence[str]) -> bytes:
         )
         # Select-TF operators would convert too, and then run on no phone and in no browser.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        # The converter has Python collect its garbage, in seconds where Keras and TFP are loaded;
+        # what is frozen is not looked at.
+        gc.freeze()
         try:
-            content = converter.convert()
-        except OSError:
+            content = finish(converter)
+        except (OSError, ExportError):
             raise
         except Exception as error:
             raise _unsupported(signatures, _named_operations(str(error))) from error
+        finally:
+            gc.unfreeze()
     foreign = [name for name in operators(content) if name not in BUILTIN_NAMES.values()]
     if foreign:
         raise _unsupported(signatures, foreign)
@@ -47,23 +64,54 @@ def convert(saved_model: Path, signatures: Sequence[str]) -> bytes:
 
 def operators(content: bytes) -> list[str]:
     """Returns the names of the operators a `.tflite` file uses, custom ones by their own name."""
-    model = schema.Model.GetRootAs(content, 0)
-    names = set()
-    for code in map(model.OperatorCodes, range(model.OperatorCodesLength())):
-        # Files keep codes below 127 in the older, deprecated field.
-        builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        custom = builtin == schema.BuiltinOperator.CUSTOM
-        names.add(code.CustomCode().decode() if custom else BUILTIN_NAMES[builtin])
-    return sorted(names)
+    return sorted(set(map(operator_name, opened(content).operatorCodes)))
+
+
+def operator_name(code: schema.OperatorCodeT) -> str:
+    """Returns the name of an operator, a custom one's own."""
+    # Files keep codes below 127 in the older, deprecated field.
+    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+    custom = builtin == schema.BuiltinOperator.CUSTOM
+    return code.customCode.decode() if custom else BUILTIN_NAMES[builtin]
 
 
 def signatures(content: bytes) -> list[str]:
     """Returns the names of the signatures in a `.tflite` file."""
-    model = schema.Model.GetRootAs(content, 0)
-    keys = (
-        model.SignatureDefs(i).SignatureKey().decode() for i in range(model.SignatureDefsLength())
-    )
-    return sorted(keys)
+    return sorted(shapes(content))
+
+
+def shapes(content: bytes) -> dict[str, dict[str, dict[str, list[int | None]]]]:
+    """Returns signature -> `inputs` and `outputs` -> name -> shape, None where it is free."""
+    model = opened(content)
+
+    def of(graph: schema.SubGraphT, ends: Sequence[schema.TensorMapT]) -> dict:
+        tensors = {end.name.decode(): graph.tensors[end.tensorIndex] for end in ends}
+        return {
+            name: [
+                None if side < 0 else int(side)
+                for side in (t.shape if t.shapeSignature is None else t.shapeSignature)
+            ]
+            for name, t in tensors.items()
+        }
+
+    found = {}
+    for signature in model.signatureDefs or []:
+        graph = model.subgraphs[signature.subgraphIndex]
+        ends = {"inputs": of(graph, signature.inputs), "outputs": of(graph, signature.outputs)}
+        found[signature.signatureKey.decode()] = ends
+    return found
+
+
+def opened(content: bytes) -> schema.ModelT:
+    """Returns what is in a `.tflite` file; its buffers are views.
+
+    Raises:
+        ExportError: if it is none.
+    """
+    if content[4:8] != IDENTIFIER:
+        received = f"{len(content)} bytes without the identifier {IDENTIFIER.decode()}"
+        raise ExportError("a .tflite file was expected", received, "Pass the file's content.")
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
 
 
 def run(content: bytes, signature: str, batches: Sequence[Arrays]) -> list[dict[str, np.ndarray]]:

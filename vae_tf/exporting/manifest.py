@@ -18,7 +18,8 @@ from vae_tf.errors import ExportError
 from vae_tf.version import __version__
 
 NAME = "manifest.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE = (1, 2)
 
 
 def packages() -> dict[str, str]:
@@ -84,15 +85,14 @@ def check_digests(root: Path, expected: Mapping[str, Mapping[str, Any]]) -> None
 
 
 def other_versions(directory: Path, version: int) -> dict[str, dict[str, Any]]:
-    """Returns version -> digests of the SavedModels published earlier and still in place."""
+    """Returns version -> digests of what was published under earlier versions and is in place."""
     try:
         before = read(directory)
     except ExportError:
         return {}
     found = dict(before.get("other_versions", {}))
-    halves = ("encoder/", "decoder/")
-    own = {name: d for name, d in before["files"].items() if name.startswith(halves)}
-    found[str(before["version"])] = own
+    key = str(before["version"])
+    found[key] = {n: d for n, d in before["files"].items() if n.split("/")[1:2] == [key]}
     found.pop(str(version), None)
     return {key: files for key, files in found.items() if (directory / "encoder" / key).is_dir()}
 
@@ -141,7 +141,7 @@ def read(directory: Path) -> dict[str, Any]:
     path = directory / NAME
     try:
         content = json.loads(path.read_text("utf-8"))
-        known = content["format_version"] == FORMAT_VERSION
+        known = content["format_version"] in READABLE
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ExportError(
             f"{path} must be the manifest of an exported bundle",
@@ -150,7 +150,7 @@ def read(directory: Path) -> dict[str, Any]:
         ) from error
     if not known:
         raise ExportError(
-            f"{path} must have format_version {FORMAT_VERSION}",
+            f"{path} must have a format_version among {READABLE}",
             content["format_version"],
             "Read it with the vae_tf version named in it.",
         )

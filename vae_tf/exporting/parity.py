@@ -1,5 +1,6 @@
 """Agreement of every artefact with the Keras models, as numbers."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from vae_tf.exporting.signatures import Arrays, Endpoint, check_outputs
 # roundings of its largest term: 3e-6 for n = 3000, times ten layers and a cancellation or two.
 RELATIVE = 1e-4  # of the largest |output| of the same batch
 ABSOLUTE = 1e-6  # for outputs near zero throughout
+# Of image files, whose numbers are rounded to 8 bits
+ONE_LEVEL, WHITE = 1.0, 255.0
 
 
 def reference(endpoint: Endpoint, batches: Sequence[Arrays]) -> list[dict[str, np.ndarray]]:
@@ -66,10 +69,7 @@ def compare(
                 f"{where} must return {kinds[0]}", f"{kinds[1]}", "Keep the batch dimension free."
             )
         for name, value in want.items():
-            scale = float(np.abs(value).max())
-            with np.errstate(invalid="ignore"):  # inf - inf is NaN, and that is refused
-                error = float(np.abs(have[name] - value).max())
-            tolerance = RELATIVE * scale + ABSOLUTE
+            scale, tolerance, error = _difference(value, have[name])
             if not error <= tolerance:  # also where error is NaN
                 raise ExportError(
                     f"{where} must agree with the reference within {tolerance:.3g} on {name!r}",
@@ -82,6 +82,28 @@ def compare(
                 entry["max_relative_error"], error / max(scale, ABSOLUTE)
             )
     return worst
+
+
+def _difference(want: np.ndarray, have: np.ndarray) -> tuple[float, float, float]:
+    """Returns the largest |want|, what error that allows, and the error; of files, in levels."""
+    if want.dtype.kind == "O":
+        pairs = zip(want.ravel(), have.ravel(), strict=True)
+        apart = np.array([_levels_apart(*pair) for pair in pairs])
+        return WHITE, ONE_LEVEL, float(apart.max(initial=0.0))
+    scale = float(np.abs(want).max(initial=0.0))
+    with np.errstate(invalid="ignore"):  # inf - inf is NaN, and that is refused
+        error = float(np.abs(have - want).max(initial=0.0))
+    return scale, RELATIVE * scale + ABSOLUTE, error
+
+
+def _levels_apart(want: bytes, have: bytes) -> float:
+    """Returns how far two image files differ in a pixel; NaN if not all of one shape."""
+    if want == have:
+        return 0.0
+    if not (want and have):
+        return math.nan
+    before, after = (tf.cast(tf.io.decode_image(data), tf.int32).numpy() for data in (want, have))
+    return float(np.abs(before - after).max()) if before.shape == after.shape else math.nan
 
 
 def report(

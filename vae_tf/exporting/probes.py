@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from vae_tf.exporting.signatures import Endpoint, Input
 
@@ -28,11 +29,22 @@ def specimens(inputs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, np.ndar
     """Returns batches of one and of two for the `inputs` of a signature in a manifest."""
 
     def values(spec: Mapping[str, Any], size: int) -> np.ndarray:
+        if spec["dtype"] == "string":
+            return np.array([picture(np.random.default_rng(i)) for i in range(size)], object)
         if spec["dtype"] == "int32":
             return np.arange(size, dtype=np.int32)
         return np.full((size, *spec["shape"][1:]), spec.get("only", 0.5), spec["dtype"])
 
     return [{name: values(spec, size) for name, spec in inputs.items()} for size in (1, 2)]
+
+
+def picture(rng: np.random.Generator) -> bytes:
+    """Returns a PNG or JPEG file of some size, grey or coloured."""
+    height, width = rng.integers(1, 40, size=2)
+    channels = rng.choice([1, 3, 4])
+    levels = rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
+    jpeg = channels == 3 and height % 2
+    return (tf.io.encode_jpeg if jpeg else tf.io.encode_png)(levels).numpy()
 
 
 def _values(given: Input, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -45,6 +57,12 @@ def _values(given: Input, size: int, rng: np.random.Generator) -> Iterator[np.nd
         kinds = [*any_seed, *(np.resize(np.roll(EXTREME_SEEDS, -i), shape) for i in range(5))]
     elif given.name == "temperature":
         kinds = [np.ones(shape), np.zeros(shape), rng.uniform(0, 2, size=shape)]
+    elif given.dtype == "string":
+        files = [picture(rng) for _ in range(3 * size)]
+        return iter(np.array(files, object).reshape(3, size))
+    elif given.dtype == "uint8":
+        any_levels = rng.integers(0, 256, size=shape)
+        kinds = [any_levels, np.zeros(shape), np.full(shape, 255)]
     elif given.name == "image":
         kinds = [rng.uniform(size=shape), np.zeros(shape), np.ones(shape)]
     else:

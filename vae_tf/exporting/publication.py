@@ -27,13 +27,19 @@ from vae_tf.errors import ExportError
 LOCK = ".export.lock"
 STAGING = ".staging-"
 SEAL = "verified.json"
+LAST = "manifest.json"
 
 
-def entries(version: int) -> list[str]:
-    """Returns the names published for `version`, in the order of publication."""
-    halves = ["encoder", "decoder"]
-    saved_models = [f"{half}/{version}" for half in halves]
-    return [*saved_models, *(f"{half}.tflite" for half in halves), "parity.json", "manifest.json"]
+def entries(stage: Path, version: int) -> list[str]:
+    """Returns the names below `stage` to publish, in the order of publication.
+
+    First what has the version in its name and so never changes, then single files, of the
+    version exported last, and the manifest at the very end.
+    """
+    versioned = {path for path in stage.glob(f"*/{version}") if path.is_dir()}
+    files = {p for p in stage.rglob("*") if p.is_file() and versioned.isdisjoint(p.parents)}
+    paths = [*sorted(versioned), *sorted(files - {stage / LAST}), stage / LAST]
+    return [path.relative_to(stage).as_posix() for path in paths]
 
 
 @contextlib.contextmanager
@@ -69,14 +75,14 @@ def refuse_existing(directory: Path, version: int) -> None:
     if directory.exists() and not directory.is_dir():
         fix = "Choose another one."
         raise ExportError(f"{directory} must be a directory", "a file", fix)
-    for entry in entries(version)[:2]:
-        if os.path.lexists(directory / entry):
-            numbers = [int(p.name) for p in directory.glob("*coder/*") if p.name.isdecimal()]
-            raise ExportError(
-                f"version {version} must be new in {directory}",
-                f"{entry} is there already",
-                f"Export as version {max(numbers) + 1}.",
-            )
+    numbers = [p for p in directory.glob("[!.]*/*") if p.name.isdecimal()]
+    taken = sorted(p for p in numbers if int(p.name) == version)
+    if taken:
+        raise ExportError(
+            f"version {version} must be new in {directory}",
+            f"{taken[0].relative_to(directory).as_posix()} is there already",
+            f"Export as version {max(int(p.name) for p in numbers) + 1}.",
+        )
 
 
 @contextlib.contextmanager
@@ -98,7 +104,7 @@ def publish(stage: Path, directory: Path, version: int, fingerprint: str) -> Non
         ExportError: if a rename fails. Before the first one nothing is left behind; after it
             the staging area stays, for the next export to finish.
     """
-    names = entries(version)
+    names = entries(stage, version)
     try:
         _seal(stage, {"version": version, "fingerprint": fingerprint, "entries": names})
         _roll_forward(stage, directory, names)

@@ -1,7 +1,7 @@
 """The serving signatures, their names, meanings and units."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import keras
@@ -9,21 +9,27 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
+from vae_tf.exporting import row_rng, rows
+from vae_tf.exporting.preprocessing import AS_IT_IS, Preprocessing
 
-# name -> (meaning, unit), for the manifest
-INPUTS = {
-    "image": ("image after the preprocessing stated here", "intensity, 0 to 1"),
+Words: TypeAlias = tuple[str, str]  # (meaning, unit), for the manifest
+INPUTS: dict[str, Words] = {
+    "image, float32": ("image after the preprocessing stated here", "intensity, 0 to 1"),
+    "image, uint8": ("image before the preprocessing stated here", "level, 0 to 255"),
+    "image_bytes": ("file of an image, of any size and colours", "PNG, JPEG, GIF, BMP or WebP"),
     "z": ("latent vector", "dimensionless"),
     "seed": ("what the row's randomness comes from; equal seeds give equal rows", "any int32"),
     "temperature": ("factor on the prior's normal noise, finite, >= 0", "dimensionless"),
 }
-OUTPUTS = {
+OUTPUTS: dict[str, Words] = {
     "z_mean": ("mean of q(z|x)", "dimensionless, as z"),
     "z_log_var": ("natural logarithm of the variance of q(z|x)", "ln(variance of z)"),
     "z": ("draw from p(z), its normal noise times temperature", "dimensionless"),
     "image": ("mean of p(x|z); of classes the most probable", "intensity, as the encoder takes it"),
+    "image_bytes": ("file of the image; empty where `generate` gives NaN", "PNG"),
     "scale": ("scale parameter of p(x|z), see `likelihood`", "intensity, as image"),
 }
+DRAWN_FROM_POSTERIOR: Words = ("draw from q(z|x)", "dimensionless")
 OTHER_OUTPUT = ("statistic of p(x|z), see `likelihood`", "see `likelihood`")
 
 
@@ -36,22 +42,25 @@ class Input:
 
     Attributes:
         only: the one value it may have; None if it is free.
+        words: what it means; None for what INPUTS has under its name.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...] = ()
     only: float | None = None
+    words: Words | None = None
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One signature: named inputs [B, ...] in, a dict of float32 [B, ...] out.
+    """One signature: named inputs [B, ...] in, a dict of float32 or string [B, ...] out.
 
     Attributes:
         function: takes the inputs in their order; run eagerly, it is what artefacts must equal.
         traced: what goes into the graph, where that is another way of writing `function`.
         litert: whether a `.tflite` file is to have it.
+        words: what outputs mean, where OUTPUTS has something else under their names.
     """
 
     name: str
@@ -61,23 +70,76 @@ class Endpoint:
     function: Callable[..., dict[str, tf.Tensor]]
     traced: Callable[..., dict[str, tf.Tensor]] | None = None
     litert: bool = True
+    words: Mapping[str, Words] = field(default_factory=dict)
+
+    @property
+    def checked(self) -> Callable[..., dict[str, tf.Tensor]]:
+        """What goes into the graph, with an error for inputs of other shapes."""
+        return rows.checked(self.traced or self.function, [i.shape for i in self.inputs])
 
 
-def encode_endpoint(encoder: keras.Model, posterior: Any, image_shape: Sequence[int]) -> Endpoint:
+def image_input(name: str, shape: Sequence[int], preprocessing: Preprocessing) -> Input:
+    """Returns the input of images [B, H, W, C] in the form that `preprocessing` has them."""
+    dtype = preprocessing.image_dtype
+    return Input(name, dtype, tuple(shape), words=INPUTS[f"{name}, {dtype}"])
+
+
+def encode_endpoint(
+    encoder: keras.Model,
+    posterior: Any,
+    image_shape: Sequence[int],
+    preprocessing: Preprocessing = AS_IT_IS,
+) -> Endpoint:
     """Returns `encode(image [B, H, W, C]) -> {z_mean [B, L], z_log_var [B, L]}`."""
 
     def encode(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _float32(posterior.statistics(encoder(image, training=False)))
+        x = preprocessing.values(image)
+        return rows.spoilt(encoded(encoder, posterior, x), preprocessing.fit(x))
 
-    image = Input("image", "float32", tuple(image_shape))
+    image = image_input("image", image_shape, preprocessing)
     return Endpoint("encode", "encoder", (image,), frozenset({"z_mean", "z_log_var"}), encode)
+
+
+def encoded(encoder: keras.Model, posterior: Any, x: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns the statistics of q(z|x), float32 [B, ...]."""
+    return _float32(posterior.statistics(encoder(x, training=False)))
+
+
+def sample_endpoint(
+    encoder: keras.Model,
+    posterior: Any,
+    image_shape: Sequence[int],
+    preprocessing: Preprocessing = AS_IT_IS,
+) -> Endpoint:
+    """Returns `sample(image [B, H, W, C], seed [B]) -> {z [B, L]}`.
+
+    Args:
+        encoder: images to parameters.
+        posterior: with `from_noise`.
+        image_shape: (H, W, C).
+        preprocessing: what images are.
+    """
+
+    def sample(image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        x = preprocessing.values(image)
+        params = encoder(x, training=False)
+        latent = posterior.statistics(params)["z_mean"].shape[-1]
+        z = posterior.from_noise(params, row_rng.normals(seed, latent))
+        return rows.spoilt({"z": tf.cast(z, tf.float32)}, preprocessing.fit(x))
+
+    inputs = image_input("image", image_shape, preprocessing), Input("seed", "int32")
+    words = {"z": DRAWN_FROM_POSTERIOR}
+    return Endpoint(
+        "sample", "encoder", inputs, frozenset({"z"}), sample, litert=False, words=words
+    )
 
 
 def decode_endpoint(decoder: keras.Model, likelihood: Any, latent_dim: int) -> Endpoint:
     """Returns `decode(z [B, L]) -> {image [B, H, W, C], ...}`."""
 
     def decode(z: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _float32(likelihood.statistics(decoder(z, training=False)))
+        outputs = _float32(likelihood.statistics(decoder(z, training=False)))
+        return rows.spoilt(outputs, rows.within(z))
 
     z = Input("z", "float32", (latent_dim,))
     return Endpoint("decode", "decoder", (z,), frozenset({"image"}), decode)
@@ -122,7 +184,7 @@ def check_outputs(endpoint: Endpoint, outputs: Arrays, batch: int) -> None:
                 f"shape {value.shape} for a batch of {batch}",
                 "Broadcast it in statistics(params); servers concatenate that dimension.",
             )
-        if not np.isfinite(value).all():
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise ExportError(
                 f"{endpoint.name} must return finite numbers",
                 f"{name!r} with {int((~np.isfinite(value)).sum())} of {value.size} not finite",
@@ -133,18 +195,23 @@ def check_outputs(endpoint: Endpoint, outputs: Arrays, batch: int) -> None:
 def describe(endpoint: Endpoint, outputs: Arrays) -> dict[str, Any]:
     """Returns the manifest's entry for one signature, given one batch of its outputs."""
 
-    def entry(shape: Sequence[int], dtype: str, words: tuple[str, str]) -> dict[str, Any]:
+    def entry(shape: Sequence[int], dtype: str, words: Words) -> dict[str, Any]:
         meaning, unit = words
         return {"shape": [None, *shape], "dtype": dtype, "meaning": meaning, "unit": unit}
 
+    meanings = {**OUTPUTS, **endpoint.words}
     return {
         "inputs": {
-            i.name: entry(i.shape, i.dtype, INPUTS[i.name])
+            i.name: entry(i.shape, i.dtype, i.words or INPUTS[i.name])
             | ({} if i.only is None else {"only": i.only})
             for i in endpoint.inputs
         },
         "outputs": {
-            name: entry(value.shape[1:], "float32", OUTPUTS.get(name, OTHER_OUTPUT))
+            name: entry(
+                value.shape[1:],
+                "string" if value.dtype.kind == "O" else value.dtype.name,
+                meanings.get(name, OTHER_OUTPUT),
+            )
             for name, value in outputs.items()
         },
     }

@@ -6,7 +6,8 @@ Serving uses; `tf.saved_model.load` accepts files which that loader cannot run.
 
 Request: `{"libraries": [paths, in loading order], "runs": [{"saved_model": directory,
 "signature": name, "inputs": {name: array}}]}`. Answer: `{"runs": [{name: array}]}`, or
-`{"error": text}`. An array is `{"dtype": name, "shape": [...], "data": base64 of C order}`.
+`{"error": text}`. An array is `{"dtype": name, "shape": [...], "data": base64 of C order}`, of
+strings a list of base64.
 """
 
 import base64
@@ -17,7 +18,9 @@ import sys
 from collections.abc import Iterator
 from ctypes import POINTER, c_char_p, c_int, c_int64, c_size_t, c_void_p
 
-DTYPES = {1: "float32", 2: "float64", 3: "int32", 9: "int64", 10: "bool"}
+STRING, STRING_BYTES = 7, 24  # TF_STRING, sizeof(TF_TString)
+DTYPES = {1: "float32", 2: "float64", 3: "int32", 4: "uint8", 9: "int64", 10: "bool"}
+DTYPES[STRING] = "string"
 CODES = {name: code for code, name in DTYPES.items()}
 
 
@@ -50,6 +53,10 @@ FUNCTIONS: dict[str, tuple] = {
     "TF_DeleteTensor": (None, c_void_p),
     "TF_TensorData": (c_void_p, c_void_p),
     "TF_TensorByteSize": (c_size_t, c_void_p),
+    "TF_StringInit": (None, c_void_p),
+    "TF_StringCopy": (None, c_void_p, c_char_p, c_size_t),
+    "TF_StringGetDataPointer": (c_void_p, c_void_p),
+    "TF_StringGetSize": (c_size_t, c_void_p),
     "TF_TensorType": (c_int, c_void_p),
     "TF_NumDims": (c_int, c_void_p),
     "TF_Dim": (c_int64, c_void_p, c_int),
@@ -141,20 +148,43 @@ class Session:
 
     def tensor(self, array: dict) -> int:
         """Returns a new TF_Tensor with the contents of `array`."""
-        data, shape = base64.b64decode(array["data"]), array["shape"]
+        shape, code = array["shape"], CODES[array["dtype"]]
         dims = (c_int64 * len(shape))(*shape)
-        code = CODES[array["dtype"]]
+        if code == STRING:
+            size = STRING_BYTES * len(array["data"])
+            tensor = self.api.TF_AllocateTensor(code, dims, len(shape), size)
+            for place, text in zip(self.places(tensor), array["data"], strict=True):
+                string = base64.b64decode(text)
+                self.api.TF_StringInit(place)
+                self.api.TF_StringCopy(place, string, len(string))
+            return tensor
+        data = base64.b64decode(array["data"])
         tensor = self.api.TF_AllocateTensor(code, dims, len(shape), len(data))
         ctypes.memmove(self.api.TF_TensorData(tensor), data, len(data))
         return tensor
 
+    def places(self, tensor: int) -> list[int]:
+        """Returns the addresses of the strings in a TF_Tensor."""
+        count = self.api.TF_TensorByteSize(tensor) // STRING_BYTES
+        first = self.api.TF_TensorData(tensor) if count else 0
+        return [first + STRING_BYTES * i for i in range(count)]
+
+    def string(self, place: int) -> bytes:
+        """Returns the string at an address."""
+        size = self.api.TF_StringGetSize(place)
+        return ctypes.string_at(self.api.TF_StringGetDataPointer(place), size) if size else b""
+
     def array(self, tensor: int) -> dict:
         """Returns the contents of a TF_Tensor."""
         shape = [self.api.TF_Dim(tensor, d) for d in range(self.api.TF_NumDims(tensor))]
+        dtype = DTYPES[self.api.TF_TensorType(tensor)]
+        if dtype == "string":
+            strings = map(self.string, self.places(tensor))
+            texts = [base64.b64encode(string).decode() for string in strings]
+            return {"dtype": dtype, "shape": shape, "data": texts}
         size = self.api.TF_TensorByteSize(tensor)
         # An empty tensor may have no data at all.
         data = ctypes.string_at(self.api.TF_TensorData(tensor), size) if size else b""
-        dtype = DTYPES[self.api.TF_TensorType(tensor)]
         return {"dtype": dtype, "shape": shape, "data": base64.b64encode(data).decode()}
 
     def run(self, signature: str, inputs: dict) -> dict:

@@ -1,11 +1,23 @@
 """From a model, or a finished run, to the bundle that is served."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from vae_tf.exporting import Bundle, write_bundle
+import numpy as np
+
+from vae_tf.data import Split
+from vae_tf.errors import DataError
+from vae_tf.exporting import FULL, Bundle, Options, write_bundle
 from vae_tf.models import VAE
+from vae_tf.runs.build import load_data
+from vae_tf.runs.config import TrainConfig
+from vae_tf.runs.directory import RunDirectory
 from vae_tf.runs.training import load_run
+
+SHOWN = ("manifold", "samples", "reconstructions", "interpolations")
+MOST_IMAGES = 2000  # of each split; what is judged by them needs no more
 
 
 def export(
@@ -13,22 +25,34 @@ def export(
     directory: str | Path,
     *,
     version: int = 1,
+    train: np.ndarray | None = None,
+    validation: np.ndarray | None = None,
+    test: np.ndarray | None = None,
     preprocessing: Mapping | None = None,
     provenance: Mapping | None = None,
+    pictures: Mapping[str, bytes] | None = None,
+    options: Options = FULL,
 ) -> Bundle:
-    """Writes encoder and decoder as SavedModels and LiteRT files, proven before they appear.
+    """Writes SavedModels, LiteRT files and what goes with them, proven before they appear.
 
     Args:
         vae: a model whose networks are built.
         directory: where the bundle goes; `encoder/<version>/` and so on.
         version: TF Serving's version number; one that exists is refused.
+        train: images [N, *event]; int8 files are made for what these make of the networks.
+            Without them there are none.
+        validation: images never trained on; the threshold of `score` is calibrated on these.
+        test: images for the change of the log-likelihood in each LiteRT file.
         preprocessing: how raw data become the encoder's input, for the manifest.
         provenance: where the model comes from, for the manifest.
+        pictures: PNGs for the model card, by name.
+        options: what the bundle is to hold.
 
     Raises:
         ExportError: the version exists, the model cannot be converted, or a converted file
             disagrees with the model. Nothing is left behind.
     """
+    splits = {"train": train, "validation": validation, "test": test}
     return write_bundle(
         vae.encoder,
         vae.decoder,
@@ -39,21 +63,69 @@ def export(
         version=version,
         preprocessing=preprocessing,
         provenance=provenance,
+        images={name: values for name, values in splits.items() if values is not None},
+        pictures=pictures,
+        options=options,
     )
 
 
-def export_run(run: str | Path, directory: str | Path, *, version: int = 1) -> Bundle:
+def export_run(
+    run: str | Path,
+    directory: str | Path,
+    *,
+    version: int = 1,
+    data_dir: str | None = None,
+    **options: Any,
+) -> Bundle:
     """Writes the bundle of a finished run directory.
+
+    Args:
+        run: what `train` made.
+        directory: where the bundle goes.
+        version: TF Serving's version number.
+        data_dir: where the run's TFDS data lie, as for `train`.
+        **options: those of `exporting.Options` that are not to be as in FULL.
 
     Raises:
         RunError: no finished run there.
         ExportError: as for `export`.
     """
     vae, saved = load_run(run)
+    home = RunDirectory(run)
     data = saved["data"]
-    provenance = {"config": saved["config"], "data": data, "trained_with": saved["versions"]}
+    provenance = {
+        "config": saved["config"],
+        "data": data,
+        "report": home.read_report(),
+        "trained_with": saved["versions"],
+    }
     keys = ("preprocessing", "scale", "value_range", "resize", "binarization")
-    preprocessing = {key: data[key] for key in keys}
+    paths = {name: home.pictures / f"{name}.png" for name in SHOWN}
     return export(
-        vae, directory, version=version, preprocessing=preprocessing, provenance=provenance
+        vae,
+        directory,
+        version=version,
+        **_splits(saved, data_dir),
+        preprocessing={key: data[key] for key in keys},
+        provenance=provenance,
+        pictures={name: path.read_bytes() for name, path in paths.items() if path.is_file()},
+        options=dataclasses.replace(FULL, **options),
     )
+
+
+def _splits(saved: Mapping[str, Any], data_dir: str | None) -> dict[str, np.ndarray]:
+    """Returns images of each split of a run's data; none where the data are no longer there."""
+    try:
+        images = load_data(TrainConfig(**saved["config"], data_dir=data_dir))
+    except DataError:
+        return {}
+    if images.fingerprint != saved["data"]["fingerprint"]:
+        return {}
+    splits = {"train": images.train, "validation": images.validation, "test": images.test}
+    return {name: _some(split) for name, split in splits.items()}
+
+
+def _some(split: Split) -> np.ndarray:
+    """Returns images from all over a split, which may be sorted by label."""
+    order = np.random.default_rng(0).permutation(split.rows)
+    return dataclasses.replace(split, rows=np.sort(order[:MOST_IMAGES])).array()

@@ -6,7 +6,7 @@ import keras
 import pytest
 
 from vae_tf import distributions, networks
-from vae_tf.exporting import write_bundle
+from vae_tf.exporting import cpp_loader, saved_model, write_bundle
 
 SHAPE, LATENT = (6, 5, 1), 3
 
@@ -56,3 +56,29 @@ def exported(tmp_path_factory):
     words = {"preprocessing": {"scale": "divide by 255"}, "provenance": {"run": "runs/7"}}
     bundle = write_bundle(**parts, directory=directory, **words)
     return SimpleNamespace(parts=parts, bundle=bundle)
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory):
+    """Returns a function: endpoints -> a function that runs one of them, written once.
+
+    `run(signature, runtime="cpp", **inputs)` returns the outputs for one batch; of lists of
+    batches, the list of theirs.
+    """
+
+    def write(endpoints):
+        directory = tmp_path_factory.mktemp("served") / "1"
+        saved_model.write(endpoints, directory)
+
+        def run(signature, *batches, runtime="cpp", **inputs):
+            batches = batches or (inputs,)
+            if runtime == "python":
+                results = saved_model.run(directory, signature, batches)
+            else:
+                (results,) = cpp_loader.run([cpp_loader.Call(directory, signature, batches)])
+            return results[0] if inputs else results
+
+        run.directory = directory
+        return run
+
+    return write

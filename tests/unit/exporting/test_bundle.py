@@ -28,10 +28,16 @@ def test_layout_has_nothing_else(exported):
         "saved_model.pb",
         "variables/variables.data-00000-of-00001",
         "variables/variables.index",
+        "assets.extra/tf_serving_warmup_requests",
     }
+    clients = {"request.sh", "rest_client.py", "grpc_client.py", "compose.yaml"}
+    configs = {"models.config", "batching.config", "monitoring.config"}
     assert files(exported.bundle.directory) == {
+        "README.md",
         "manifest.json",
         "parity.json",
+        *(f"serving/{name}" for name in clients | configs),
+        *(f"golden/1/{name}.npz" for name in exported.bundle.manifest["signatures"]),
         "encoder.tflite",
         "decoder.tflite",
         *(f"encoder/1/{name}" for name in half),

@@ -17,6 +17,7 @@ ROOT = Path(publication.__file__).parents[2]
 
 # Publishes version argv[2] in argv[1]; dies of SIGKILL before call number argv[3] of argv[4].
 # Loaded by path: importing vae_tf.exporting would import TensorFlow, a hundred times over.
+NAMES = ["decoder/{}", "encoder/{}", "vae/{}", "a.tflite", "serving/models.config", "manifest.json"]
 PROGRAM = f"""
 import importlib.util, os, signal, sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -45,16 +46,17 @@ with publication.locked(directory):
     if version not in completed:
         publication.refuse_existing(directory, version)
         with publication.staging(directory, version) as stage:
-            for name in publication.entries(version):
+            for name in (pattern.format(version) for pattern in {NAMES}):
                 path = stage / name
                 if name.endswith(str(version)):
-                    (path / "variables").mkdir(parents=True)
                     path = path / "variables" / "data"
+                path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(f"{{name}} of {{version}}")
             publication.publish(stage, directory, version, "the same")
 """
 
 
+FILES, VERSIONED = NAMES[3:], ("decoder", "encoder", "vae")
 CALLS = "rename unlink rmdir mkdir fsync close"
 
 
@@ -65,12 +67,12 @@ def publish(directory: Path, version: int, fatal: int = 0, calls: str = CALLS) -
 
 def assert_whole(directory: Path, versions: set[int]) -> None:
     """Asserts that whatever is visible is one of `versions`, complete."""
-    for half in ("encoder", "decoder"):
+    for half in VERSIONED:
         for path in (directory / half).glob("*"):
             text = (path / "variables" / "data").read_text()
             assert text == f"{half}/{path.name} of {path.name}"
             assert int(path.name) in versions
-    for name in publication.entries(1)[2:]:
+    for name in FILES:
         path = directory / name
         assert not path.exists() or path.read_text() in {f"{name} of {v}" for v in versions}
 
@@ -79,10 +81,10 @@ def assert_published(directory: Path, versions: set[int]) -> None:
     """Asserts that all of `versions` are there, and nothing else."""
     assert_whole(directory, versions)
     names = {path.name for path in directory.iterdir()}
-    assert names == {Path(entry).parts[0] for entry in publication.entries(1)}
-    for half in ("encoder", "decoder"):
+    assert names == {Path(name).parts[0] for name in NAMES}
+    for half in VERSIONED:
         assert {int(path.name) for path in (directory / half).iterdir()} == versions
-    for name in publication.entries(1)[2:]:
+    for name in FILES:
         assert (directory / name).read_text() == f"{name} of {max(versions)}"
 
 
@@ -112,10 +114,10 @@ def test_killed_before_each_system_call(tmp_path, before):
 
 
 def cut(directory: Path) -> None:
-    """Leaves version 1 killed between the rename of the encoder and that of the decoder."""
+    """Leaves version 1 killed between the rename of the decoder and that of the encoder."""
     assert publish(directory, 1, 3, "rename") == -signal.SIGKILL  # the first is the seal's
-    assert (directory / "encoder" / "1").exists()
-    assert not (directory / "decoder" / "1").exists()
+    assert (directory / "decoder" / "1").exists()
+    assert not (directory / "encoder" / "1").exists()
 
 
 def test_recovery_killed_before_each_system_call(tmp_path):
@@ -141,17 +143,18 @@ def test_next_version_completes_the_one_cut_short(tmp_path):
 
 def test_what_cannot_be_completed_is_dropped(tmp_path):
     cut(tmp_path)
-    (tmp_path / "decoder" / "1").mkdir(parents=True)  # somebody else's
+    (tmp_path / "encoder" / "1").mkdir(parents=True)  # somebody else's
     assert publish(tmp_path, 2) == 0
     assert not list(tmp_path.glob(".staging-*"))
-    assert list((tmp_path / "decoder" / "1").iterdir()) == []
+    assert list((tmp_path / "encoder" / "1").iterdir()) == []
     assert (tmp_path / "manifest.json").read_text() == "manifest.json of 2"
 
 
 def stage_files(stage: Path, version: int) -> None:
-    for name in publication.entries(version):
-        (stage / name).parent.mkdir(exist_ok=True)
-        (stage / name).write_text(name)
+    for name in (pattern.format(version) for pattern in NAMES):
+        path = stage / name / "data" if name.endswith(str(version)) else stage / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
 
 
 def publish_here(directory: Path) -> None:
@@ -171,7 +174,7 @@ def test_rename_that_fails(tmp_path, monkeypatch, failing):
 
     directory = tmp_path / "bundle"
     monkeypatch.setattr(os, "rename", fails)
-    visible = failing > 2  # the first is the seal's, the second the encoder's
+    visible = failing > 2  # the first is the seal's, the second the decoder's
     with pytest.raises(ExportError if visible else PermissionError):
         publish_here(directory)
     if not visible:
@@ -180,9 +183,7 @@ def test_rename_that_fails(tmp_path, monkeypatch, failing):
     with publication.locked(directory):
         (seal,) = publication.recover(directory)
     assert (seal["version"], seal["fingerprint"]) == (1, "f")
-    assert {p.name for p in directory.iterdir()} == {
-        Path(entry).parts[0] for entry in publication.entries(1)
-    }
+    assert {p.name for p in directory.iterdir()} == {Path(n).parts[0] for n in NAMES}
 
 
 def test_one_of_many_threads_wins(tmp_path):
@@ -237,5 +238,7 @@ def test_staging_area_is_no_version_and_hidden(tmp_path):
 def test_seal_lists_the_manifest_last(tmp_path):
     with publication.staging(tmp_path, 1) as stage:
         stage_files(stage, 1)
-        publication._seal(stage, {"entries": publication.entries(1)})
-    assert json.loads((stage / publication.SEAL).read_text())["entries"][-1] == "manifest.json"
+        names = publication.entries(stage, 1)
+        publication._seal(stage, {"entries": names})
+    assert names == [name.format(1) for name in NAMES]
+    assert json.loads((stage / publication.SEAL).read_text())["entries"] == names

@@ -1,6 +1,7 @@
 """p(x|z): what every likelihood is."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -37,6 +38,13 @@ class Likelihood(ModelPart):
         Each output has the batch first and is made of LiteRT's builtin operators.
         """
         return {"image": self.distribution(params).mean()}
+
+    def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution | None:
+        """Returns p(x|z) as `statistics` tell it, or None where they do not determine it.
+
+        So the density that an exported decoder stands for can be had from its outputs alone.
+        """
+        return None
 
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:
         """Refuses data this likelihood gives no density.

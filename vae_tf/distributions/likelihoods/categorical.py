@@ -1,5 +1,7 @@
 """p(x|z) for data that name one of several classes."""
 
+from collections.abc import Mapping
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -56,6 +58,15 @@ class Categorical(Likelihood):
         logits = self._logits(params)
         classes = tf.cast(tf.argmax(logits, -1, output_type=tf.int32), tf.float32)
         return {"image": classes, "probabilities": tf.nn.softmax(logits)}
+
+    def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution:
+        """Returns p(x|z), batch [B], event [*event], of the `probabilities` [B, *event, K].
+
+        Those that rounding has put at 0 count as 2^-126, the least normal float32: 87 nats.
+        """
+        log_p = tf.math.log(tf.maximum(statistics["probabilities"], 2.0**-126))
+        *outer, last, classes = log_p.shape[1:]
+        return self.distribution({"logits": tf.reshape(log_p, [-1, *outer, last * classes])})
 
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:
         """Refuses all but the whole numbers from 0 to K - 1."""

@@ -1,5 +1,7 @@
 """p(x|z) for grey values between 0 and 1: a Bernoulli's form with the normaliser it lacks there."""
 
+from collections.abc import Mapping
+
 import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
@@ -8,6 +10,8 @@ from vae_tf.checks import real
 from vae_tf.distributions.base import bounded, named_parameters
 from vae_tf.distributions.likelihoods.base import Likelihood, event_rank
 from vae_tf.distributions.likelihoods.gaussian import GREY_LEVEL
+
+BISECTIONS = 50  # of an interval some hundreds wide: 1e-13
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")
@@ -40,6 +44,25 @@ class ContinuousBernoulli(Likelihood):
         """Returns p(x|z), batch [B], event [*event]."""
         logits = self._logits(params)
         return tfd.Independent(tfd.ContinuousBernoulli(logits), event_rank(logits))
+
+    def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution:
+        """Returns p(x|z), batch [B], event [*event], of the means in `image`.
+
+        The mean, 1 / (1 - exp(-logits)) - 1 / logits, grows with the logits; they are found by
+        halving the interval they may lie in.
+        """
+        mean = tf.cast(statistics["image"], tf.float64)
+        low = tf.fill(tf.shape(mean), tf.constant(-1 / self.min_scale, tf.float64))
+        high = -low
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            # By its series where the terms cancel: 1/2 + l/12 - l^3/720
+            safe = tf.where(tf.abs(middle) < 1e-2, tf.ones_like(middle), middle)
+            series = 0.5 + middle / 12 - middle**3 / 720
+            exact = -1 / tf.math.expm1(-safe) - 1 / safe
+            below = tf.where(tf.abs(middle) < 1e-2, series, exact) < mean
+            low, high = tf.where(below, middle, low), tf.where(below, high, middle)
+        return self.distribution({"logits": tf.cast(low, tf.float32)})
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

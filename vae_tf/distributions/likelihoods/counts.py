@@ -1,6 +1,7 @@
 """p(x|z) for counts: 0, 1, 2, ..."""
 
 import math
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -45,6 +46,10 @@ class Poisson(Counts):
         """Returns p(x|z), batch [B], event [*event]."""
         raw = named_parameters(params, self.parameters, type(self).__name__)["log_rate"]
         return tfd.Independent(PoissonMass(log_rate=_log_mean(raw)), event_rank(raw))
+
+    def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution:
+        """Returns p(x|z), batch [B], event [*event], of the rates in `image`."""
+        return self.distribution({"log_rate": tf.math.log(statistics["image"])})
 
 
 class PoissonMass(tfd.Poisson):
@@ -91,3 +96,8 @@ class NegativeBinomial(Counts):
         """Returns `image` = m and `dispersion` = d, both [B, *event]."""
         log_mean, log_dispersion = self._values(params)
         return {"image": tf.exp(log_mean), "dispersion": tf.exp(log_dispersion)}
+
+    def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution:
+        """Returns p(x|z), batch [B], event [*event]."""
+        log_mean, log_dispersion = (tf.math.log(statistics[k]) for k in ("image", "dispersion"))
+        return self.distribution({"log_mean": log_mean, "log_dispersion": log_dispersion})

@@ -1,6 +1,7 @@
 """p(x|z) for real numbers: Gaussians of fixed, learned and per-pixel scale."""
 
 import math
+from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
@@ -51,6 +52,11 @@ class Gaussian(Likelihood):
             one_per_example = tf.reduce_mean(tf.zeros_like(loc), range(1, loc.shape.rank), True)
             scale = one_per_example + scale
         return {"image": loc, "scale": scale}
+
+    def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution:
+        """Returns p(x|z), batch [B], event [*event], of `image` and `scale` as they are."""
+        loc, scale = statistics["image"], statistics["scale"]
+        return tfd.Independent(tfd.Normal(loc, scale), event_rank(loc))
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

@@ -91,6 +91,20 @@ class Mixed(Likelihood):
         }
         return {"image": image, **others}
 
+    def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution | None:
+        """Returns p(x|z), batch [B], event [D]; None if that of a part is."""
+        images = tf.split(statistics["image"], self.sizes, -1)
+        parts = []
+        for i, (part, image) in enumerate(zip(self.parts, images, strict=True)):
+            prefix = f"{i}_"
+            own = {
+                name.removeprefix(prefix): value
+                for name, value in statistics.items()
+                if name.startswith(prefix)
+            }
+            parts.append(part.from_statistics({"image": image, **own}))
+        return None if any(part is None for part in parts) else tfd.Blockwise(parts)
+
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:
         """Refuses rows with a value its column's likelihood gives no density.
 

@@ -36,6 +36,20 @@ class Posterior(ModelPart):
         """Returns the one z that stands for q(z|x) in reconstructions, [B, L]: its mean."""
         return self.distribution(params).mean()
 
+    def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor | None:
+        """Returns z ~ q(z|x), [B, L], as a function of noise, made of plain operations.
+
+        An exported encoder draws so: row by row, from seeds of its own.
+
+        Args:
+            params: the encoder's outputs.
+            normal: draws of N(0, 1), [B, L].
+
+        Returns:
+            The draws; None if the posterior knows no such way.
+        """
+        return None
+
     def statistics(self, params) -> dict[str, tf.Tensor]:
         """Returns what an exported encoder puts out, by name, each [B, ...] float32.
 

@@ -81,6 +81,11 @@ class InverseAutoregressive(Posterior):
         """Returns q(z|x), batch [B], event [L]."""
         return _Flowed(*self._base_and_bijector(params))
 
+    def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor:
+        """Returns the diagonal normal's draws, sent through the flow, [B, L]."""
+        base, bijector = self._base_and_bijector(params)
+        return bijector.forward(base.distribution.loc + base.distribution.scale * normal)
+
     def point(self, params) -> tf.Tensor:
         """Returns the mean of the diagonal normal, sent through the flow, [B, L]."""
         base, bijector = self._base_and_bijector(params)

@@ -72,6 +72,13 @@ class JointPosterior(Posterior):
         groups = zip(self.parts, self._by_group(params), strict=True)
         return tf.concat([part.point(own) for part, own in groups], -1)
 
+    def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor | None:
+        """Returns draws [B, L]; None if a part knows no way."""
+        noise = tf.split(normal, self.sizes, -1)
+        groups = zip(self.parts, self._by_group(params), noise, strict=True)
+        draws = [part.from_noise(own, rest) for part, own, rest in groups]
+        return None if any(draw is None for draw in draws) else tf.concat(draws, -1)
+
     def statistics(self, params) -> dict[str, tf.Tensor]:
         """Returns `z_mean` and `z_log_var` of all groups, each [B, L]."""
         groups = zip(self.parts, self._by_group(params), strict=True)

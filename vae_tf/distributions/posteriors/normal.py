@@ -17,6 +17,15 @@ def bounded_log_var(log_var: tf.Tensor) -> tf.Tensor:
     return bounded(log_var, -LOG_VAR_BOUND, LOG_VAR_BOUND)
 
 
+def exp_of_rows(x: tf.Tensor) -> tf.Tensor:
+    """Returns exp(x) for x [B, n], to the last bit the same wherever in a batch a row stands.
+
+    Eigen's exponential of a whole packet, 16 numbers at most, and of what is left over differ.
+    """
+    n = x.shape[-1]
+    return tf.exp(tf.pad(x, [[0, 0], [0, -n % 16]]))[:, :n]
+
+
 @keras.saving.register_keras_serializable(package="vae_tf")
 class DiagonalNormal(Posterior):
     """q(z|x) = N(z_mean, diag(exp(z_log_var))) (Kingma and Welling 2014, equation 9)."""
@@ -34,6 +43,11 @@ class DiagonalNormal(Posterior):
         q = self.statistics(params)
         return tfd.Independent(tfd.Normal(q["z_mean"], tf.exp(0.5 * q["z_log_var"])), 1)
 
+    def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor:
+        """Returns z_mean + exp(z_log_var / 2) * normal, [B, L]."""
+        q = self.statistics(params)
+        return q["z_mean"] + exp_of_rows(0.5 * q["z_log_var"]) * normal
+
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class FullNormal(Posterior):
@@ -50,11 +64,11 @@ class FullNormal(Posterior):
         entries = latent_dim * (latent_dim + 1) // 2
         return {"z_mean": (latent_dim,), "z_scale_tril": (entries,)}
 
-    def _mean_and_scale(self, params) -> tuple[tf.Tensor, tf.Tensor]:
+    def _mean_and_scale(self, params, exp=tf.exp) -> tuple[tf.Tensor, tf.Tensor]:
         values = named_parameters(params, self.parameters, type(self).__name__)
         mean, entries = values["z_mean"], values["z_scale_tril"]
         size = mean.shape[-1]
-        diagonal = tf.linalg.diag(tf.exp(0.5 * bounded_log_var(entries[:, :size])))
+        diagonal = tf.linalg.diag(exp(0.5 * bounded_log_var(entries[:, :size])))
         if size == 1:
             return mean, diagonal
         # Where entry (i, j) of T is among the entries below the diagonal; a 0 goes elsewhere
@@ -68,6 +82,11 @@ class FullNormal(Posterior):
     def distribution(self, params) -> tfd.Distribution:
         """Returns q(z|x), batch [B], event [L]."""
         return _FullNormal(*self._mean_and_scale(params))
+
+    def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor:
+        """Returns z_mean + T normal, [B, L]."""
+        mean, scale = self._mean_and_scale(params, exp_of_rows)
+        return mean + tf.linalg.matvec(scale, normal)
 
     def statistics(self, params) -> dict[str, tf.Tensor]:
         """Returns `z_mean`, `z_log_var` of each latent alone, [B, L], and `z_scale_tril`."""

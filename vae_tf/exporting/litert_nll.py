@@ -1,0 +1,119 @@
+"""How much log-likelihood a half of lower precision costs, in nats an example.
+
+Estimates of log p(x), log (1/K) sum_k p(x|z_k) p(z_k) / q(z_k|x) (Burda et al. 2016, equation
+8), are made of the same random numbers for all files: their differences are known far better
+than they are.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vae_tf.distributions import DiagonalNormal
+from vae_tf.errors import VAEError
+from vae_tf.exporting.signatures import Arrays
+from vae_tf.objectives import log_importance_weights, log_mean_exp
+
+
+class HeldOut:
+    """-log p(x) of held-out x, by a model as it is and with outputs of either half from a file.
+
+    Attributes:
+        x: [N, ...]; None if there are none.
+        z: K draws from q(z|x) for each, [K, N, L]; None if there are none.
+        reference: -log p(x) by the model as it is, [N]; None if it cannot be estimated.
+
+    Args:
+        encoder: x -> what `posterior` takes.
+        decoder: z -> what `likelihood` takes.
+        prior: p(z).
+        posterior: q(z|x).
+        likelihood: p(x|z).
+        x: [N, ...], as the encoder takes them, none of them trained on; a few hundred.
+        num_samples: K.
+        seed: of the draws.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        *,
+        prior: Any,
+        posterior: Any,
+        likelihood: Any,
+        x: np.ndarray | None = None,
+        num_samples: int = 16,
+        seed: int = 0,
+    ):
+        self._posterior, self._likelihood = posterior, likelihood
+        self._num_samples, self._seed = num_samples, seed
+        # Compiled, as eagerly TFP takes longer to build its objects than to compute.
+        self._by_z = tf.function(
+            lambda x, z: likelihood.distribution(decoder(z, training=False)).log_prob(x)
+        )
+        self._by_outputs = tf.function(
+            lambda x, outputs: likelihood.from_statistics(outputs).log_prob(x)
+        )
+        self.x = None if x is None else np.asarray(x, np.float32)
+        self.z = self.reference = None
+        self._reason = "No held-out images were given."
+        if self.x is None:
+            return
+        try:
+            with tf.device("/CPU:0"):  # a GPU would round its matrix products to TF32
+                self._qz, self.z = self._drawn(encoder(self.x, training=False))
+                self._pz = prior.distribution()
+                self.reference = self._nll(
+                    self._qz, self.z, [self._by_z(self.x, z_k) for z_k in self.z]
+                )
+        except (VAEError, AttributeError, NotImplementedError) as error:
+            text = " ".join(str(error).split())
+            self._reason = f"log p(x) cannot be estimated. {type(error).__name__}: {text}"
+
+    def by_decoder(self, outputs: Arrays) -> np.ndarray:
+        """Returns -log p(x), [N], with p(x|z) as a file's `outputs`, [K, N, ...] for `z`, tell it.
+
+        Raises:
+            LookupError: they do not determine it.
+        """
+        self._check()
+        rebuild = getattr(self._likelihood, "from_statistics", lambda outputs: None)
+        draws = [
+            {name: tf.constant(value[k]) for name, value in outputs.items()}
+            for k in range(self._num_samples)
+        ]
+        if rebuild(draws[0]) is None:
+            name = type(self._likelihood).__name__
+            raise LookupError(f"What {name} puts out does not determine p(x|z).")
+        return self._nll(self._qz, self.z, [self._by_outputs(self.x, draw) for draw in draws])
+
+    def by_encoder(self, outputs: Arrays) -> np.ndarray:
+        """Returns -log p(x), [N], with draws from q(z|x) as a file's `outputs`, [N, L], tell it.
+
+        Raises:
+            LookupError: they do not determine it.
+        """
+        self._check()
+        if not isinstance(self._posterior, DiagonalNormal):
+            name = type(self._posterior).__name__
+            raise LookupError(f"z_mean and z_log_var do not determine the draws of {name}.")
+        qz, z = self._drawn({name: outputs[name] for name in self._posterior.parameters})
+        return self._nll(qz, z, [self._by_z(self.x, z_k) for z_k in z])
+
+    def _check(self) -> None:
+        if self.reference is None:
+            raise LookupError(self._reason)
+
+    def _drawn(self, params) -> tuple[Any, tf.Tensor]:
+        """Returns q(z|x) and draws from it, [K, N, L]."""
+        qz = self._posterior.distribution(params)
+        return qz, qz.sample(self._num_samples, seed=[self._seed, 0])
+
+    def _nll(self, qz: Any, z: tf.Tensor, log_px: Sequence[tf.Tensor]) -> np.ndarray:
+        """Returns -log p(x), [N], from log p(x|z), K times [N]."""
+        log_w = log_importance_weights(tf.stack(log_px), z, qz, self._pz)
+        return -log_mean_exp(log_w).numpy()

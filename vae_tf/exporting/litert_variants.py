@@ -1,0 +1,177 @@
+"""LiteRT files of one half in several precisions and batch sizes, made from its SavedModel."""
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import tensorflow as tf
+
+from vae_tf.errors import ExportError, unknown
+from vae_tf.exporting import litert, saved_model
+from vae_tf.exporting.litert_metadata import write_metadata
+from vae_tf.exporting.litert_precision import PRECISIONS, way
+from vae_tf.exporting.probes import EXTREME_SEEDS
+from vae_tf.quiet import quiet
+
+# The signatures LiteRT can have; a half must have the first.
+SIGNATURES = {"encoder": ("encode",), "decoder": ("decode", "generate")}
+BATCHES = (None, 1, 16)  # None: free
+CALIBRATION_BATCH = 16
+# Quantized constants of the generator, or of the prior, put z off by far more.
+SAME_Z = 2e-6
+SEEDS = np.concatenate([EXTREME_SEEDS, np.arange(2, 509)]).astype(np.int32)
+
+Exact: TypeAlias = Callable[[bytes], bool]
+
+
+def file_name(half: str, precision: str, batch: int | None) -> str:
+    """Returns the name of one variant's file."""
+    return f"{half}-{precision}{'' if batch is None else f'-batch{batch}'}.tflite"
+
+
+def make_variants(
+    path: Path,
+    half: str,
+    *,
+    precisions: Sequence[str] = PRECISIONS,
+    batches: Sequence[int | None] = BATCHES,
+    representative: Mapping[str, np.ndarray] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> dict[str, bytes]:
+    """Returns file name -> `.tflite` file, one for each precision and batch size.
+
+    `encode` or `decode` is in all of them. `generate` is where LiteRT has all it needs and z is
+    what the SavedModel makes of the seed: in float32, and in `dynamic` if the prior has no
+    weights that were quantized.
+
+    Args:
+        path: the SavedModel of the half.
+        half: "encoder" or "decoder".
+        precisions: float32; float16: weights; dynamic: weights int8, activations quantized as
+            they come; int8: both, but inputs, outputs, and what makes statistics out of the
+            network's outputs, stay float32.
+        batches: sizes of a fixed batch; None for one that is free.
+        representative: for int8, input name -> typical values [N, ...]; a hundred or more.
+        metadata: what each file is to say of itself, as JSON, besides half, precision, batch
+            and the shapes of its signatures.
+
+    Raises:
+        ExportError: an unknown half or precision, representative data that are none, or a half
+            that cannot be converted.
+    """
+    if half not in SIGNATURES:
+        raise unknown("half", half, SIGNATURES, ExportError)
+    for batch in batches:
+        if batch is not None and (isinstance(batch, bool) or batch < 1):
+            fix = "Pass batches=(None, 1, 16)."
+            raise ExportError("batches must be None or positive integers", repr(batch), fix)
+    with quiet(tf.errors.OpError):
+        loaded = tf.saved_model.load(str(path))
+    names = [name for name in SIGNATURES[half] if name in loaded.signatures]
+    samples = {}
+    if "int8" in precisions:
+        samples = _checked(loaded.signatures[names[0]], representative or {})
+    expected = _drawn(path) if "generate" in names else np.zeros(0)
+    wanted = {precision: names for precision in precisions} | {"int8": names[:1]}
+    files = {}
+    for batch in batches:
+        rows = _rows(samples, batch or CALIBRATION_BATCH)
+        with _at_batch(path, loaded, names, batch) as source:
+            for precision in precisions:
+                finish = way(precision, rows)
+
+                def is_exact(content: bytes, precision=precision, batch=batch) -> bool:
+                    return precision == "float32" or _draws(content, batch, expected)
+
+                content, wanted[precision] = _convert(source, wanted[precision], finish, is_exact)
+                own = {"half": half, "precision": precision, "batch": batch}
+                facts = {**(metadata or {}), **own, "signatures": litert.shapes(content)}
+                words = f"{half} of a VAE, {precision}, batch {batch or 'free'}, by vae_tf"
+                files[file_name(half, precision, batch)] = write_metadata(content, words, facts)
+    return files
+
+
+def _convert(source: Path, names: Sequence[str], finish, is_exact: Exact):
+    """Returns a file, and the names of the signatures that can be in it and stay exact."""
+    if len(names) > 1:
+        with contextlib.suppress(ExportError):
+            content = litert.convert(source, names, finish)
+            if is_exact(content):
+                return content, names
+    return litert.convert(source, names[:1], finish), names[:1]
+
+
+@contextlib.contextmanager
+def _at_batch(path: Path, loaded: Any, names: Sequence[str], batch: int | None) -> Iterator[Path]:
+    """Yields a SavedModel with these signatures of another, at a fixed batch unless it is None."""
+    if batch is None:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        module = tf.Module()
+        module.loaded = loaded  # has the variables
+        with quiet(tf.errors.OpError):
+            functions = {name: _fixed(loaded.signatures[name], batch) for name in names}
+            tf.saved_model.save(module, directory, functions)
+        yield Path(directory)
+
+
+def _fixed(signature, batch: int):
+    """Returns a signature of free batch as one of a fixed batch, names kept."""
+    _, inputs = signature.structured_input_signature
+    specs = {
+        name: tf.TensorSpec((batch, *spec.shape[1:]), spec.dtype, name)
+        for name, spec in inputs.items()
+    }
+    return tf.function(lambda **given: signature(**given)).get_concrete_function(**specs)
+
+
+def _draws(content: bytes, batch: int | None, expected: np.ndarray) -> bool:
+    """Returns whether `generate` draws the z [N, L] expected of SEEDS."""
+    rows = len(SEEDS) if batch is None else batch
+    seeds: np.ndarray = np.resize(SEEDS, (-(-len(SEEDS) // rows), rows))
+    z = np.concatenate([o["z"] for o in litert.run(content, "generate", _seeded(seeds))])
+    return bool(np.abs(z[: len(SEEDS)] - expected).max() <= SAME_Z)
+
+
+def _drawn(path: Path) -> np.ndarray:
+    """Returns the z [N, L] that `generate` of a SavedModel draws for SEEDS."""
+    return saved_model.run(path, "generate", _seeded(SEEDS[np.newaxis]))[0]["z"]
+
+
+def _seeded(seeds: np.ndarray) -> list[dict[str, np.ndarray]]:
+    return [{"seed": row, "temperature": np.ones(len(row), np.float32)} for row in seeds]
+
+
+def _rows(samples: Mapping[str, np.ndarray], size: int) -> list[dict[str, np.ndarray]]:
+    """Returns batches of `size`, the last one filled up from the beginning."""
+    return [
+        {name: np.take(values, range(start, start + size), 0, mode="wrap")}
+        for name, values in samples.items()
+        for start in range(0, len(values), size)
+    ]
+
+
+def _checked(signature, representative: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the representative values of a signature's one input, or refuses them.
+
+    Raises:
+        ExportError: none, of another shape, or not finite; a range taken from a NaN would make
+            every output NaN.
+    """
+    _, inputs = signature.structured_input_signature
+    ((name, spec),) = inputs.items()
+    shape = tuple(spec.shape[1:])
+    wanted = f"int8 needs representative values {{{name!r}: [N, {', '.join(map(str, shape))}]}}"
+    fix = "Pass a hundred or more, from the training set, or leave int8 out of precisions."
+    if name not in representative:
+        raise ExportError(wanted, f"{sorted(representative) or 'none'}", fix)
+    values = np.asarray(representative[name], np.float32)
+    if values.shape[1:] != shape or not len(values):
+        raise ExportError(wanted, f"shape {values.shape}", fix)
+    if not np.isfinite(values).all():
+        raise ExportError(wanted, f"{int((~np.isfinite(values)).sum())} values not finite", fix)
+    return {name: values}

@@ -1,0 +1,182 @@
+"""The model card: README.md of a bundle, for a reader who has nothing else."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+CAPTIONS = {
+    "samples": "Images the decoder makes of draws from the prior.",
+    "reconstructions": "Test images, each row above its reconstruction.",
+    "interpolations": "Straight lines between two test images in latent space.",
+    "manifold": "The two-dimensional latent space.",
+}
+NUMBERS = {  # key in the run's report -> what it is; nats per image
+    "elbo": "ELBO",
+    "nll": "reconstruction, -log p(x\\|z)",
+    "kl": "KL(q(z\\|x) \\|\\| p(z))",
+    "importance_weighted_nll": "negative log-likelihood, importance weighted",
+}
+
+
+def model_card(manifest: Mapping[str, Any], pictures: Sequence[str] = ()) -> str:
+    """Returns the text of README.md, Markdown.
+
+    Args:
+        manifest: what manifest.json will hold, less the hashes.
+        pictures: paths of PNGs, relative to the bundle.
+    """
+    sections = [
+        ("", _head(manifest, pictures)),
+        ("Data", _data(manifest)),
+        ("Numbers", _numbers(manifest)),
+        ("Signatures", _signatures(manifest["signatures"])),
+        ("LiteRT files", _litert(manifest)),
+        ("Agreement", _agreement(manifest)),
+        ("Limits", _limits(manifest)),
+        ("Use", _use(manifest)),
+    ]
+    parts = [f"## {title}\n\n{body}" if title else body for title, body in sections if body]
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(manifest: Mapping[str, Any], pictures: Sequence[str]) -> str:
+    data = manifest["provenance"].get("data") or {}
+    kinds = {k: manifest[k]["class_name"] for k in ("prior", "posterior", "likelihood")}
+    shape = manifest["signatures"]["decode"]["outputs"]["image"]["shape"][1:]
+    (latent,) = manifest["signatures"]["decode"]["inputs"]["z"]["shape"][1:]
+    of = f" of `{data['name']}`" if data.get("name") else ""
+    lines = [
+        f"# A variational autoencoder{of}, version {manifest['version']}",
+        "",
+        f"Encoder and decoder between data of shape {_shape(shape)} and {latent} latent variables: "
+        f"prior `{kinds['prior']}`, posterior `{kinds['posterior']}`, likelihood "
+        f"`{kinds['likelihood']}`. Exported {manifest['created_at']} by vae_tf "
+        f"{manifest['packages']['vae_tf']}; nothing of it is needed to run these files.",
+    ]
+    for path in pictures:
+        name = path.rpartition("/")[2].removesuffix(".png")
+        caption = CAPTIONS.get(name, name.replace("_", " "))
+        lines += ["", f"![{caption}]({path})", "", f"*{caption}*"]
+    return "\n".join(lines)
+
+
+def _data(manifest: Mapping[str, Any]) -> str:
+    data = manifest["provenance"].get("data") or {}
+    rows = []
+    if data.get("source"):
+        rows.append(("source", data["source"]))
+    for name, count in (data.get("examples") or {}).items():
+        rows.append((f"{name} images", f"{count}, {data['splits'][name]}"))
+    if data.get("fingerprint"):
+        rows.append(("fingerprint", f"`{data['fingerprint']}`"))
+    for name, value in manifest["preprocessing"].items():
+        if value is not None:
+            rows.append((name.replace("_", " "), _words(value)))
+    rows.append(("image inputs are", manifest["image_dtype"]))
+    return _table(("", ""), rows)
+
+
+def _numbers(manifest: Mapping[str, Any]) -> str:
+    test = (manifest["provenance"].get("report") or {}).get("test") or {}
+    rows = []
+    for key, meaning in NUMBERS.items():
+        if test.get(key) is not None:
+            error = test.get(f"{key}_stderr")
+            rows.append((meaning, f"{test[key]:.2f}" + (f" ± {error:.2f}" if error else "")))
+    text = ""
+    if rows:
+        text = "On the test images, in nats per image.\n\n" + _table(("", "nats"), rows)
+    anomaly = manifest.get("anomaly")
+    if anomaly:
+        text += (
+            f"\n\nAn image is called unusual if `score` gives it an `nll` above "
+            f"**{anomaly['threshold']:.2f} nats**: of images like the {anomaly['examples']} "
+            f"held-out ones it was calibrated on, at most "
+            f"{anomaly['false_alarm_rate']:.0%} are above it, on average."
+        )
+    return text.strip()
+
+
+def _signatures(signatures: Mapping[str, Any]) -> str:
+    def side(values: Mapping[str, Any]) -> str:
+        return "; ".join(
+            f"`{name}` {v['dtype']} {_shape(v['shape'])}, {v['meaning']} ({v['unit']})".replace(
+                "|", "\\|"
+            )
+            for name, v in values.items()
+        )
+
+    rows = [
+        (f"`{name}`", f"`{s['saved_model']}`", side(s["inputs"]), side(s["outputs"]))
+        for name, s in signatures.items()
+    ]
+    return "B is the batch, any number of rows.\n\n" + _table(
+        ("signature", "SavedModel", "inputs", "outputs"), rows
+    )
+
+
+def _litert(manifest: Mapping[str, Any]) -> str:
+    litert = manifest.get("litert") or {}
+    rows = []
+    for row in litert.get("files", ()):
+        loss = row["delta_nll"]
+        rows.append(
+            (
+                f"**`{row['file']}`**" if row["recommended"] else f"`{row['file']}`",
+                f"{row['bytes']:,}",
+                f"{max(row['max_error'].values()):.1e}",
+                "" if loss is None else f"{loss:+.3f} ± {row['delta_nll_stderr']:.3f}",
+                f"{row['latency_us']:,.0f}",
+            )
+        )
+    if not rows:
+        return ""
+    heading = ("file", "bytes", "largest error", "NLL, change in nats", "µs a call")
+    text = "In bold the one to take; times are of the machine that exported.\n\n"
+    text += _table(heading, rows)
+    refused = [f"- {text}" for text in litert.get("refused", ())]
+    return text + ("\n\nLeft out:\n\n" + "\n".join(refused) if refused else "")
+
+
+def _agreement(manifest: Mapping[str, Any]) -> str:
+    rows = [
+        (f"`{signature}`", runtime, f"{error:.1e}")
+        for signature, runtimes in manifest["parity"]["max_relative_error"].items()
+        for runtime, error in runtimes.items()
+    ]
+    text = "Largest error against Keras, in units of the largest output (`parity.json`).\n\n"
+    return text + _table(("signature", "runtime", "relative error"), rows)
+
+
+def _limits(manifest: Mapping[str, Any]) -> str:
+    limits = [
+        "It knows images like those it was trained on; of others, reconstructions and "
+        "likelihoods say little. A low likelihood is no proof that an image is unusual, nor a "
+        "high one that it is not.",
+        "An `image` is a mean, E[x|z], not a sample of p(x|z).",
+        *(f"`{name}`: {text}" for name, text in manifest["remarks"].items()),
+    ]
+    return "\n".join(f"- {text}" for text in limits)
+
+
+def _use(manifest: Mapping[str, Any]) -> str:
+    return (
+        "`serving/` holds the configuration of TF Serving, a compose file and three clients; "
+        "`manifest.json` all of this for programs; `golden/` inputs of every signature with "
+        "what Keras made of them. Whether the bundle is what it was:\n\n"
+        "```\npython -m export --verify DIR  # or: vae-tf-export --verify DIR\n```"
+    )
+
+
+def _shape(shape: Iterable[int | None]) -> str:
+    return "[" + ", ".join("B" if side is None else str(side) for side in shape) + "]"
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {item}" for key, item in value.items() if item is not None)
+    return str(value)
+
+
+def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

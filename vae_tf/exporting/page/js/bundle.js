@@ -1,0 +1,124 @@
+/** The exported model in the page: `model/model.json`, its LiteRT files, and LiteRT.js. */
+
+import { Tensor, loadAndCompile, loadLiteRt } from "@litertjs/core";
+
+/** What went wrong, in words for the one who looks at the page. */
+export class PageError extends Error {}
+
+/** Returns the `Bundle` in `folder`, its models compiled. */
+export async function openBundle(folder) {
+  if (typeof WebAssembly !== "object") {
+    throw new PageError("This browser has no WebAssembly, without which the model cannot run.");
+  }
+  const [content] = await Promise.all([
+    get(`${folder}/model.json`).then((response) => response.json()),
+    loadRuntime(),
+  ]);
+  const compiled = {};
+  for (const [role, { file }] of Object.entries(content.models)) {
+    const bytes = new Uint8Array(await (await get(`${folder}/${file}`)).arrayBuffer());
+    try {
+      compiled[role] = await loadAndCompile(bytes, { accelerator: "wasm" });
+    } catch (error) {
+      throw new PageError(`The model file ${file} cannot be used: ${error.message}`);
+    }
+  }
+  return new Bundle(content, compiled);
+}
+
+async function get(path) {
+  let response;
+  try {
+    response = await fetch(path);
+  } catch {
+    throw new PageError(`The file ${path} could not be fetched; is the web server still there?`);
+  }
+  if (!response.ok) {
+    throw new PageError(`The file ${path} is missing here (HTTP ${response.status}).`);
+  }
+  return response;
+}
+
+async function loadRuntime() {
+  const lines = [];
+  // Emscripten would write the runtime's chatter to the console, as errors.
+  globalThis.Module = { print: () => {}, printErr: (line) => lines.push(line) };
+  try {
+    await loadLiteRt(new URL("../litert/wasm/", import.meta.url).href);
+  } catch (error) {
+    const reason = error?.message ?? lines.at(-1) ?? "it did not load";
+    throw new PageError(`LiteRT.js, which runs the model, could not start: ${reason}`);
+  }
+}
+
+/** Arrays are flat Float32Arrays: an image is H * W * C numbers, z is L numbers. */
+class Bundle {
+  #compiled;
+
+  constructor(content, compiled) {
+    this.content = content;
+    this.#compiled = compiled;
+  }
+
+  /** Returns whether the models offer `signature`, in `role` if given. */
+  has(signature, role) {
+    const models = role ? [this.content.models[role]] : Object.values(this.content.models);
+    return models.some((model) => model?.signatures.includes(signature));
+  }
+
+  /** Returns the image of `z`, by the model in `role`. */
+  async decode(z, role = "decoder") {
+    return (await this.#run(role, "decode", { z: [z, [1, z.length]] })).image;
+  }
+
+  /** Yields the images of each of `points`, in their order, a batch at a time. */
+  async *decodeMany(points) {
+    const { batch } = this.content.models.grid;
+    const latent = points[0].length;
+    const size = this.content.image.shape.reduce((a, b) => a * b);
+    for (let start = 0; start < points.length; start += batch) {
+      const rows = points.slice(start, start + batch);
+      const z = new Float32Array(batch * latent);
+      rows.forEach((row, i) => z.set(row, i * latent));
+      const { image } = await this.#run("grid", "decode", { z: [z, [batch, latent]] });
+      yield rows.map((_, i) => image.subarray(i * size, (i + 1) * size));
+    }
+  }
+
+  /** Returns `{z, image}`, drawn from the prior; a function of its arguments. */
+  async generate(seed, temperature) {
+    return this.#run("decoder", "generate", {
+      seed: [Int32Array.of(seed), [1]],
+      temperature: [Float32Array.of(temperature), [1]],
+    });
+  }
+
+  /** Returns `{z_mean, z_log_var}` of q(z|image). */
+  async encode(image) {
+    return this.#run("encoder", "encode", { image: [image, [1, ...this.content.image.shape]] });
+  }
+
+  async #run(role, signature, inputs) {
+    const tensors = {};
+    for (const [name, [values, shape]] of Object.entries(inputs)) {
+      tensors[name] = new Tensor(values, shape);
+    }
+    const outputs = {};
+    try {
+      const results = await this.#compiled[role].run(signature, tensors);
+      for (const [name, tensor] of Object.entries(results)) {
+        outputs[name] = tensor.toTypedArray();
+        tensor.delete(); // WebAssembly's memory is not collected
+      }
+    } finally {
+      Object.values(tensors).forEach((tensor) => tensor.delete());
+    }
+    for (const [name, values] of Object.entries(outputs)) {
+      if (!values.every(Number.isFinite)) {
+        throw new PageError(`The model's ${signature} answered with numbers that are not finite ` +
+          `(${name}): this point is beyond what it can do.`);
+      }
+    }
+    return outputs;
+  }
+}

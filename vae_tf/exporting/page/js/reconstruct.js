@@ -1,0 +1,104 @@
+/** An image through encoder and decoder: from a file, drawn, or the one on show. */
+
+import { newest } from "./latent.js";
+
+const SIDE = 280; // pixels of the longer side of the canvas to draw on
+
+export function reconstruct({ root, bundle, format, latent, shown, say, failed }) {
+  const panel = root.querySelector("#reconstruct");
+  if (!bundle.has("encode", "encoder")) {
+    panel.hidden = true;
+    return;
+  }
+  const [sketch, input, output] = ["#sketch", "#input", "#reconstruction"].map((id) =>
+    root.querySelector(id));
+  const invert = root.querySelector("#invert");
+  const file = root.querySelector("#file");
+  [input, output].forEach((canvas) => format.fit(canvas));
+  let pixels = null; // of the file or the drawing, before it became `input`
+
+  const show = newest(async ({ image, from }) => {
+    format.draw(input, image);
+    const { z_mean: z } = await bundle.encode(image);
+    const decoded = await bundle.decode(z);
+    format.draw(output, decoded);
+    shown.input = image;
+    shown.reconstruction = decoded;
+    latent.move(z, "reconstruct");
+    say(`Reconstructed ${from}`);
+  }, failed);
+  const showPixels = (from) => show({ image: format.fromPixels(pixels, invert.checked), from });
+
+  const pen = drawing(sketch, format, root, () => {
+    pixels = pen.pixels();
+    invert.checked = false;
+    showPixels("the drawing");
+  });
+
+  file.addEventListener("change", async () => {
+    const [chosen] = file.files;
+    if (!chosen) return;
+    try {
+      pixels = await format.readFile(chosen);
+      pen.clear();
+      await showPixels(chosen.name);
+    } catch (error) {
+      failed(error);
+    }
+    file.value = ""; // so that the same file can be chosen again
+  });
+  invert.addEventListener("change", () => pixels && showPixels("the inverted image"));
+  root.querySelector("#use-shown").addEventListener("click", () => {
+    pixels = format.pixels(shown.image);
+    pen.clear();
+    show({ image: shown.image, from: "the decoded image" });
+  });
+  root.querySelector("#clear").addEventListener("click", () => {
+    pen.clear();
+    pixels = null;
+    [input, output].forEach((canvas) => format.fit(canvas)); // which empties them
+    say("Cleared");
+  });
+}
+
+/** Returns the pen on `canvas`; `drawn` is called at each of its strokes. */
+function drawing(canvas, { height, width, channels }, root, drawn) {
+  const scale = SIDE / Math.max(height, width);
+  canvas.width = Math.round(scale * width);
+  canvas.height = Math.round(scale * height);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const colour = root.querySelector("#colour");
+  root.querySelector("#colour-label").hidden = channels < 3;
+  let last = null;
+
+  const clear = () => {
+    context.fillStyle = "black";
+    context.fillRect(0, 0, canvas.width, canvas.height);
+  };
+  const stroke = (event) => {
+    const box = canvas.getBoundingClientRect();
+    const point = [
+      ((event.clientX - box.left) / box.width) * canvas.width,
+      ((event.clientY - box.top) / box.height) * canvas.height,
+    ];
+    context.strokeStyle = channels < 3 ? "white" : colour.value;
+    context.lineWidth = SIDE / 12;
+    context.lineCap = context.lineJoin = "round";
+    context.beginPath();
+    context.moveTo(...(last ?? point));
+    context.lineTo(...point);
+    context.stroke();
+    last = point;
+    drawn();
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    last = null;
+    stroke(event);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (canvas.hasPointerCapture(event.pointerId)) stroke(event);
+  });
+  clear();
+  return { clear, pixels: () => context.getImageData(0, 0, canvas.width, canvas.height) };
+}

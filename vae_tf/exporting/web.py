@@ -1,0 +1,126 @@
+"""A static folder from a bundle: a page that explores the latent space with LiteRT.js.
+
+TARGET/
+  index.html, style.css, icon.svg, js/   the page: the sources in `page/` beside this module
+  litert/                                LiteRT.js and its WebAssembly, from npm
+  model/                                 .tflite files of fixed batch, and model.json
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from vae_tf.errors import ExportError
+from vae_tf.exporting import manifest, publication, web_model
+
+PAGE = Path(__file__).with_name("page")
+RUNTIME = ("@litertjs/core", "2.5.3")  # as pinned in export/web/package-lock.json
+CLONE = Path(__file__).parents[2] / "export/web"
+# LiteRT.js takes `compat` where a browser lacks relaxed SIMD, as Safari does. Threads would need
+# a server that sends COOP and COEP headers.
+RUNTIME_FILES = {
+    "core/dist/index.js": "core.js",
+    "wasm-utils/dist/index.js": "wasm-utils.js",
+    **{
+        f"core/wasm/{name}{suffix}": f"wasm/{name}{suffix}"
+        for name in ("litert_wasm_internal", "litert_wasm_compat_internal")
+        for suffix in (".js", ".wasm")
+    },
+    "core/package.json": "package.json",  # name, version and licence
+}
+
+
+def write_web(
+    bundle: str | Path,
+    target: str | Path,
+    *,
+    runtime: str | Path | None = None,
+    numbers: Mapping[str, str] | None = None,
+) -> Path:
+    """Returns the `index.html` of the explorer written to `target`, for any static web server.
+
+    Args:
+        bundle: the directory of an export.
+        target: created, or replaced if it is an explorer already.
+        runtime: a `node_modules` with LiteRT.js; if not given, that of a clone's `export/web`,
+            else of the working directory.
+        numbers: what the page shows about the model besides the manifest's facts.
+
+    Raises:
+        ExportError: if there is no bundle or no LiteRT.js, the model does not convert, `target`
+            is something else, or it cannot be written. `target` is then as it was.
+    """
+    bundle, target = Path(bundle).absolute(), Path(target).absolute()
+    facts = manifest.read(bundle)
+    libraries = _runtime(runtime)
+    with _refusals(target), publication.locked(target.parent):
+        aside = target.with_name(f".vae_tf-web-{os.getpid()}")
+        for left in target.parent.glob(".vae_tf-web-*"):  # of one that was killed
+            shutil.rmtree(left)
+        _check_replaceable(target)
+        try:
+            shutil.copytree(PAGE, aside / "new")
+            for source, name in RUNTIME_FILES.items():
+                path = aside / "new/litert" / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(libraries / source, path)
+            web_model.write(bundle, facts, aside / "new/model", numbers or {})
+            # Two renames: for an instant there is no page, never half of one.
+            if target.exists():
+                os.rename(target, aside / "old")
+            os.rename(aside / "new", target)
+        finally:
+            if (aside / "old").exists() and not target.exists():
+                os.rename(aside / "old", target)
+            shutil.rmtree(aside, ignore_errors=True)
+    return target / "index.html"
+
+
+def _runtime(given: str | Path | None) -> Path:
+    """Returns the directory `@litertjs` of the pinned version."""
+    places = [CLONE / "node_modules", Path.cwd() / "node_modules"] if given is None else [given]
+    name, version = RUNTIME
+    found = []
+    for place in places:
+        package = Path(place) / name / "package.json"
+        with contextlib.suppress(OSError):
+            found.append(json.loads(package.read_text("utf-8"))["version"])
+            if found[-1] == version:
+                return package.parents[1]
+    in_clone = (CLONE / "package.json").exists() and given is None
+    command = f"npm ci --prefix {CLONE}" if in_clone else f"npm install {name}@{version}"
+    raise ExportError(
+        f"the page needs {name} {version} of npm, in {' or '.join(map(str, places))}",
+        f"version {found[0]}" if found else "no such package",
+        f"Run `{command}` (Node.js is needed for that alone), or pass runtime=NODE_MODULES.",
+    )
+
+
+def _check_replaceable(target: Path) -> None:
+    """Refuses a `target` that is not an explorer of ours."""
+    ours = (target / "model" / web_model.NAME).is_file() and (target / "index.html").is_file()
+    if os.path.lexists(target) and not ours and not _is_empty(target):
+        raise ExportError(
+            f"{target} must be new, empty or an explorer",
+            "something else",
+            "Choose another directory, or remove it.",
+        )
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+
+
+@contextlib.contextmanager
+def _refusals(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ExportError(
+            f"{target} must be a directory that can be written",
+            f"{type(error).__name__}: {error}",
+            "Free some space or choose another one; nothing was left behind.",
+        ) from error
