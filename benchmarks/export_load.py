@@ -1,0 +1,156 @@
+"""Load on exported SavedModels in the C++ loader: 20,000 requests, 8 threads, all signatures.
+
+python benchmarks/export_load.py [BUNDLE]
+
+Signatures and batch sizes are mixed at random. Each answer is compared, to the last bit, with the
+earlier ones to the same request, and each that is new with TensorFlow's Python loader. Without
+BUNDLE the models are MLPs of MNIST's size that never were trained. A latency is that of one run
+while the other threads want the same cores.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import common
+import numpy as np
+
+from vae_tf import distributions, networks
+from vae_tf.errors import ExportError
+from vae_tf.exporting import Bundle, cpp_loader, manifest, parity, saved_model, write_bundle
+from vae_tf.exporting.warmup import example_picture
+
+REQUESTS, WARMUP, THREADS = 20_000, 2_000, 8
+BATCH_SIZES = (1, 2, 4, 7, 16, 32)
+SHAPE, LATENT_DIM, HIDDEN = (28, 28, 1), 32, (500, 500)
+# What may be in memory at the end above what was after the warm-up: the allocator's slack
+GROWTH = 16 * 2**20
+PROGRAM = Path(__file__).with_name("c_api_load.py")
+
+
+def make_bundle(directory: Path) -> Bundle:
+    """Returns a bundle of untrained MLPs, with a prior whose draws are some work."""
+    likelihood = distributions.Bernoulli()
+    return write_bundle(
+        encoder=networks.mlp_encoder(SHAPE, LATENT_DIM, HIDDEN, seed=0),
+        decoder=networks.mlp_decoder(
+            LATENT_DIM, likelihood.parameter_shapes(SHAPE), HIDDEN, seed=1
+        ),
+        prior=distributions.MixtureOfNormals(LATENT_DIM, components=20),
+        posterior=distributions.DiagonalNormal(),
+        likelihood=likelihood,
+        directory=directory,
+    )
+
+
+def requests(signatures: dict, sizes: Sequence[int] = BATCH_SIZES) -> list[tuple[str, dict]]:
+    """Returns (signature, inputs) for each signature of a manifest and each batch size."""
+    rng = np.random.default_rng(0)
+
+    def values(spec: dict, size: int) -> np.ndarray:
+        shape = (size, *spec["shape"][1:])
+        if spec["dtype"] == "string":
+            return np.full(shape, example_picture(signatures), object)
+        if spec["dtype"] == "int32":
+            return rng.integers(-(2**31), 2**31, shape).astype(np.int32)
+        drawn = rng.uniform(size=shape) if "only" not in spec else np.full(shape, spec["only"])
+        return (drawn * (255 if spec["dtype"] == "uint8" else 1)).astype(spec["dtype"])
+
+    return [
+        (name, {key: values(spec, size) for key, spec in signature["inputs"].items()})
+        for name, signature in signatures.items()
+        for size in sizes
+    ]
+
+
+def load(directory: Path, count: int = REQUESTS, warmup: int = WARMUP) -> dict:
+    """Returns throughput, latencies and memory of `count` requests to the bundle in `directory`.
+
+    Raises:
+        ExportError: for a request that failed, a wrong answer, or memory that grows.
+    """
+    signatures = manifest.read(directory)["signatures"]
+    pool = requests(signatures)
+    paths = {name: directory / entry["saved_model"] for name, entry in signatures.items()}
+    report = _drive(pool, paths, count, warmup)
+    if report["errors"]:
+        received = f"{len(report['errors'])} errors, the first: {report['errors'][0]}"
+        raise ExportError("every request must be answered", received, "Look at that signature.")
+    for (name, inputs), answers in zip(pool, report["answers"], strict=True):
+        expected = saved_model.run(paths[name], name, [inputs]) * len(answers)
+        received = [{k: cpp_loader._unpacked(x) for k, x in a.items()} for a in answers]
+        parity.compare("the C++ loader under load", name, expected, received)
+    growth = max(report["resident"][1:]) - report["resident"][0]
+    if growth > GROWTH:
+        received = f"{growth / 2**20:.0f} MiB more after {count} requests"
+        raise ExportError("memory must stay flat", received, "Look for state in the graph.")
+    indices, seconds = np.reshape(report["latencies"], (-1, 2)).T
+    rows = np.array([len(next(iter(inputs.values()))) for _, inputs in pool])[indices.astype(int)]
+    names = np.array([name for name, _ in pool])[indices.astype(int)]
+    microseconds = 1e6 * seconds
+    return {
+        "requests": len(seconds),
+        "threads": THREADS,
+        "batch_sizes": list(BATCH_SIZES),
+        "requests_per_second": len(seconds) / report["seconds"],
+        "rows_per_second": float(rows.sum() / report["seconds"]),
+        **_percentiles(microseconds),
+        "signatures": {
+            name: {
+                "requests": int((names == name).sum()),
+                **_percentiles(microseconds[names == name]),
+            }
+            for name in signatures
+        },
+        "different_answers_to_one_request": max(map(len, report["answers"])),
+        "resident_mib": [round(size / 2**20, 1) for size in report["resident"]],
+    }
+
+
+def _percentiles(microseconds: np.ndarray) -> dict[str, float]:
+    return {f"p{p}_us": round(float(np.percentile(microseconds, p)), 1) for p in (50, 99)}
+
+
+def _drive(pool: list, paths: dict[str, Path], count: int, warmup: int) -> dict:
+    """Returns the report of c_api_load.py in a process of its own."""
+    plan = {
+        "tf_c_api": str(cpp_loader.PROGRAM),
+        "libraries": [str(path) for path in cpp_loader.libraries()],
+        "threads": THREADS,
+        "requests": count,
+        "warmup": warmup,
+        "pool": [
+            {
+                "saved_model": str(paths[name]),
+                "signature": name,
+                "inputs": {key: cpp_loader._packed(x) for key, x in inputs.items()},
+            }
+            for name, inputs in pool
+        ],
+    }
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", PROGRAM],
+        input=json.dumps(plan),
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
+    )
+    return json.loads(done.stdout)
+
+
+def main(bundle: str | None = None) -> None:
+    """Puts the load on `bundle`, or on one made for it, and writes the result."""
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = Path(bundle) if bundle else make_bundle(Path(scratch)).directory
+        result = load(directory)
+    path = common.write("export_load", {"model": bundle or "MLP 784-500-500-32", **result})
+    print(path.read_text(), end="")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
