@@ -19,7 +19,14 @@ setup(
     python_requires=">=3.10,<3.14",
     # `export/` stays out: a top-level module of that name in site-packages is a trespass
     packages=find_packages(include=["vae_tf", "vae_tf.*"]),
-    package_data={"vae_tf": ["py.typed", "exporting/serving_templates/*"]},
+    package_data={
+        "vae_tf": [
+            "py.typed",
+            "exporting/serving_templates/*",
+            "exporting/page/*.*",
+            "exporting/page/js/*.js",
+        ]
+    },
     install_requires=[
         "ai-edge-litert>=2.3",
         "importlib_resources",  # tensorflow-datasets imports it and does not say so
