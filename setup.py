@@ -35,6 +35,7 @@ setup(
         "tensorflow-probability[tf]>=0.25",
         "tyro>=1.0",
     ],
+    extras_require={"onnx": ["onnx>=1.19", "onnxruntime>=1.23", "tf2onnx>=1.17"]},
     entry_points={
         "console_scripts": [
             "vae-tf-train=vae_tf.cli.train:main",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import onnx_files, parity
+from vae_tf.exporting import onnx_conversion, onnx_files, parity
 from vae_tf.exporting.probes import probes
 from vae_tf.exporting.signatures import Arrays, Endpoint
 
@@ -33,14 +33,15 @@ def write(
         ExportError: if the extra is missing, a default cannot be expressed, or ONNX Runtime
             disagrees with the reference.
     """
-    onnx_files.require()
+    for module in ("onnx", "onnxruntime", "tf2onnx"):
+        onnx_files.extra(module)
     defaults = {e.half: e.name for e in reversed(endpoints)}
     entries: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
         name = endpoint.name
         entry = entries[name] = {"file": None, "operators": [], "errors": {}, "reason": None}
         try:
-            content = onnx_files.convert(directory / endpoint.half / str(version), name)
+            content = onnx_conversion.convert(directory / endpoint.half / str(version), name)
         except ExportError as error:
             if defaults[endpoint.half] == name:
                 raise
