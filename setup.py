@@ -42,8 +42,11 @@ setup(
         "tensorflow-probability[tf]>=0.25",
         "tyro>=1.0",
     ],
-    # What serving/grpc_client.py of a bundle needs; exporting and serving do without
-    extras_require={"serving": ["tensorflow-serving-api>=2.21,<2.22"]},
+    extras_require={
+        "onnx": ["onnx>=1.19", "onnxruntime>=1.23", "tf2onnx>=1.17"],
+        # What serving/grpc_client.py of a bundle needs; exporting and serving do without
+        "serving": ["tensorflow-serving-api>=2.21,<2.22"],
+    },
     entry_points={
         "console_scripts": [
             "vae-tf-train=vae_tf.cli.train:main",

@@ -214,15 +214,16 @@ def measure(case: str) -> list[dict]:
         }
     for row in rows:
         row |= about | {"weight_bytes": weights[HALVES[row["signature"]]]}
+        row |= {"machine": common.machine(), "commit": common.commit()}
     return rows
 
 
 def main(cases: list[str]) -> None:
     """Measures `cases`, or those that are missing, and writes all."""
-    done = json.loads(PATH.read_text())["rows"] if PATH.exists() else []
+    done = json.loads(PATH.read_text()) if PATH.exists() else []
     for case in cases or [c for c in CASES if c not in {row["case"] for row in done}]:
         done = [row for row in done if row["case"] != case] + measure(case)
-        common.write("export_parity", {"rows": done})
+        PATH.write_text(json.dumps(done, indent=1) + "\n")
         print(f"{case}: {sum(row['case'] == case for row in done)} rows", flush=True)
 
 

@@ -20,7 +20,7 @@ import export_load
 import numpy as np
 import tensorflow as tf
 
-from vae_tf.exporting import cpp_loader, onnx_files
+from vae_tf.exporting import cpp_loader, onnx_conversion, onnx_files
 from vae_tf.exporting.web import write_web
 
 ROOT = Path(__file__).parents[1]
@@ -148,20 +148,14 @@ class OnnxRuntime:
     name = "ONNX Runtime"
 
     def __init__(self, saved_model: Path, signature: str):
-        import onnxruntime
-
-        content = onnx_files.convert(saved_model, signature)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self.bytes = len(content)
-        self._session = onnxruntime.InferenceSession(content, options)
+        self._content = onnx_conversion.convert(saved_model, signature)
+        self.bytes = len(self._content)
 
     def __call__(self, batch: Arrays) -> dict[str, np.ndarray]:
-        names = [output.name for output in self._session.get_outputs()]
-        return dict(zip(names, self._session.run(names, dict(batch)), strict=True))
+        return onnx_files.run(self._content, [batch])[0]
 
     def latency(self, row: Arrays) -> float:
-        return median_latency(lambda: self(row))
+        return onnx_files.latency_us(self._content, row)
 
 
 SERVERS = (PythonLoader, CApi, CppProgram, OpenVino, OnnxRuntime)

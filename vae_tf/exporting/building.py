@@ -13,6 +13,7 @@ from vae_tf.exporting import (
     litert_directory,
     manifest,
     model_card,
+    onnx_extra,
     parity,
     publication,
     saved_model,
@@ -86,6 +87,7 @@ def build(
             images=images,
             metadata={key: facts[key] for key in TOLD_IN_FILES},
         )
+    onnx = onnx_extra.write(stage, facts["version"], endpoints, expected) if options.onnx else None
     content = manifest.plain(
         {
             "format_version": manifest.FORMAT_VERSION,
@@ -99,6 +101,7 @@ def build(
                 "reason": remarks.get("generate"),
             },
             "litert": files,
+            "onnx": onnx,
             "prior_parameters": prior and f"decoder/{version}/{prior}",
             "packages": manifest.packages(),
             "parity": {
