@@ -80,10 +80,13 @@ def load(directory: Path, count: int = REQUESTS, warmup: int = WARMUP) -> dict:
     if report["errors"]:
         received = f"{len(report['errors'])} errors, the first: {report['errors'][0]}"
         raise ExportError("every request must be answered", received, "Look at that signature.")
-    for (name, inputs), answers in zip(pool, report["answers"], strict=True):
-        expected = saved_model.run(paths[name], name, [inputs]) * len(answers)
-        received = [{k: cpp_loader._unpacked(x) for k, x in a.items()} for a in answers]
-        parity.compare("the C++ loader under load", name, expected, received)
+    for name, path in paths.items():
+        asked = [i for i, (signature, _) in enumerate(pool) if signature == name]
+        expected = saved_model.run(path, name, [pool[i][1] for i in asked])
+        for i, want in zip(asked, expected, strict=True):
+            for answer in report["answers"][i]:
+                have = {key: cpp_loader._unpacked(x) for key, x in answer.items()}
+                parity.compare("the C++ loader under load", name, [want], [have])
     growth = max(report["resident"][1:]) - report["resident"][0]
     if growth > GROWTH:
         received = f"{growth / 2**20:.0f} MiB more after {count} requests"
