@@ -1,12 +1,17 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo web test test-all lint bench clean
 
 # Train on the embedded digits, evaluate, draw, export, prove: runs/demo, artefacts/demo
 demo:
 	scripts/install run
 	scripts/demo
+
+# The demo's model in the browser, with Node.js at build time only: artefacts/demo/web
+web:
+	scripts/install run
+	scripts/web
 
 # The tests, without the slow proofs
 test:

@@ -19,7 +19,14 @@ setup(
     python_requires=">=3.10,<3.14",
     # `export/` stays out: a top-level module of that name in site-packages is a trespass
     packages=find_packages(include=["vae_tf", "vae_tf.*"]),
-    package_data={"vae_tf": ["py.typed", "exporting/serving_templates/*"]},
+    package_data={
+        "vae_tf": [
+            "py.typed",
+            "exporting/serving_templates/*",
+            "exporting/page/*.*",
+            "exporting/page/js/*.js",
+        ]
+    },
     install_requires=[
         "ai-edge-litert>=2.3",
         "importlib_resources",  # tensorflow-datasets imports it and does not say so
@@ -35,8 +42,11 @@ setup(
         "tensorflow-probability[tf]>=0.25",
         "tyro>=1.0",
     ],
-    # What serving/grpc_client.py of a bundle needs; exporting and serving do without
-    extras_require={"serving": ["tensorflow-serving-api>=2.21,<2.22"]},
+    extras_require={
+        "onnx": ["onnx>=1.19", "onnxruntime>=1.23", "tf2onnx>=1.17"],
+        # What serving/grpc_client.py of a bundle needs; exporting and serving do without
+        "serving": ["tensorflow-serving-api>=2.21,<2.22"],
+    },
     entry_points={
         "console_scripts": [
             "vae-tf-train=vae_tf.cli.train:main",

@@ -76,7 +76,7 @@ def load(directory: Path, count: int = REQUESTS, warmup: int = WARMUP) -> dict:
     signatures = manifest.read(directory)["signatures"]
     pool = requests(signatures)
     paths = {name: directory / entry["saved_model"] for name, entry in signatures.items()}
-    report = _drive(pool, paths, count, warmup)
+    report = drive(pool, paths, count, warmup)
     if report["errors"]:
         received = f"{len(report['errors'])} errors, the first: {report['errors'][0]}"
         raise ExportError("every request must be answered", received, "Look at that signature.")
@@ -118,12 +118,14 @@ def _percentiles(microseconds: np.ndarray) -> dict[str, float]:
     return {f"p{p}_us": round(float(np.percentile(microseconds, p)), 1) for p in (50, 99)}
 
 
-def _drive(pool: list, paths: dict[str, Path], count: int, warmup: int) -> dict:
+def drive(
+    pool: list, paths: dict[str, Path], count: int, warmup: int, threads: int = THREADS
+) -> dict:
     """Returns the report of c_api_load.py in a process of its own."""
     plan = {
         "tf_c_api": str(cpp_loader.PROGRAM),
         "libraries": [str(path) for path in cpp_loader.libraries()],
-        "threads": THREADS,
+        "threads": threads,
         "requests": count,
         "warmup": warmup,
         "pool": [

@@ -10,8 +10,10 @@ from vae_tf.errors import ExportError
 from vae_tf.exporting import (
     golden,
     litert,
+    litert_directory,
     manifest,
     model_card,
+    onnx_extra,
     parity,
     publication,
     saved_model,
@@ -19,9 +21,11 @@ from vae_tf.exporting import (
     warmup,
 )
 from vae_tf.exporting.options import Options
+from vae_tf.exporting.parts import Parts
 from vae_tf.exporting.signatures import Arrays, Endpoint, describe
 
 GOLDEN_ROWS = 5
+TOLD_IN_FILES = ("version", "fingerprint", "prior", "posterior", "likelihood", "preprocessing")
 HALVES_ON_DEVICES = ("encoder", "decoder")
 
 
@@ -29,6 +33,7 @@ def build(
     stage: Path,
     endpoints: Sequence[Endpoint],
     facts: Mapping[str, Any],
+    parts: Parts,
     *,
     options: Options,
     images: Mapping[str, np.ndarray],
@@ -41,6 +46,7 @@ def build(
         endpoints: of all parts, under float32; the first of each is what servers default to.
         facts: the manifest's part that does not depend on files, `version` among it, and
             `remarks`: signature -> in a sentence what it lacks.
+        parts: what the endpoints were made of.
         options: what the bundle is to hold.
         images: of the splits train, validation and test, each optional, [N, *event].
         pictures: PNGs for the model card, by name.
@@ -70,6 +76,18 @@ def build(
         inputs = _golden_inputs(endpoint, images)
         (outputs,) = parity.reference(endpoint, [inputs])
         golden.write(stage / "golden" / version / f"{endpoint.name}.npz", inputs, outputs)
+    files = None
+    if options.precisions:
+        files = litert_directory.write(
+            stage,
+            facts["version"],
+            endpoints,
+            parts,
+            options=options,
+            images=images,
+            metadata={key: facts[key] for key in TOLD_IN_FILES},
+        )
+    onnx = onnx_extra.write(stage, facts["version"], endpoints, expected) if options.onnx else None
     content = manifest.plain(
         {
             "format_version": manifest.FORMAT_VERSION,
@@ -82,6 +100,8 @@ def build(
                 "litert": signatures.get("generate", {}).get("litert") is not None,
                 "reason": remarks.get("generate"),
             },
+            "litert": files,
+            "onnx": onnx,
             "prior_parameters": prior and f"decoder/{version}/{prior}",
             "packages": manifest.packages(),
             "parity": {

@@ -26,6 +26,7 @@ from vae_tf.exporting import (
     verification,
 )
 from vae_tf.exporting.options import HALVES, Options, checked_images
+from vae_tf.exporting.parts import Parts
 from vae_tf.exporting.preprocessing import Preprocessing
 from vae_tf.exporting.signatures import Endpoint
 
@@ -144,18 +145,19 @@ def write_bundle(
             "other_versions": manifest.other_versions(directory, version),
         }
         with publication.staging(directory, version) as stage:
-            offered, remarks = _endpoints(
+            parts = Parts(
                 precision.as_float32(encoder, shape),
                 precision.as_float32(decoder, (prior.latent_dim,)),
-                (prior, posterior, likelihood),
-                shape,
-                given,
-                stage,
+                prior,
+                posterior,
+                likelihood,
             )
+            offered, remarks = _endpoints(parts, shape, given, stage)
             building.build(
                 stage,
                 offered,
                 {**facts, "remarks": remarks},
+                parts,
                 options=options,
                 images=images,
                 pictures=pictures or {},
@@ -176,15 +178,10 @@ def verify_bundle(directory: str | Path) -> Bundle:
 
 
 def _endpoints(
-    encoder: keras.Model,
-    decoder: keras.Model,
-    concepts: tuple[Any, Any, Any],
-    shape: tuple[int, ...],
-    given: Preprocessing,
-    scratch: Path,
+    parts: Parts, shape: tuple[int, ...], given: Preprocessing, scratch: Path
 ) -> tuple[list[Endpoint], endpoints.Remarks]:
     """Returns the signatures of all parts, and why some are missing."""
-    prior, posterior, likelihood = concepts
+    encoder, decoder, prior, posterior, likelihood = parts
     first, remarks = endpoints.encoder_endpoints(encoder, posterior, shape, given)
     second, others = endpoints.decoder_endpoints(decoder, prior, likelihood, shape, given, scratch)
     return [*first, *second], remarks | others

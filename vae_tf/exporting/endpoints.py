@@ -7,9 +7,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from vae_tf.exporting import codecs, generation, signatures
+from vae_tf.exporting import codecs, generation, inference, signatures
+from vae_tf.exporting.halves import Halves, densities
 from vae_tf.exporting.preprocessing import AS_IT_IS, Preprocessing
 from vae_tf.exporting.signatures import Endpoint
+from vae_tf.quiet import quiet
 
 NO_NOISE = "The posterior has no from_noise, so no draw of it is a function of a seed."
 Remarks = dict[str, str]  # signature -> what it lacks
@@ -63,6 +65,44 @@ def decoder_endpoints(
     if reason is not None:
         return [decode, generate], remarks | {"generate_png": reason}
     return [decode, generate, codecs.generate_png_endpoint(generate, preprocessing)], remarks
+
+
+def vae_endpoints(
+    encoder: keras.Model,
+    decoder: keras.Model,
+    prior: Any,
+    posterior: Any,
+    likelihood: Any,
+    image_shape: Sequence[int],
+    preprocessing: Preprocessing = AS_IT_IS,
+    num_samples: int = 64,
+) -> tuple[list[Endpoint], Remarks]:
+    """Returns `reconstruct`, `score` and `impute`, as far as there can be.
+
+    Args:
+        encoder: images to the posterior's parameters.
+        decoder: z [B, L] to the likelihood's.
+        prior: p(z), with `distribution`.
+        posterior: q(z|x), with `point`, `distribution` and `from_noise`.
+        likelihood: p(x|z), with `statistics` and `distribution`.
+        image_shape: (H, W, C).
+        preprocessing: what images are.
+        num_samples: K, draws of z for each image.
+    """
+    halves = Halves(encoder, decoder, posterior, likelihood, tuple(image_shape), preprocessing)
+    reconstruct = inference.reconstruct_endpoint(halves)
+    if not draws(encoder, posterior, image_shape):
+        return [reconstruct], {"score": NO_NOISE, "impute": NO_NOISE}
+    try:
+        with quiet():
+            of_prior = densities(prior, halves)
+    except Exception as error:
+        reason = f"The prior has no density to export: {type(error).__name__}: "
+        reason += (str(error).splitlines() or [""])[0]
+        return [reconstruct], {"score": reason, "impute": reason}
+    score = inference.score_endpoint(halves, *of_prior, num_samples)
+    remarks = Remarks() if likelihood.discrete else Remarks(score=inference.DENSITY)
+    return [reconstruct, score], remarks
 
 
 def draws(encoder: keras.Model, posterior: Any, image_shape: Sequence[int]) -> bool:

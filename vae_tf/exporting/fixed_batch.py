@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -23,8 +24,8 @@ def fixed_batch(saved_model: Path, signatures: Sequence[str], batch: int) -> byt
         return litert.convert(Path(scratch), signatures)
 
 
-def _fixed(signature, batch: int):
-    """Returns a signature with its first dimension known."""
+def _fixed(signature: Any, batch: int) -> Any:
+    """Returns a concrete function, a signature with its first dimension known."""
     _, specs = signature.structured_input_signature
     specs = {
         name: tf.TensorSpec([batch, *spec.shape[1:]], spec.dtype, name)

@@ -147,7 +147,9 @@ def _delta_nll(held_out: HeldOut, first: str, outputs: Arrays) -> dict[str, Any]
             nll = held_out.by_encoder(outputs)
         else:
             draws = held_out.z.shape[:2] if held_out.z is not None else (1, -1)
-            nll = held_out.by_decoder({k: v.reshape(*draws, *v.shape[1:]) for k, v in outputs.items()})
+            nll = held_out.by_decoder(
+                {k: v.reshape(*draws, *v.shape[1:]) for k, v in outputs.items()}
+            )
         delta = nll - held_out.reference
         mean, stderr = float(delta.mean()), float(delta.std(ddof=1) / len(delta) ** 0.5)
     except LookupError as error:

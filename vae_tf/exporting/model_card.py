@@ -133,18 +133,20 @@ def _litert(manifest: Mapping[str, Any]) -> str:
     heading = ("file", "bytes", "largest error", "NLL, change in nats", "µs a call")
     text = "In bold the one to take; times are of the machine that exported.\n\n"
     text += _table(heading, rows)
-    refused = [f"- {text}" for text in litert.get("refused", ())]
-    return text + ("\n\nLeft out:\n\n" + "\n".join(refused) if refused else "")
+    left_out = [f"`{file}`: {reason}" for file, reason in litert["refused"].items()]
+    left_out += litert["remarks"]
+    return text + ("\n\nLeft out:\n\n" + _listed(left_out) if left_out else "")
 
 
 def _agreement(manifest: Mapping[str, Any]) -> str:
+    errors = manifest["parity"]["max_relative_error"]
+    runtimes = list(dict.fromkeys(runtime for row in errors.values() for runtime in row))
     rows = [
-        (f"`{signature}`", runtime, f"{error:.1e}")
-        for signature, runtimes in manifest["parity"]["max_relative_error"].items()
-        for runtime, error in runtimes.items()
+        [f"`{signature}`", *(f"{row[r]:.1e}" if r in row else "" for r in runtimes)]
+        for signature, row in errors.items()
     ]
     text = "Largest error against Keras, in units of the largest output (`parity.json`).\n\n"
-    return text + _table(("signature", "runtime", "relative error"), rows)
+    return text + _table(["signature", *(r.replace("_", " ") for r in runtimes)], rows)
 
 
 def _limits(manifest: Mapping[str, Any]) -> str:
@@ -155,7 +157,7 @@ def _limits(manifest: Mapping[str, Any]) -> str:
         "An `image` is a mean, E[x|z], not a sample of p(x|z).",
         *(f"`{name}`: {text}" for name, text in manifest["remarks"].items()),
     ]
-    return "\n".join(f"- {text}" for text in limits)
+    return _listed(limits)
 
 
 def _use(manifest: Mapping[str, Any]) -> str:
@@ -165,6 +167,10 @@ def _use(manifest: Mapping[str, Any]) -> str:
         "what Keras made of them. Whether the bundle is what it was:\n\n"
         "```\npython -m export --verify DIR  # or: vae-tf-export --verify DIR\n```"
     )
+
+
+def _listed(items: Iterable[str]) -> str:
+    return "\n".join(f"- {text}" for text in items)
 
 
 def _shape(shape: Iterable[int | None]) -> str:

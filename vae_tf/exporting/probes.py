@@ -33,7 +33,9 @@ def specimens(inputs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, np.ndar
             return np.array([picture(np.random.default_rng(i)) for i in range(size)], object)
         if spec["dtype"] == "int32":
             return np.arange(size, dtype=np.int32)
-        return np.full((size, *spec["shape"][1:]), spec.get("only", 0.5), spec["dtype"])
+        low, high = spec.get("range", (0.0, 1.0))
+        value = spec.get("only", low if spec.get("whole") else (low + high) / 2)
+        return np.full((size, *spec["shape"][1:]), value, spec["dtype"])
 
     return [{name: values(spec, size) for name, spec in inputs.items()} for size in (1, 2)]
 
@@ -64,7 +66,11 @@ def _values(given: Input, size: int, rng: np.random.Generator) -> Iterator[np.nd
         any_levels = rng.integers(0, 256, size=shape)
         kinds = [any_levels, np.zeros(shape), np.full(shape, 255)]
     elif given.name == "image":
-        kinds = [rng.uniform(size=shape), np.zeros(shape), np.ones(shape)]
+        low, high = given.bounds or (0.0, 1.0)
+        kinds = [rng.uniform(low, high, size=shape), np.full(shape, low), np.full(shape, high)]
+        kinds = [np.rint(kind) for kind in kinds] if given.whole else kinds
+    elif given.name == "mask":
+        kinds = [rng.integers(0, 2, size=shape), np.zeros(shape), np.ones(shape)]
     else:
         z, large = rng.standard_normal(shape), np.full(shape, LARGE_Z)
         kinds = [z, np.zeros(shape), LARGE_Z * z, large, -large]

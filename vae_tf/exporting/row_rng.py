@@ -45,6 +45,16 @@ def uniforms(seed: tf.Tensor, n: int) -> tf.Tensor:
     return _unit(seed, UNIFORMS, n)
 
 
+def seeds(seed: tf.Tensor, n: int) -> tf.Tensor:
+    """Returns seeds of further rows, int32 [B, n]; the words that `uniforms` are made of.
+
+    Args:
+        seed: int32 [B], any value; each row of the result depends on its own alone.
+        n: how many; the first ones are the same whatever `n` is.
+    """
+    return _words(seed, UNIFORMS, n)
+
+
 def _minus_log(u: tf.Tensor) -> tf.Tensor:
     # LiteRT's logarithm is off by 1e-7 next to 1, which in the square root becomes 3e-4.
     v = 1.0 - u  # exact

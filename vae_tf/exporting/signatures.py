@@ -43,6 +43,8 @@ class Input:
     Attributes:
         only: the one value it may have; None if it is free.
         words: what it means; None for what INPUTS has under its name.
+        bounds: the smallest and largest value it may have, where they are known.
+        whole: whether it takes whole numbers alone.
     """
 
     name: str
@@ -50,6 +52,14 @@ class Input:
     shape: tuple[int, ...] = ()
     only: float | None = None
     words: Words | None = None
+    bounds: tuple[float, float] | None = None
+    whole: bool = False
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """What the manifest says of its values."""
+        said = {"only": self.only, "range": self.bounds, "whole": self.whole or None}
+        return {key: value for key, value in said.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -78,10 +88,17 @@ class Endpoint:
         return rows.checked(self.traced or self.function, [i.shape for i in self.inputs])
 
 
-def image_input(name: str, shape: Sequence[int], preprocessing: Preprocessing) -> Input:
+def image_input(
+    name: str, shape: Sequence[int], preprocessing: Preprocessing, whole: bool = False
+) -> Input:
     """Returns the input of images [B, H, W, C] in the form that `preprocessing` has them."""
     dtype = preprocessing.image_dtype
-    return Input(name, dtype, tuple(shape), words=INPUTS[f"{name}, {dtype}"])
+    return Input(
+        *(name, dtype, tuple(shape)),
+        words=INPUTS[f"{name}, {dtype}"],
+        bounds=preprocessing.value_range if dtype == "float32" else None,
+        whole=whole and dtype == "float32",
+    )
 
 
 def encode_endpoint(
@@ -202,8 +219,7 @@ def describe(endpoint: Endpoint, outputs: Arrays) -> dict[str, Any]:
     meanings = {**OUTPUTS, **endpoint.words}
     return {
         "inputs": {
-            i.name: entry(i.shape, i.dtype, i.words or INPUTS[i.name])
-            | ({} if i.only is None else {"only": i.only})
+            i.name: entry(i.shape, i.dtype, i.words or INPUTS[i.name]) | i.limits
             for i in endpoint.inputs
         },
         "outputs": {

@@ -1,9 +1,7 @@
 """A static folder from a bundle: a page that explores the latent space with LiteRT.js.
 
-TARGET/
-  index.html, style.css, icon.svg, js/   the page: the sources in `page/` beside this module
-  litert/                                LiteRT.js and its WebAssembly, from npm
-  model/                                 .tflite files of fixed batch, and model.json
+index.html, style.css, icon.svg and js/ are copies of `page/` beside this module; litert/ is
+LiteRT.js with its WebAssembly, from npm; model/ has .tflite files of fixed batch and model.json.
 """
 
 import contextlib
@@ -58,7 +56,8 @@ def write_web(
     libraries = _runtime(runtime)
     with _refusals(target), publication.locked(target.parent):
         aside = target.with_name(f".vae_tf-web-{os.getpid()}")
-        for left in target.parent.glob(".vae_tf-web-*"):  # of one that was killed
+        # Left by a run that was killed: the lock is ours.
+        for left in target.parent.glob(".vae_tf-web-*"):
             shutil.rmtree(left)
         _check_replaceable(target)
         try:

@@ -29,7 +29,7 @@ export async function openBundle(folder) {
 async function get(path) {
   let response;
   try {
-    response = await fetch(path);
+    response = await fetch(path, { cache: "no-cache" }); // a page built anew has new models
   } catch {
     throw new PageError(`The file ${path} could not be fetched; is the web server still there?`);
   }
@@ -40,13 +40,14 @@ async function get(path) {
 }
 
 async function loadRuntime() {
-  const lines = [];
-  // Emscripten would write the runtime's chatter to the console, as errors.
-  globalThis.Module = { print: () => {}, printErr: (line) => lines.push(line) };
+  const aborted = new Promise((_, reject) => {
+    // Emscripten would write the runtime's chatter to the console, and not reject when it aborts.
+    globalThis.Module = { print() {}, printErr() {}, onAbort: reject };
+  });
   try {
-    await loadLiteRt(new URL("../litert/wasm/", import.meta.url).href);
+    await Promise.race([loadLiteRt(new URL("../litert/wasm/", import.meta.url).href), aborted]);
   } catch (error) {
-    const reason = error?.message ?? lines.at(-1) ?? "it did not load";
+    const reason = error?.message ?? (typeof error === "string" ? error : "its files are missing");
     throw new PageError(`LiteRT.js, which runs the model, could not start: ${reason}`);
   }
 }
@@ -60,10 +61,9 @@ class Bundle {
     this.#compiled = compiled;
   }
 
-  /** Returns whether the models offer `signature`, in `role` if given. */
-  has(signature, role) {
-    const models = role ? [this.content.models[role]] : Object.values(this.content.models);
-    return models.some((model) => model?.signatures.includes(signature));
+  /** Returns whether a model offers `signature`. */
+  has(signature) {
+    return Object.values(this.content.models).some((m) => m.signatures.includes(signature));
   }
 
   /** Returns the image of `z`, by the model in `role`. */

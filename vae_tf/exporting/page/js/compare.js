@@ -21,7 +21,7 @@ export function compare({ root, bundle, format, latent, shown, failed }) {
     format.draw(first, exact);
     format.draw(second, rounded);
     format.draw(difference, errors.map((e) => format.black + (span * e) / (largest || 1)));
-    Object.assign(shown, { int8: rounded, largestDifference: largest });
+    Object.assign(shown, { int8: rounded, comparedAt: z, largestDifference: largest });
     const share = ((100 * largest) / span).toFixed(1);
     note.textContent = `Largest difference here: ${largest.toFixed(4)}, ${share} % of the range.`;
   }, failed);

@@ -12,7 +12,7 @@ export function generate({ root, bundle, latent, say, failed }) {
   const seed = root.querySelector("#seed");
   const temperature = root.querySelector("#temperature");
   const output = root.querySelector("#temperature-value");
-  if (!bundle.has("generate", "decoder")) {
+  if (!bundle.has("generate")) {
     form.hidden = temperature.parentElement.hidden = true;
     const none = root.querySelector("#generate-none");
     none.textContent = `No draws from the prior here. ${bundle.content.generate.reason ?? ""}`;

@@ -42,17 +42,15 @@ export class Format {
   /** Returns the image that the model takes for RGBA `pixels`, whose size may be another. */
   fromPixels(pixels, inverted = false) {
     const { height, width, channels, black, white } = this;
+    const { data } = pixels;
     const grey = channels < 3;
     const planes = grey ? 1 : 3;
     const source = new Float32Array(pixels.width * pixels.height * planes);
     for (let i = 0; i < pixels.width * pixels.height; i++) {
-      const [r, g, b, alpha] = pixels.data.subarray(4 * i, 4 * i + 4);
-      // As the training's folders of images: on black where transparent, and ITU-R 601 for grey.
-      const colours = [r, g, b].map((value) => Math.round((value * alpha) / 255));
-      const luma = 0.299 * colours[0] + 0.587 * colours[1] + 0.114 * colours[2];
-      (grey ? [Math.round(luma)] : colours).forEach((value, k) => {
-        source[i * planes + k] = inverted ? 255 - value : value;
-      });
+      // As for the training's folders of images: on black where transparent, ITU-R 601 for grey.
+      const [r, g, b] = [0, 1, 2].map((k) => Math.round((data[4 * i + k] * data[4 * i + 3]) / 255));
+      const values = grey ? [Math.round(0.299 * r + 0.587 * g + 0.114 * b)] : [r, g, b];
+      values.forEach((value, k) => (source[i * planes + k] = inverted ? 255 - value : value));
     }
     const resized = resize(source, [pixels.height, pixels.width, planes], height, width);
     const image = new Float32Array(this.size).fill(white);

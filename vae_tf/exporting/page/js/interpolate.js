@@ -9,13 +9,15 @@ export function interpolate({ root, bundle, format, latent, say, failed }) {
   const strip = root.querySelector("#strip");
   const position = root.querySelector("#position");
   const ends = [latent.z.slice(), latent.z.slice()];
-  format.fit(strip, IMAGES);
+  const step = format.width + Math.ceil(format.width / 14); // with the gap between images
+  strip.width = IMAGES * step - (step - format.width);
+  strip.height = format.height;
 
   const draw = newest(async () => {
     const points = Array.from({ length: IMAGES }, (_, i) => mix(...ends, i / (IMAGES - 1)));
     let place = 0;
     for await (const images of bundle.decodeMany(points)) {
-      for (const image of images) format.draw(strip, image, place++ * format.width);
+      for (const image of images) format.draw(strip, image, place++ * step);
     }
   }, failed);
 
@@ -28,11 +30,9 @@ export function interpolate({ root, bundle, format, latent, say, failed }) {
       ends[end] = (await bundle.generate(value, 1)).z;
       await draw();
     };
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      fromSeed().catch(failed);
-    });
-    form.querySelector("[type=button]").addEventListener("click", () => {
+    field.addEventListener("change", () => fromSeed().catch(failed));
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.querySelector("button").addEventListener("click", () => {
       ends[end] = latent.z.slice();
       draw();
       say(`The line now ${end ? "ends" : "starts"} at the current point`);
@@ -44,10 +44,8 @@ export function interpolate({ root, bundle, format, latent, say, failed }) {
     say(`${number(position.valueAsNumber)} of the way`);
   });
 
-  if (bundle.has("generate", "decoder")) return Promise.all(set.map((fromSeed) => fromSeed()));
-  for (const form of forms) {
-    form.querySelector("label").hidden = form.querySelector("[type=submit]").hidden = true;
-  }
+  if (bundle.has("generate")) return Promise.all(set.map((fromSeed) => fromSeed()));
+  forms.forEach((form) => (form.querySelector("label").hidden = true));
   ends[0] = Float32Array.from(latent.low);
   ends[1] = Float32Array.from(latent.high);
   return draw();

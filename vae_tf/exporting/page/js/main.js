@@ -31,15 +31,14 @@ async function start() {
 
   describe(bundle.content);
   root.querySelector("#boot").hidden = true;
-  root.querySelector("#explorer").hidden = false;
+  root.querySelector("#panels").hidden = false;
   sliders(page);
   const pictured = picture(page);
   await generate(page); // moves the point to the first seed's
   await pictured;
   if (latent.size > 1) new Pad(page);
   else root.querySelector("#plane").hidden = true;
-  reconstruct(page);
-  await Promise.all([interpolate(page), compare(page)]);
+  await Promise.all([interpolate(page), reconstruct(page), compare(page)]);
   globalThis.explorer = { bundle, latent, shown }; // for the console, and for tests
 }
 
@@ -62,15 +61,19 @@ function picture({ bundle, format, latent, shown, failed }) {
   return update();
 }
 
-function describe({ name, facts }) {
+function describe({ name, facts, latent, image }) {
+  const [height, width] = image.shape;
+  const size = latent.centre.length;
   root.title = `${name} · latent explorer`;
-  root.querySelector("#subtitle").textContent = name;
+  root.querySelector("#subtitle").textContent =
+    `${name} · ${size} latent variable${size === 1 ? "" : "s"} · ${height} × ${width} pixels`;
   const list = root.querySelector("#facts-list");
   for (const { name: term, value } of facts) {
-    const [dt, dd] = [document.createElement("dt"), document.createElement("dd")];
+    const [pair, dt, dd] = ["div", "dt", "dd"].map((tag) => root.createElement(tag));
     dt.textContent = term;
     dd.textContent = value;
-    list.append(dt, dd);
+    pair.append(dt, dd);
+    list.append(pair);
   }
 }
 

@@ -26,8 +26,13 @@ export class Pad {
     this.marker = root.querySelector("#marker");
     this.canvas = root.querySelector("#manifold");
     this.axes = bundle.content.latent.order.slice(0, 2).sort((a, b) => a - b);
-    this.side = Math.max(6, Math.min(20, Math.floor(560 / Math.max(format.height, format.width))));
-    format.fit(this.canvas, this.side, this.side);
+    // Two latents never change what is behind; with more it is drawn at each move.
+    const most = latent.size === 2 ? 20 : 10;
+    this.side = Math.max(5, Math.min(most, Math.floor(560 / Math.max(format.height, format.width))));
+    this.gap = Math.round(8 / format.width); // or small images would run into each other
+    this.canvas.width = this.side * (format.width + this.gap);
+    this.canvas.height = this.side * (format.height + this.gap);
+    this.extent = root.querySelector("#extent");
     this.#select(root);
     this.#listen();
     latent.addEventListener("move", () => this.#show());
@@ -93,6 +98,9 @@ export class Pad {
     const share = this.axes.map((i) => (this.#latent.clamp(i, z[i]) - low[i]) / (high[i] - low[i]));
     this.marker.style.left = `${100 * share[0]}%`;
     this.marker.style.top = `${100 * (1 - share[1])}%`;
+    const [across, up] = this.axes.map((i) => `z${i + 1} from ${number(low[i], 1)} to ` +
+      number(high[i], 1));
+    this.extent.textContent = `Across ${across}, up ${up}.`;
     const others = z.map((value, i) => (this.axes.includes(i) ? 0 : value));
     const behind = `${this.axes} ${others}`;
     if (behind !== this.#behind) {
@@ -119,7 +127,9 @@ export class Pad {
       if (drawing !== this.#drawing) return;
       for (const image of images) {
         const [column, row] = queue.next().value;
-        this.#format.draw(this.canvas, image, column * this.#format.width, row * this.#format.height);
+        const x = column * (this.#format.width + this.gap);
+        const y = row * (this.#format.height + this.gap);
+        this.#format.draw(this.canvas, image, x, y);
       }
       if (performance.now() - since > 12) {
         await new Promise(requestAnimationFrame); // the page stays alive

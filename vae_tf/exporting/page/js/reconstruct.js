@@ -6,7 +6,7 @@ const SIDE = 280; // pixels of the longer side of the canvas to draw on
 
 export function reconstruct({ root, bundle, format, latent, shown, say, failed }) {
   const panel = root.querySelector("#reconstruct");
-  if (!bundle.has("encode", "encoder")) {
+  if (!bundle.has("encode")) {
     panel.hidden = true;
     return;
   }
@@ -24,6 +24,7 @@ export function reconstruct({ root, bundle, format, latent, shown, say, failed }
     format.draw(output, decoded);
     shown.input = image;
     shown.reconstruction = decoded;
+    if (!from) return;
     latent.move(z, "reconstruct");
     say(`Reconstructed ${from}`);
   }, failed);
@@ -59,6 +60,7 @@ export function reconstruct({ root, bundle, format, latent, shown, say, failed }
     [input, output].forEach((canvas) => format.fit(canvas)); // which empties them
     say("Cleared");
   });
+  return show({ image: shown.image }); // an example, which moves nothing
 }
 
 /** Returns the pen on `canvas`; `drawn` is called at each of its strokes. */
@@ -82,7 +84,7 @@ function drawing(canvas, { height, width, channels }, root, drawn) {
       ((event.clientY - box.top) / box.height) * canvas.height,
     ];
     context.strokeStyle = channels < 3 ? "white" : colour.value;
-    context.lineWidth = SIDE / 12;
+    context.lineWidth = Math.max(SIDE / 12, 1.5 * scale); // what survives the resizing
     context.lineCap = context.lineJoin = "round";
     context.beginPath();
     context.moveTo(...(last ?? point));

@@ -7,7 +7,7 @@ const FIRST = 8; // as many are shown at once
 export function sliders({ root, bundle, latent, say }) {
   const { order } = bundle.content.latent;
   const list = root.querySelector("#sliders");
-  const rows = order.map((index, place) => row(index, place >= FIRST));
+  const rows = order.map(row);
   list.append(...rows.map(({ label }) => label));
 
   const toggle = root.querySelector("#show-all");

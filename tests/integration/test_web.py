@@ -1,0 +1,508 @@
+"""The explorer's page in headless Chromium, against Keras.
+
+Numbers are read from the arrays behind the canvases, and once from a canvas itself.
+"""
+
+import functools
+import http.server
+import json
+import shutil
+import subprocess
+import threading
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from vae_tf import distributions, networks
+from vae_tf.exporting import row_rng, web_model, write_bundle
+from vae_tf.exporting.web import write_web
+
+ROOT = Path(__file__).parents[2]
+SHAPE, LATENT = (10, 8, 1), 3
+TOLERANCE = 1e-3
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+WEBGPU = ("No available adapters", "Failed to create default WebGPU device")
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="drives the page")
+if not (CHROMIUM and DRIVER and shutil.which("npm")):
+    pytest.skip("needs chromium, chromium-driver, nodejs and npm", allow_module_level=True)
+
+from selenium.webdriver import ActionChains, ChromeOptions, Keys  # noqa: E402
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """A small VAE with weights like those of a trained one."""
+    likelihood = distributions.Bernoulli()
+    parts = {
+        "encoder": networks.mlp_encoder(SHAPE, LATENT, hidden=(64,)),
+        "decoder": networks.mlp_decoder(LATENT, likelihood.parameter_shapes(SHAPE), hidden=(64,)),
+        "likelihood": likelihood,
+        "prior": distributions.MixtureOfNormals(LATENT, components=5),
+        "posterior": distributions.DiagonalNormal(),
+    }
+    rng = np.random.default_rng(0)
+    for weight in (w for half in ("encoder", "decoder") for w in parts[half].weights):
+        weight.assign(1.5 * weight.numpy() + rng.normal(0, 0.05, weight.shape))
+    return parts
+
+
+def decoded(parts, z):
+    """Returns what Keras makes of one z, flat as the page has it."""
+    params = parts["decoder"](np.asarray(z, "float32")[np.newaxis], training=False)
+    return parts["likelihood"].statistics(params)["image"].numpy().ravel()
+
+
+def encoded(parts, image):
+    image = np.asarray(image, "float32").reshape(1, *SHAPE)
+    return parts["posterior"].statistics(parts["encoder"](image, training=False))["z_mean"][0]
+
+
+def drawn(parts, seed, temperature=1.0):
+    """Returns the z of `generate`, from the definitions of prior and row generator."""
+    seed = tf.constant([seed], tf.int32)
+    normal, uniform = row_rng.normals(seed, LATENT), row_rng.uniforms(seed, 1)[:, 0]
+    return parts["prior"].from_noise(temperature * normal, uniform).numpy()[0]
+
+
+def write_int8(parts, path, scratch):
+    """Writes the quantized decoder that a bundle may have, of batch 1."""
+
+    def decode(z):
+        return {"image": parts["likelihood"].statistics(parts["decoder"](z))["image"]}
+
+    archive = keras.export.ExportArchive()
+    archive.add_endpoint("decode", decode, [tf.TensorSpec([1, LATENT], tf.float32, "z")])
+    archive.write_out(str(scratch), verbose=False)
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(scratch), signature_keys=["decode"])
+    rng = np.random.default_rng(0)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: (
+        ("decode", {"z": rng.standard_normal((1, LATENT)).astype("float32")}) for _ in range(50)
+    )
+    path.parent.mkdir(parents=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow's about its own interpreter
+        path.write_bytes(converter.convert())
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory):
+    """The node_modules of export/web, installed elsewhere if they are not there."""
+    source = ROOT / "export/web"
+    if (source / "node_modules").is_dir():
+        return source / "node_modules"
+    scratch = tmp_path_factory.mktemp("npm")
+    for name in ("package.json", "package-lock.json", ".npmrc"):
+        shutil.copy(source / name, scratch)
+    subprocess.run(["npm", "ci", "--prefix", str(scratch)], check=True, capture_output=True)
+    return scratch / "node_modules"
+
+
+@pytest.fixture(scope="module")
+def folder(parts, runtime, tmp_path_factory):
+    scratch = tmp_path_factory.mktemp("web")
+    bundle = write_bundle(**parts, directory=scratch / "bundle")
+    int8 = f"litert/{bundle.version}/{web_model.MODELS['int8'][0]}.tflite"
+    write_int8(parts, bundle.directory / int8, scratch / "fixed")
+    index = write_web(
+        bundle.directory, scratch / "page", runtime=runtime, numbers={"Test ELBO": "-1.0 nats"}
+    )
+    return index.parent
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    """Serves the folder on loopback, but for the paths in `missing`."""
+    missing = set()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self):
+            if any(name in self.path for name in missing):
+                self.send_error(404)
+            else:
+                super().do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield SimpleNamespace(missing=missing, url=f"http://127.0.0.1:{running.server_port}/")
+        running.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    options = ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (
+        *("headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run"),
+        *("disable-background-networking", "disable-component-update", "disable-sync"),
+        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver.set_window_size(1280, 1000)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(browser, server):
+    """The page, freshly loaded; afterwards it must have logged nothing and asked nobody else."""
+    browser.get_log("performance")
+    browser.get(server.url)
+    page = Page(browser)
+    page.wait("return Boolean(globalThis.explorer)")
+    yield page
+    logged = [entry["message"] for entry in browser.get_log("browser")]
+    assert [text for text in logged if not any(known in text for known in WEBGPU)] == []
+    events = [json.loads(e["message"])["message"] for e in browser.get_log("performance")]
+    asked = [e["params"]["request"]["url"] for e in events if e["method"] == REQUESTED]
+    assert server.url in asked
+    hosts = {urlsplit(url).netloc for url in asked if not url.startswith(("data:", "blob:"))}
+    assert hosts == {urlsplit(server.url).netloc}
+
+
+REQUESTED = "Network.requestWillBeSent"
+
+
+class Page:
+    def __init__(self, driver):
+        self.driver = driver
+
+    def __call__(self, selector):
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def run(self, script, *arguments):
+        return self.driver.execute_script(script, *arguments)
+
+    def wait(self, condition, *arguments):
+        WebDriverWait(self.driver, 20, 0.05).until(lambda _: self.run(condition, *arguments))
+
+    def shown(self, name="image"):
+        """Returns an array behind a canvas, once all canvases show the present point."""
+        self.wait(
+            "const { latent, shown } = explorer;"
+            "return [shown.z, shown.comparedAt].every((z) => String(z) === String(latent.z))"
+        )
+        return np.array(self.run(f"return Array.from(explorer.shown.{name})"), "float32")
+
+    @property
+    def z(self):
+        return np.array(self.run("return Array.from(explorer.latent.z)"), "float32")
+
+    def type(self, selector, text):
+        self(selector).clear()
+        self(selector).send_keys(text)
+
+    def window(self, width, height, mobile=False):
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def content(folder):
+    return json.loads((folder / "model" / web_model.NAME).read_text("utf-8"))
+
+
+def error(received, expected):
+    assert received.shape == expected.shape
+    return float(np.abs(received - expected).max())
+
+
+@pytest.fixture(scope="module")
+def measured(request):
+    """Errors by what was done, printed once the module is done."""
+    errors = {}
+    yield errors
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print("\n\nlargest |error| of the page, against Keras")
+        for name, value in errors.items():
+            print(f"  {name:24s}{value:.1e}")
+
+
+def test_generates_seed_7(page, parts, measured):
+    page.type("#seed", "7")
+    page("#generate-form [type=submit]").click()
+    page.wait("return document.querySelector('#status').textContent.startsWith('Seed 7')")
+    expected = drawn(parts, 7)
+    image = page.shown()
+    measured["generate: z"] = error(page.z, expected)
+    measured["generate: image"] = error(image, decoded(parts, expected))
+    assert measured["generate: z"] <= TOLERANCE
+    assert measured["generate: image"] <= TOLERANCE
+    pixels = page.run(
+        "const canvas = document.querySelector('#picture');"
+        "const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);"
+        "return [canvas.width, canvas.height, Array.from(data)]"
+    )
+    assert pixels[:2] == [SHAPE[1], SHAPE[0]]
+    rgba = np.array(pixels[2]).reshape(-1, 4)
+    assert (rgba[:, 3] == 255).all()
+    assert (np.abs(rgba[:, :3] - 255 * image[:, np.newaxis]) <= 0.51).all()
+    # The signature's own image is that of its z.
+    answer = page.run("const { image } = await explorer.bundle.generate(7, 1); return [...image]")
+    assert error(np.float32(answer), decoded(parts, expected)) <= TOLERANCE
+
+
+def test_next_seed_and_temperature(page, parts):
+    page.type("#seed", "-2147483648")
+    page("#generate-form [type=submit]").click()
+    page("#next-seed").click()
+    page.wait("return document.querySelector('#status').textContent.startsWith('Seed -2147483647')")
+    assert error(page.z, drawn(parts, -(2**31) + 1)) <= TOLERANCE
+    page.type("#seed", "7")
+    page("#temperature").send_keys(Keys.HOME)  # 0
+    page.wait("return document.querySelector('#status').textContent.startsWith('Seed 7')")
+    assert error(page.z, drawn(parts, 7, temperature=0.0)) <= TOLERANCE
+
+
+def test_a_seed_that_is_none_is_refused_by_its_field(page):
+    before = page.z
+    page.type("#seed", "2147483648")
+    page("#generate-form [type=submit]").click()
+    assert page.run("return document.querySelector('#seed').validity.rangeOverflow")
+    assert error(page.z, before) == 0
+
+
+def test_drags_on_the_pad(page, parts, folder, measured):
+    latent = content(folder)["latent"]
+    box, before = page("#pad").rect, page.z
+    # From the middle to 30% across and 80% up; offsets are from the middle.
+    to = round(-0.2 * box["width"]), round(-0.3 * box["height"])
+    ActionChains(page.driver).move_to_element(page("#pad")).click_and_hold().move_by_offset(
+        *to
+    ).release().perform()
+    across, up = sorted(latent["order"][:2])
+    low, high = (np.array(latent[end]) for end in ("low", "high"))
+    expected = before.copy()
+    for index, share in ((across, 0.3), (up, 0.8)):
+        expected[index] = low[index] + share * (high[index] - low[index])
+    pixel = (high - low).max() / min(box["width"], box["height"])
+    assert error(page.z, expected) <= 1.5 * pixel
+    measured["drag: image"] = error(page.shown(), decoded(parts, page.z))
+    assert measured["drag: image"] <= TOLERANCE
+
+
+def test_pad_shows_the_plane_of_the_chosen_axes(page, parts, folder):
+    low, high = (np.array(content(folder)["latent"][end]) for end in ("low", "high"))
+    Select(page("#across")).select_by_value("2")
+    Select(page("#up")).select_by_value("2")  # the axis of the other: they change places
+    across = int(page("#across").get_property("value"))
+    assert across != 2
+    assert page("#up").get_property("value") == "2"
+    cells = round(page.run("return document.querySelector('#manifold').width") / (SHAPE[1] + 1))
+    z = page.z
+    z[across] = low[across] + 0.5 / cells * (high[across] - low[across])
+    z[2] = low[2] + (1 - 0.5 / cells) * (high[2] - low[2])
+    corner = np.round(255 * decoded(parts, z))
+    page.wait(
+        "const { data } = document.querySelector('#manifold').getContext('2d')"
+        ".getImageData(0, 0, arguments[0], arguments[1]);"
+        "return arguments[2].every((value, i) => Math.abs(value - data[4 * i]) <= 1)",
+        *(SHAPE[1], SHAPE[0], corner.tolist()),
+    )
+
+
+def test_keyboard_moves_the_point(page, parts, folder):
+    latent = content(folder)["latent"]
+    across, up = sorted(latent["order"][:2])
+    span = np.array(latent["high"]) - np.array(latent["low"])
+    page("#pad").send_keys(Keys.HOME)
+    z = page.z
+    assert error(z[[across, up]], np.float32(latent["centre"])[[across, up]]) < 1e-6
+    page("#pad").send_keys(Keys.ARROW_RIGHT, Keys.SHIFT, Keys.ARROW_UP)
+    z[across] += span[across] / 40
+    z[up] += 5 * span[up] / 40
+    assert error(page.z, z) < 1e-5
+    assert page("#status").get_property("textContent").startswith(f"z{across + 1} ")
+    page.run("document.querySelector('#sliders input').focus()")
+    page.driver.switch_to.active_element.send_keys(Keys.END)
+    first = latent["order"][0]
+    assert page.z[first] == pytest.approx(latent["high"][first], abs=span[first] / 100)
+    assert error(page.shown(), decoded(parts, page.z)) <= TOLERANCE
+
+
+def test_everything_can_be_reached_and_has_a_name(page):
+    page.run("document.activeElement.blur()")
+    reached = set()
+    for _ in range(60):
+        ActionChains(page.driver).send_keys(Keys.TAB).perform()
+        element = page.driver.switch_to.active_element
+        if element.tag_name == "body":
+            break
+        outline = element.value_of_css_property("outline-style")
+        # A file's input is under its label, which has the outline.
+        assert outline == "solid" or element.get_property("id") == "file", element.tag_name
+        assert element.accessible_name, element.get_attribute("outerHTML")
+        reached.add(element.id)
+    visible = page.driver.find_elements(By.CSS_SELECTOR, "button, select, input, [tabindex]")
+    assert {e.id for e in visible if e.is_displayed()} <= reached
+    for picture in page.driver.find_elements(By.CSS_SELECTOR, "canvas[role=img]"):
+        assert picture.accessible_name
+
+
+def upload(page, path):
+    page("#file").send_keys(str(path))
+    page.wait(
+        "return document.querySelector('#status').textContent === `Reconstructed ${arguments[0]}`",
+        path.name,
+    )
+
+
+def test_reconstructs_an_uploaded_image(page, parts, tmp_path, measured):
+    x = np.random.default_rng(0).integers(0, 256, SHAPE[:2], dtype=np.uint8)
+    Image.fromarray(x).save(tmp_path / "exact.png")
+    upload(page, tmp_path / "exact.png")
+    assert error(page.shown("input"), np.float32(x.ravel() / 255)) < 1e-6
+    z = encoded(parts, x / 255)
+    measured["reconstruct: z"] = error(page.z, z.numpy())
+    measured["reconstruct: image"] = error(page.shown("reconstruction"), decoded(parts, z))
+    assert measured["reconstruct: z"] <= TOLERANCE
+    assert measured["reconstruct: image"] <= TOLERANCE
+    page("#invert").click()
+    page.wait("return document.querySelector('#status').textContent.includes('inverted')")
+    assert error(page.shown("input"), np.float32(1 - x.ravel() / 255)) < 1e-6
+
+
+def test_resizes_as_the_training_data_were(page, tmp_path):
+    colours = np.random.default_rng(1).integers(0, 256, (25, 31, 4), dtype=np.uint8)
+    colours[..., 3] = 255
+    Image.fromarray(colours).save(tmp_path / "photo.png")
+    upload(page, tmp_path / "photo.png")
+    middle = Image.fromarray(colours[:, 5:25, :3])  # 20 of 31 columns, as 8 of 10
+    grey = np.float32(middle.convert("L"))[..., np.newaxis]
+    resized = tf.image.resize(grey, SHAPE[:2], method="bilinear", antialias=True)
+    received = page.shown("input")
+    # A grey value at a half may be rounded to the other side.
+    assert error(received, np.float32(np.round(resized).ravel() / 255)) <= 1.01 / 255
+    assert np.abs(received - np.float32(resized).ravel() / 255).mean() < 0.5 / 255
+
+
+def test_a_drawing_goes_through_the_encoder(page, parts):
+    pen = ActionChains(page.driver).move_to_element(page("#sketch"))
+    pen.move_by_offset(0, -30).click_and_hold().move_by_offset(0, 60).release().perform()
+    page.wait("return document.querySelector('#status').textContent.includes('drawing')")
+    x = page.shown("input").reshape(SHAPE[:2])
+    assert x[4:6, 3:5].min() > 0.5  # the stroke, about the middle
+    assert x[:, [0, -1]].max() == 0
+    assert error(page.z, encoded(parts, x).numpy()) <= TOLERANCE
+
+
+def test_interpolates(page, parts, measured):
+    ends = drawn(parts, 3), drawn(parts, 4)
+    for field, seed in zip(("#from", "#to"), "34", strict=True):
+        page.type(field, seed + Keys.ENTER)
+    position = page("#position")
+    page.run("arguments[0].focus()", position)
+    position.send_keys(*[Keys.ARROW_RIGHT] * 25)
+    z = 0.75 * ends[0] + 0.25 * ends[1]
+    measured["interpolate: z"] = error(page.z, z)
+    assert measured["interpolate: z"] <= TOLERANCE
+    assert error(page.shown(), decoded(parts, z)) <= TOLERANCE
+    strip = page.run(
+        "const strip = document.querySelector('#strip');"
+        "const { data } = strip.getContext('2d').getImageData(0, 0, strip.width, strip.height);"
+        "return [strip.width, Array.from(data.filter((_, i) => i % 4 === 0))]"
+    )
+    columns = np.array(strip[1]).reshape(SHAPE[0], strip[0])
+    third = columns[:, 2 * (SHAPE[1] + 1) :][:, : SHAPE[1]]  # at 2/8 of the way
+    assert np.abs(third.ravel() - 255 * decoded(parts, z)).max() <= 1
+
+
+def test_compares_float32_with_int8(page, parts):
+    exact, rounded = page.shown(), page.shown("int8")
+    largest = error(rounded, exact)
+    assert 0 < largest < 0.1
+    assert page.run("return explorer.shown.largestDifference") == pytest.approx(largest, rel=1e-5)
+    assert f"{largest:.4f}" in page("#compare-note").text
+
+
+def test_shows_the_facts_of_the_model(page):
+    text = page("#facts").text
+    for fact in ("10 x 8 x 1", "MixtureOfNormals", "Bernoulli", "-1.0 nats", "version 1"):
+        assert fact in text
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_fits_a_phone(page, width, tmp_path):
+    page.window(width, 640, mobile=True)
+    try:
+        assert page.run("return document.documentElement.scrollWidth") <= width
+        assert page("#pad").rect["width"] > 0.7 * width
+        assert page.driver.save_screenshot(str(tmp_path / "phone.png"))
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_numbers_that_are_not_finite_become_a_message(page):
+    before = page.shown()
+    page.run("explorer.latent.move(explorer.latent.z.map(() => NaN))")
+    page.wait("return !document.querySelector('#notice').hidden")
+    assert "not finite" in page("#notice").text
+    page("#pad").send_keys(Keys.HOME)
+    page.run("explorer.latent.move(explorer.latent.centre)")
+    page.wait("return document.querySelector('#notice').hidden")
+    assert np.isfinite(page.shown()).all()
+    assert before.shape == page.shown().shape
+
+
+def test_a_file_that_is_no_image_becomes_a_message(page, tmp_path):
+    (tmp_path / "notes.png").write_text("no image")
+    page("#file").send_keys(str(tmp_path / "notes.png"))
+    page.wait("return !document.querySelector('#notice').hidden")
+    assert "notes.png" in page("#notice").text
+
+
+def refusal(browser):
+    """Returns the message that the page shows in place of the explorer."""
+    page = Page(browser)
+    page.wait("return !document.querySelector('#notice').hidden")
+    assert not page("#panels").is_displayed()
+    browser.get_log("browser")  # which has the 404
+    return page("#notice").text
+
+
+@pytest.mark.parametrize("name", ["decoder-float32-batch1.tflite", "model.json", ".wasm"])
+def test_a_missing_file_becomes_a_message(browser, server, name):
+    server.missing.add(name)
+    browser.execute_cdp_cmd("Network.setCacheDisabled", {"cacheDisabled": True})
+    try:
+        browser.get(server.url)
+        message = refusal(browser)
+    finally:
+        server.missing.clear()
+        browser.execute_cdp_cmd("Network.setCacheDisabled", {"cacheDisabled": False})
+    assert ("LiteRT.js" if name == ".wasm" else name) in message
+
+
+def test_a_browser_without_webassembly_gets_a_message(browser, server):
+    source = {"source": "delete globalThis.WebAssembly"}
+    added = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", source)
+    try:
+        browser.get(server.url)
+        assert "WebAssembly" in refusal(browser)
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+
+def test_opened_as_a_file_it_says_how_to_serve_it(browser, folder):
+    browser.get((folder / "index.html").as_uri())
+    page = Page(browser)
+    WebDriverWait(browser, 20).until(lambda _: page("#boot .late").is_displayed())
+    assert "python -m http.server" in page("#boot").text
+    browser.get_log("browser")

@@ -1,0 +1,150 @@
+"""SavedModels converted to ONNX by tf2onnx, and what it gets wrong put right.
+
+Nothing here vouches for the numbers: `onnx_extra` compares them.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from vae_tf.errors import ExportError
+from vae_tf.exporting.onnx_files import SUFFIX, extra, nodes, plain_name
+from vae_tf.exporting.signatures import INPUTS, OTHER_OUTPUT, OUTPUTS
+from vae_tf.quiet import quiet
+from vae_tf.version import __version__
+
+OPSET = 18  # the first with BitwiseXor, which seeds need; the last that tf2onnx writes
+
+
+def convert(saved_model: Path, signature: str) -> bytes:
+    """Returns a signature of a SavedModel as an `.onnx` file, with a free dimension `batch`.
+
+    Inputs and outputs keep their names, but an output called like an input gets SUFFIX. What
+    they mean, in which units, is in `onnx_files.metadata`.
+
+    Raises:
+        ExportError: if the extra is missing, or naming each operation that ONNX cannot express.
+    """
+    onnx, tf2onnx = extra("onnx"), extra("tf2onnx")
+    with quiet(tf.errors.OpError):
+        loaded = tf.saved_model.load(str(saved_model))  # has the variables, while it is referenced
+        function = loaded.signatures[signature]
+        given: Mapping[str, tf.TensorSpec] = function.structured_input_signature[1]
+        specs = [tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in given.items()]
+
+        @tf.function
+        def renamed(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+            outputs = function(**dict(zip(given, tensors, strict=True)))
+            return {name + SUFFIX * (name in given): value for name, value in outputs.items()}
+
+        try:
+            model, _ = tf2onnx.convert.from_function(
+                renamed, specs, opset=OPSET, custom_op_handlers=HANDLERS
+            )
+            foreign = _foreign(model)
+            if not foreign:
+                _count_axes_from_the_front(model)
+                _label(model, signature)
+                onnx.checker.check_model(model, full_check=True)
+                return model.SerializeToString()
+        except OSError:
+            raise
+        except Exception as error:
+            first_line = (str(error).strip().splitlines() or ["no message"])[0]
+            raise _unsupported(signature, f"{type(error).__name__}: {first_line}") from error
+    raise _unsupported(signature, ", ".join(foreign))
+
+
+def _floor_mod(graph: Any, node: Any, name: str, arguments: Any) -> None:
+    """Converts FloorMod; ONNX's Mod of integers takes the sign of the divisor, as it must.
+
+    tf2onnx divides and cuts off, which is wrong below zero (tensorflow-onnx#2174), and so for
+    half of the words that `row_rng` shifts.
+    """
+    types = extra("onnx").TensorProto
+    if graph.get_dtype(node.input[0]) in (types.INT32, types.INT64):
+        node.type = "Mod"
+    else:
+        extra("tf2onnx.onnx_opset.math").FloorMod.version_7(graph, node)
+
+
+def _select(graph: Any, node: Any, name: str, arguments: Any) -> None:
+    """Converts a choice to Where.
+
+    tf2onnx would rather add both sides, one of them times 0, which lets NaN and infinity of the
+    side not chosen through.
+    """
+    node.set_attr("handles_nan", True)
+    extra("tf2onnx.onnx_opset.controlflow").Select.version_9(graph, node)
+
+
+HANDLERS: dict[str, tuple[Any, list]] = {
+    "FloorMod": (_floor_mod, []),
+    "Select": (_select, []),
+    "SelectV2": (_select, []),
+}
+
+
+def _foreign(model: Any) -> list[str]:
+    """Returns the operations left as they were, which tf2onnx does no more than log."""
+    has = extra("onnx").defs.has
+    kinds = {(node.op_type, node.domain) for node in nodes(model.graph)}
+    return sorted(kind for kind, domain in kinds if domain or not has(kind))
+
+
+def _count_axes_from_the_front(model: Any) -> None:
+    """Replaces negative axes of reductions: ONNX Runtime forgets those if the batch is empty."""
+    onnx = extra("onnx")
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    ranks = {
+        value.name: len(value.type.tensor_type.shape.dim)
+        for value in (*inferred.input, *inferred.value_info, *inferred.output)
+        if value.type.tensor_type.HasField("shape")
+    }
+    constants = {constant.name: constant for constant in model.graph.initializer}
+    replaced = set()
+    for node in model.graph.node:
+        if not node.op_type.startswith("Reduce") or len(node.input) < 2:
+            continue
+        data, axes = node.input
+        if data in ranks and axes in constants:
+            counted = onnx.numpy_helper.to_array(constants[axes]) % ranks[data]
+            node.input[1] = f"{node.name}/axes"
+            model.graph.initializer.append(onnx.numpy_helper.from_array(counted, node.input[1]))
+            replaced.add(axes)
+    used = {name for node in nodes(model.graph) for name in node.input}
+    for axes in replaced - used:
+        model.graph.initializer.remove(constants[axes])
+
+
+def _label(model: Any, signature: str) -> None:
+    """Names the batch dimension, and says in `metadata_props` what the file is."""
+    graph = model.graph
+    graph.name = signature
+    # These call free dimensions by names of tf2onnx's own; runtimes infer shapes anew.
+    del graph.value_info[:]
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    inputs = {value.name: INPUTS[value.name] for value in graph.input}
+    outputs = {
+        value.name: OUTPUTS.get(plain_name(value.name, inputs), OTHER_OUTPUT)
+        for value in graph.output
+    }
+    words = {
+        side: {name: {"meaning": meaning, "unit": unit} for name, (meaning, unit) in ends.items()}
+        for side, ends in (("inputs", inputs), ("outputs", outputs))
+    }
+    facts = {"vae_tf": __version__, "signature": signature, **words}
+    texts = {key: json.dumps(value) for key, value in facts.items()}
+    extra("onnx").helper.set_model_props(model, texts)
+
+
+def _unsupported(signature: str, received: str) -> ExportError:
+    return ExportError(
+        f"{signature} must be expressible in ONNX's operators",
+        received,
+        "Replace these operations in the model, in from_noise or in statistics(params).",
+    )

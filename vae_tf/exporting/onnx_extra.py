@@ -1,0 +1,55 @@
+"""The part of a bundle that is ONNX: a file for each signature, in agreement with Keras."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vae_tf.errors import ExportError
+from vae_tf.exporting import onnx_conversion, onnx_files, parity
+from vae_tf.exporting.probes import probes
+from vae_tf.exporting.signatures import Arrays, Endpoint
+
+
+def write(
+    directory: Path,
+    version: int,
+    endpoints: Sequence[Endpoint],
+    expected: Mapping[str, Sequence[Arrays]],
+) -> dict[str, dict[str, Any]]:
+    """Returns signature -> `{file, operators, errors, reason}` after writing the files.
+
+    Each is `onnx/<version>/<half>-<signature>.onnx` below `directory`, beside the SavedModels
+    it is made of. `errors` is what `parity.compare` returns for ONNX Runtime. Where ONNX cannot express a
+    signature, `file` is None and `reason` a sentence; the first one of each half it must.
+
+    Args:
+        directory: holds `<half>/<version>/` of every endpoint.
+        version: of those SavedModels.
+        endpoints: the first of each half is its default.
+        expected: signature -> outputs of the reference for `probes(endpoint)`.
+
+    Raises:
+        ExportError: if the extra is missing, a default cannot be expressed, or ONNX Runtime
+            disagrees with the reference.
+    """
+    for module in ("onnx", "onnxruntime", "tf2onnx"):
+        onnx_files.extra(module)
+    defaults = {e.half: e.name for e in reversed(endpoints)}
+    entries: dict[str, dict[str, Any]] = {}
+    for endpoint in endpoints:
+        name = endpoint.name
+        entry = entries[name] = {"file": None, "operators": [], "errors": {}, "reason": None}
+        try:
+            content = onnx_conversion.convert(directory / endpoint.half / str(version), name)
+        except ExportError as error:
+            if defaults[endpoint.half] == name:
+                raise
+            entry["reason"] = str(error)
+            continue
+        received = onnx_files.run(content, probes(endpoint))
+        entry["errors"] = parity.compare("onnxruntime", name, expected[name], received)
+        entry["operators"] = onnx_files.operators(content)
+        entry["file"] = f"onnx/{version}/{endpoint.half}-{name}.onnx"
+        (directory / entry["file"]).parent.mkdir(parents=True, exist_ok=True)
+        (directory / entry["file"]).write_bytes(content)
+    return entries
