@@ -1,6 +1,7 @@
 """A model small enough for every test of its exports, with all the signatures there are."""
 
 from vae_tf import distributions, networks
+from vae_tf.exporting.options import Options
 
 SHAPE, LATENT = (6, 5, 1), 3
 
@@ -17,4 +18,5 @@ def parts():
         "posterior": distributions.DiagonalNormal(),
         "likelihood": likelihood,
         "preprocessing": {"scale": 1 / 255, "value_range": [0.0, 1.0]},
+        "options": Options(whole=True, importance_samples=4),
     }

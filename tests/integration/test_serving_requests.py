@@ -106,19 +106,20 @@ def free_port():
         yield listener.getsockname()[1]
 
 
-def batch(spec, rows, rng):
+def batch(name, spec, rows, rng):
     """Returns `rows` rows of an input as a signature's table describes it."""
     shape = (rows, *spec["shape"][1:])
     if spec["dtype"] == "string":
         return np.array([base64.b64decode(spec["example"])] * rows, object)
     if spec["dtype"] == "int32":
         return rng.integers(-(2**31), 2**31, shape).astype(np.int32)
-    return rng.uniform(size=shape).astype(spec["dtype"])
+    values = rng.uniform(size=shape)
+    return (values.round() if name == "mask" else values).astype(spec["dtype"])
 
 
 def batches(table, sizes, seed=0):
     rng = np.random.default_rng(seed)
-    return [{k: batch(s, n, rng) for k, s in table["inputs"].items()} for n in sizes]
+    return [{k: batch(k, s, n, rng) for k, s in table["inputs"].items()} for n in sizes]
 
 
 @pytest.fixture(scope="module")
