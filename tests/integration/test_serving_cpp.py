@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_tf import distributions, networks
 from vae_tf.exporting import parity, row_rng, write_bundle
 
+from .small_model import LATENT, SHAPE, parts
+
 SOURCES = Path(__file__).parents[2] / "export" / "serving"
-SHAPE, LATENT = (6, 5, 1), 3
 
 pytestmark = [
     pytest.mark.slow,  # g++ takes up to a minute
@@ -42,16 +42,9 @@ def program(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    likelihood = distributions.GaussianPixelScale()
-    parts = {
-        "encoder": networks.mlp_encoder(SHAPE, LATENT, hidden=(40,)),
-        "decoder": networks.mlp_decoder(LATENT, likelihood.parameter_shapes(SHAPE), hidden=(40,)),
-        "prior": distributions.MixtureOfNormals(LATENT, components=3),
-        "posterior": distributions.DiagonalNormal(),
-        "likelihood": likelihood,
-    }
-    directory = tmp_path_factory.mktemp("bundle")
-    return SimpleNamespace(**parts, bundle=write_bundle(**parts, directory=directory))
+    model = parts()
+    bundle = write_bundle(**model, directory=tmp_path_factory.mktemp("bundle"))
+    return SimpleNamespace(**model, bundle=bundle)
 
 
 def outputs(done):
@@ -106,26 +99,29 @@ def test_not_a_number(program, exported):
     assert np.isnan(outputs(done)["image"]).reshape(2, -1).all(1).tolist() == [True, False]
 
 
-class Files(tf.Module):
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
-    def again(self, image_bytes):
-        """The same picture, written anew, and its number of pixels."""
-        image = tf.map_fn(tf.io.decode_png, image_bytes, fn_output_signature=tf.uint8)
-        texts = tf.map_fn(tf.io.encode_png, image, fn_output_signature=tf.string)
-        return {"image_bytes": texts, "pixels": tf.map_fn(tf.size, image, tf.int32)}
+def test_sample(program, exported):
+    x = np.random.default_rng(2).uniform(size=(2, *SHAPE)).astype(np.float32)
+    seed = np.array([5, -6], np.int32)
+    given = f"image={numbers(x)}", f"seed={numbers(seed)}"
+    z = exported.posterior.from_noise(exported.encoder(x), row_rng.normals(seed, LATENT))
+    assert_agree(outputs(program(exported.bundle.encoder, "sample", *given)), {"z": z})
 
 
-def test_files(program, tmp_path):
-    module = Files()
-    tf.saved_model.save(module, str(tmp_path / "1"), {"again": module.again})
-    images = [np.full((6, 5, 1), grey, np.uint8) for grey in (7, 200)]
-    for i, image in enumerate(images):
+def test_encode_bytes(program, exported, tmp_path):
+    levels = np.random.default_rng(3).integers(0, 256, (2, *SHAPE)).astype(np.uint8)
+    for i, image in enumerate(levels):
         (tmp_path / f"{i}.png").write_bytes(tf.io.encode_png(image).numpy())
     given = [f"image_bytes=@{tmp_path / f'{i}.png'}" for i in range(2)]
-    answer = outputs(program(tmp_path / "1", "again", *given))
-    assert answer["pixels"].tolist() == [30, 30]
-    for text, image in zip(answer["image_bytes"], images, strict=True):
-        np.testing.assert_array_equal(tf.io.decode_png(base64.b64decode(text)), image)
+    expected = exported.posterior.statistics(exported.encoder(levels / np.float32(255)))
+    assert_agree(outputs(program(exported.bundle.encoder, "encode_bytes", *given)), expected)
+
+
+def test_generate_png(program, exported):
+    given = "seed=7,8", "temperature=1,1"
+    pictures = outputs(program(exported.bundle.decoder, "generate_png", *given))["image_bytes"]
+    image = outputs(program(exported.bundle.decoder, "generate", *given))["image"]
+    levels = [tf.io.decode_png(base64.b64decode(picture)).numpy() for picture in pictures]
+    np.testing.assert_allclose(levels, 255 * image.clip(0, 1), rtol=0, atol=0.501)
 
 
 def test_lists_the_manifest_s_signatures(program, exported):

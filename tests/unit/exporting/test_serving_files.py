@@ -258,7 +258,7 @@ def test_shell_script_asks_what_fits_into_a_line(files, tmp_path):
     subprocess.run(["sh", "-n"], input=files["request.sh"], text=True, check=True)
     # A curl that shows what it is asked
     curl = tmp_path / "curl"
-    curl.write_text('#!/bin/sh\necho "$6 $8" >&2\n')
+    curl.write_text('#!/bin/sh\necho "$8 ${10}" >&2\n')
     curl.chmod(0o755)
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     command = ["sh", "-c", files["request.sh"], "request.sh", "host:1"]

@@ -5,7 +5,7 @@ set -eu
 server=http://${1:-localhost:8501}
 
 predict() { # MODEL BODY
-  curl --silent --show-error --fail-with-body --max-time 60 \
+  curl --silent --show-error --fail-with-body --max-time 60 --write-out '\n' \
     "$server/v1/models/$1:predict" --data "$2"
 }
 
