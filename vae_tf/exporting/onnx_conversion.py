@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from vae_tf.errors import ExportError
 from vae_tf.exporting.onnx_files import SUFFIX, extra, nodes, plain_name
+from vae_tf.exporting.onnx_operators import HANDLERS
 from vae_tf.exporting.signatures import INPUTS, OTHER_OUTPUT, OUTPUTS
 from vae_tf.quiet import quiet
 from vae_tf.version import __version__
@@ -56,36 +57,6 @@ def convert(saved_model: Path, signature: str) -> bytes:
             first_line = (str(error).strip().splitlines() or ["no message"])[0]
             raise _unsupported(signature, f"{type(error).__name__}: {first_line}") from error
     raise _unsupported(signature, ", ".join(foreign))
-
-
-def _floor_mod(graph: Any, node: Any, name: str, arguments: Any) -> None:
-    """Converts FloorMod; ONNX's Mod of integers takes the sign of the divisor, as it must.
-
-    tf2onnx divides and cuts off, which is wrong below zero (tensorflow-onnx#2174), and so for
-    half of the words that `row_rng` shifts.
-    """
-    types = extra("onnx").TensorProto
-    if graph.get_dtype(node.input[0]) in (types.INT32, types.INT64):
-        node.type = "Mod"
-    else:
-        extra("tf2onnx.onnx_opset.math").FloorMod.version_7(graph, node)
-
-
-def _select(graph: Any, node: Any, name: str, arguments: Any) -> None:
-    """Converts a choice to Where.
-
-    tf2onnx would rather add both sides, one of them times 0, which lets NaN and infinity of the
-    side not chosen through.
-    """
-    node.set_attr("handles_nan", True)
-    extra("tf2onnx.onnx_opset.controlflow").Select.version_9(graph, node)
-
-
-HANDLERS: dict[str, tuple[Any, list]] = {
-    "FloorMod": (_floor_mod, []),
-    "Select": (_select, []),
-    "SelectV2": (_select, []),
-}
 
 
 def _foreign(model: Any) -> list[str]:
