@@ -8,6 +8,7 @@ import numpy as np
 
 from vae_tf.errors import ExportError
 from vae_tf.exporting import (
+    calibration,
     golden,
     litert,
     litert_directory,
@@ -87,6 +88,11 @@ def build(
             images=images,
             metadata={key: facts[key] for key in TOLD_IN_FILES},
         )
+    anomaly = None
+    if "score" in signatures and "validation" in images:
+        anomaly = calibration.anomaly_threshold(
+            stage / "vae" / version, images["validation"], options.false_alarm_rate
+        )
     onnx = onnx_extra.write(stage, facts["version"], endpoints, expected) if options.onnx else None
     content = manifest.plain(
         {
@@ -102,6 +108,7 @@ def build(
             },
             "litert": files,
             "onnx": onnx,
+            "anomaly": anomaly,
             "prior_parameters": prior and f"decoder/{version}/{prior}",
             "packages": manifest.packages(),
             "parity": {

@@ -152,7 +152,7 @@ def write_bundle(
                 posterior,
                 likelihood,
             )
-            offered, remarks = _endpoints(parts, shape, given, stage)
+            offered, remarks = _endpoints(parts, shape, given, stage, options)
             building.build(
                 stage,
                 offered,
@@ -178,13 +178,16 @@ def verify_bundle(directory: str | Path) -> Bundle:
 
 
 def _endpoints(
-    parts: Parts, shape: tuple[int, ...], given: Preprocessing, scratch: Path
+    parts: Parts, shape: tuple[int, ...], given: Preprocessing, scratch: Path, options: Options
 ) -> tuple[list[Endpoint], endpoints.Remarks]:
     """Returns the signatures of all parts, and why some are missing."""
     encoder, decoder, prior, posterior, likelihood = parts
     first, remarks = endpoints.encoder_endpoints(encoder, posterior, shape, given)
     second, others = endpoints.decoder_endpoints(decoder, prior, likelihood, shape, given, scratch)
-    return [*first, *second], remarks | others
+    if not options.whole:
+        return [*first, *second], remarks | others
+    third, more = endpoints.vae_endpoints(*parts, shape, given, options.importance_samples)
+    return [*first, *second, *third], remarks | others | more
 
 
 def _check_arguments(

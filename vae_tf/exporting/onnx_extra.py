@@ -19,8 +19,9 @@ def write(
     """Returns signature -> `{file, operators, errors, reason}` after writing the files.
 
     Each is `onnx/<version>/<half>-<signature>.onnx` below `directory`, beside the SavedModels
-    it is made of. `errors` is what `parity.compare` returns for ONNX Runtime. Where ONNX cannot express a
-    signature, `file` is None and `reason` a sentence; the first one of each half it must.
+    it is made of. `errors` is what `parity.compare` returns for ONNX Runtime. Where ONNX cannot
+    express a signature, `file` is None and `reason` a sentence; the first one of each half it
+    must.
 
     Args:
         directory: holds `<half>/<version>/` of every endpoint.

@@ -1,6 +1,5 @@
 """What the explorer's page gets of a bundle: `.tflite` files of fixed batch, and model.json."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import manifest, saved_model
+from vae_tf.exporting import litert, manifest, saved_model
 from vae_tf.exporting.fixed_batch import fixed_batch
 from vae_tf.exporting.signatures import Arrays
 
@@ -72,17 +71,21 @@ def _write_models(bundle: Path, facts: Mapping[str, Any], directory: Path) -> di
     models = {}
     version = str(facts["version"])
     for role, (name, half, signatures, batch) in MODELS.items():
-        offered = [s for s in signatures if facts["signatures"].get(s, {}).get("litert")]
-        path = directory / f"{name}.tflite"
-        made = bundle / "litert" / version / path.name
+        made = bundle / "litert" / version / f"{name}.tflite"
         if made.is_file():
-            shutil.copyfile(made, path)
+            content = made.read_bytes()
         elif role != "int8":
-            path.write_bytes(fixed_batch(bundle / half / version, offered, batch))
+            offered = [s for s in signatures if facts["signatures"].get(s, {}).get("litert")]
+            content = fixed_batch(bundle / half / version, offered, batch)
         else:
             continue
-        size = path.stat().st_size
-        models[role] = {"file": path.name, "bytes": size, "batch": batch, "signatures": offered}
+        (directory / made.name).write_bytes(content)
+        models[role] = {
+            "file": made.name,
+            "bytes": len(content),
+            "batch": batch,
+            "signatures": litert.signatures(content),
+        }
     return models
 
 
