@@ -81,6 +81,16 @@ def load(directory: Path, count: int = REQUESTS, warmup: int = WARMUP) -> dict:
     pool = requests(signatures)
     paths = {name: directory / entry["saved_model"] for name, entry in signatures.items()}
     report = drive(pool, paths, count, warmup)
+    check(report, pool, paths)
+    return summary(report, pool)
+
+
+def check(report: dict, pool: list, paths: dict[str, Path]) -> None:
+    """Refuses errors, wrong answers and memory that grows.
+
+    Raises:
+        ExportError: for the first of them.
+    """
     if report["errors"]:
         received = f"{len(report['errors'])} errors, the first: {report['errors'][0]}"
         raise ExportError("every request must be answered", received, "Look at that signature.")
@@ -93,8 +103,12 @@ def load(directory: Path, count: int = REQUESTS, warmup: int = WARMUP) -> dict:
                 parity.compare("the C++ loader under load", name, [want], [have])
     growth = max(report["resident"][1:]) - report["resident"][0]
     if growth > GROWTH:
-        received = f"{growth / 2**20:.0f} MiB more after {count} requests"
+        received = f"{growth / 2**20:.0f} MiB more than after the warm-up"
         raise ExportError("memory must stay flat", received, "Look for state in the graph.")
+
+
+def summary(report: dict, pool: list) -> dict:
+    """Returns throughput, latencies and memory of a report."""
     indices, seconds = np.reshape(report["latencies"], (-1, 2)).T
     rows = np.array([len(next(iter(inputs.values()))) for _, inputs in pool])[indices.astype(int)]
     names = np.array([name for name, _ in pool])[indices.astype(int)]
@@ -111,7 +125,7 @@ def load(directory: Path, count: int = REQUESTS, warmup: int = WARMUP) -> dict:
                 "requests": int((names == name).sum()),
                 **_percentiles(microseconds[names == name]),
             }
-            for name in signatures
+            for name in dict.fromkeys(name for name, _ in pool)
         },
         "different_answers_to_one_request": max(map(len, report["answers"])),
         "resident_mib": [round(size / 2**20, 1) for size in report["resident"]],

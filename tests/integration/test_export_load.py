@@ -1,6 +1,8 @@
 """A few hundred requests of the load benchmark, and that it would notice what it looks for."""
 
+import copy
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,51 +15,56 @@ from .small_model import LATENT, parts
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-@pytest.fixture
-def export_load(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import export_load
-
-    return export_load
-
-
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return write_bundle(**parts(), directory=tmp_path_factory.mktemp("bundle"))
+def loaded(tmp_path_factory):
+    """The benchmark, and what it got from eight threads for requests to every signature."""
+    bundle = write_bundle(**parts(), directory=tmp_path_factory.mktemp("bundle"))
+    signatures = bundle.manifest["signatures"]
+    paths = {name: bundle.directory / entry["saved_model"] for name, entry in signatures.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        import export_load
+
+        pool = export_load.requests(signatures)
+        report = export_load.drive(pool, paths, count=600, warmup=100)
+        yield SimpleNamespace(module=export_load, pool=pool, paths=paths, report=report)
 
 
-def test_eight_threads(export_load, bundle):
-    result = export_load.load(bundle.directory, count=600, warmup=100)
+def check(loaded, **changes):
+    loaded.module.check(loaded.report | changes, loaded.pool, loaded.paths)
+
+
+def test_eight_threads(loaded):
+    check(loaded)
+    result = loaded.module.summary(loaded.report, loaded.pool)
     assert result["requests"] == 600
-    assert {name: entry["requests"] > 0 for name, entry in result["signatures"].items()} == (
-        dict.fromkeys(bundle.manifest["signatures"], True)
-    )
+    assert list(result["signatures"]) == list(loaded.paths)
+    assert all(entry["requests"] > 0 for entry in result["signatures"].values())
     assert sum(entry["requests"] for entry in result["signatures"].values()) == 600
     assert 0 < result["p50_us"] <= result["p99_us"]
+    assert all(answers for answers in loaded.report["answers"])
 
 
-def test_errors_are_noticed(export_load, bundle, monkeypatch):
+def test_errors_are_noticed(loaded):
     wrong = [("decode", {"z": np.zeros((2, LATENT + 1), np.float32)})]
-    monkeypatch.setattr(export_load, "requests", lambda signatures: wrong)
+    paths = {"decode": loaded.paths["decode"]}
+    report = loaded.module.drive(wrong, paths, count=5, warmup=1)
     with pytest.raises(ExportError, match="6 errors, the first: "):
-        export_load.load(bundle.directory, count=5, warmup=1)
+        loaded.module.check(report, wrong, paths)
 
 
-def test_wrong_answers_are_noticed(export_load, bundle, monkeypatch):
-    right = export_load.saved_model.run
-
-    def elsewhere(path, name, batches):
-        answers = right(path, name, batches)
-        return (
-            answers if name != "decode" else [{k: v + 0.01 for k, v in a.items()} for a in answers]
-        )
-
-    monkeypatch.setattr(export_load.saved_model, "run", elsewhere)
+def test_one_wrong_answer_is_noticed(loaded):
+    answers = copy.deepcopy(loaded.report["answers"])
+    index = next(i for i, (name, _) in enumerate(loaded.pool) if name == "decode")
+    other = next(i for i in range(index + 1, len(answers)) if loaded.pool[i][0] == "decode")
+    image, of_another = answers[index][0]["image"], answers[other][0]["image"]
+    image["data"] = of_another["data"][: len(image["data"])]
     with pytest.raises(ExportError, match=r"decode in the C\+\+ loader under load must agree"):
-        export_load.load(bundle.directory, count=40, warmup=1)
+        check(loaded, answers=answers)
 
 
-def test_growing_memory_is_noticed(export_load, bundle, monkeypatch):
-    monkeypatch.setattr(export_load, "GROWTH", -1)
+def test_growing_memory_is_noticed(loaded):
+    first, *_ = loaded.report["resident"]
+    grown = [first, first, first + loaded.module.GROWTH + 1]
     with pytest.raises(ExportError, match="memory must stay flat"):
-        export_load.load(bundle.directory, count=40, warmup=1)
+        check(loaded, resident=grown)
