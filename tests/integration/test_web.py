@@ -3,6 +3,7 @@
 Numbers are read from the arrays behind the canvases, and once from a canvas itself.
 """
 
+import contextlib
 import functools
 import http.server
 import json
@@ -121,8 +122,8 @@ def folder(parts, runtime, tmp_path_factory):
     return index.parent
 
 
-@pytest.fixture(scope="module")
-def server(folder):
+@contextlib.contextmanager
+def serving(folder):
     """Serves the folder on loopback, but for the paths in `missing`."""
     missing = set()
 
@@ -141,6 +142,12 @@ def server(folder):
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield SimpleNamespace(missing=missing, url=f"http://127.0.0.1:{running.server_port}/")
         running.shutdown()
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    with serving(folder) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -164,10 +171,7 @@ def browser(tmp_path_factory):
 def page(browser, server):
     """The page, freshly loaded; afterwards it must have logged nothing and asked nobody else."""
     browser.get_log("performance")
-    browser.get(server.url)
-    page = Page(browser)
-    page.wait("return Boolean(globalThis.explorer)")
-    yield page
+    yield Page.opened(browser, server.url)
     logged = [entry["message"] for entry in browser.get_log("browser")]
     assert [text for text in logged if not any(known in text for known in WEBGPU)] == []
     events = [json.loads(e["message"])["message"] for e in browser.get_log("performance")]
@@ -183,6 +187,13 @@ REQUESTED = "Network.requestWillBeSent"
 class Page:
     def __init__(self, driver):
         self.driver = driver
+
+    @classmethod
+    def opened(cls, driver, url):
+        driver.get(url)
+        page = cls(driver)
+        page.wait("return Boolean(globalThis.explorer)")
+        return page
 
     def __call__(self, selector):
         return self.driver.find_element(By.CSS_SELECTOR, selector)
@@ -506,3 +517,34 @@ def test_opened_as_a_file_it_says_how_to_serve_it(browser, folder):
     WebDriverWait(browser, 20).until(lambda _: page("#boot .late").is_displayed())
     assert "python -m http.server" in page("#boot").text
     browser.get_log("browser")
+
+
+@pytest.mark.slow
+def test_two_latents_and_colour(browser, runtime, tmp_path):
+    """A convolutional model with a scale beside the image; z is the whole plane."""
+    shape = (9, 7, 3)
+    likelihood = distributions.GaussianPixelScale()
+    parts = {
+        "encoder": networks.conv_encoder(shape, 2),
+        "decoder": networks.conv_decoder(2, likelihood.parameter_shapes(shape)),
+        "likelihood": likelihood,
+        "prior": distributions.StandardNormal(2),
+        "posterior": distributions.DiagonalNormal(),
+    }
+    bundle = write_bundle(**parts, directory=tmp_path / "bundle")
+    write_web(bundle.directory, tmp_path / "page", runtime=runtime)
+    x = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    Image.fromarray(x).save(tmp_path / "colour.png")
+    with serving(tmp_path / "page") as running:
+        page = Page.opened(browser, running.url)
+        assert not page("#axes").is_displayed()
+        assert not page("#compare").is_displayed()
+        upload(page, tmp_path / "colour.png")
+        received = [
+            np.array(page.run(f"return Array.from(explorer.{name})"), "float32")
+            for name in ("shown.input", "latent.z", "shown.reconstruction")
+        ]
+    image = np.float32(x / 255)[np.newaxis]
+    z = parts["posterior"].statistics(parts["encoder"](image, training=False))["z_mean"][0].numpy()
+    for have, want in zip(received, (image.ravel(), z, decoded(parts, z)), strict=True):
+        assert error(have, want) <= TOLERANCE * max(1, np.abs(want).max())

@@ -14,6 +14,7 @@ from vae_tf.exporting.signatures import Arrays
 NAME = "model.json"
 FORMAT_VERSION = 1
 ROWS = 16  # of a batch for the pictures behind the pad
+LARGE = 8_000_000  # bytes of a decoder that a phone should not load twice; ROWS is then 1
 DRAWS = 1000
 REACH = 2.6  # standard deviations of the prior's draws from the middle of a slider to its ends
 
@@ -78,6 +79,8 @@ def _write_models(bundle: Path, facts: Mapping[str, Any], directory: Path) -> di
             offered = [s for s in signatures if facts["signatures"].get(s, {}).get("litert")]
             content = fixed_batch(bundle / half / version, offered, batch)
         else:
+            continue
+        if role == "grid" and len(content) > LARGE:
             continue
         (directory / made.name).write_bytes(content)
         models[role] = {

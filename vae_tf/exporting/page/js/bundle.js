@@ -73,14 +73,15 @@ class Bundle {
 
   /** Yields the images of each of `points`, in their order, a batch at a time. */
   async *decodeMany(points) {
-    const { batch } = this.content.models.grid;
+    const role = "grid" in this.content.models ? "grid" : "decoder";
+    const { batch } = this.content.models[role];
     const latent = points[0].length;
     const size = this.content.image.shape.reduce((a, b) => a * b);
     for (let start = 0; start < points.length; start += batch) {
       const rows = points.slice(start, start + batch);
       const z = new Float32Array(batch * latent);
       rows.forEach((row, i) => z.set(row, i * latent));
-      const { image } = await this.#run("grid", "decode", { z: [z, [batch, latent]] });
+      const { image } = await this.#run(role, "decode", { z: [z, [batch, latent]] });
       yield rows.map((_, i) => image.subarray(i * size, (i + 1) * size));
     }
   }

@@ -37,7 +37,7 @@ async function start() {
   await generate(page); // moves the point to the first seed's
   await pictured;
   if (latent.size > 1) new Pad(page);
-  else root.querySelector("#plane").hidden = true;
+  else root.querySelector("#left").hidden = true;
   await Promise.all([interpolate(page), reconstruct(page), compare(page)]);
   globalThis.explorer = { bundle, latent, shown }; // for the console, and for tests
 }

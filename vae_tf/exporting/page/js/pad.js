@@ -3,6 +3,7 @@
 import { number } from "./latent.js";
 
 const STEPS = 40; // of the arrow keys, from one end to the other
+const REST = 150; // ms; a slower model draws what is behind only once the point rests
 const DIRECTIONS = {
   Home: [0, 0], ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1],
 };
@@ -15,6 +16,7 @@ export class Pad {
   #failed;
   #drawing = 0;
   #behind = "";
+  #slow = false;
 
   constructor({ root, bundle, format, latent, say, failed }) {
     this.#bundle = bundle;
@@ -112,6 +114,9 @@ export class Pad {
   /** Draws the images behind, and gives up when it is called again. */
   async #draw() {
     const drawing = ++this.#drawing;
+    if (this.#slow) await new Promise((rest) => setTimeout(rest, REST));
+    if (drawing !== this.#drawing) return;
+    const begun = performance.now();
     const cells = Array.from({ length: this.side ** 2 }, (_, i) => [
       i % this.side, Math.floor(i / this.side),
     ]);
@@ -122,7 +127,7 @@ export class Pad {
       return z;
     });
     const queue = cells.values();
-    let since = performance.now();
+    let since = begun;
     for await (const images of this.#bundle.decodeMany(points)) {
       if (drawing !== this.#drawing) return;
       for (const image of images) {
@@ -136,5 +141,6 @@ export class Pad {
         since = performance.now();
       }
     }
+    this.#slow = performance.now() - begun > REST;
   }
 }
