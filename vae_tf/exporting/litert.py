@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from operator import methodcaller
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
@@ -16,6 +17,7 @@ from vae_tf.exporting.signatures import Arrays
 from vae_tf.quiet import quiet
 
 IDENTIFIER = b"TFL3"
+ALIGNMENT = 16  # kernels may use weights where they lie
 BUILTIN_NAMES = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
 }
@@ -112,6 +114,21 @@ def opened(content: bytes) -> schema.ModelT:
         received = f"{len(content)} bytes without the identifier {IDENTIFIER.decode()}"
         raise ExportError("a .tflite file was expected", received, "Pass the file's content.")
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+
+
+def packed(model: schema.ModelT) -> bytes:
+    """Returns the `.tflite` file of what is in it."""
+    builder = _Builder(sum(len(b.data) for b in model.buffers if b.data is not None) + 65536)
+    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
+    return bytes(builder.Output())
+
+
+class _Builder(flatbuffers.Builder):
+    """A builder that aligns buffers as the schema says, which the generated code forgets."""
+
+    def CreateNumpyVector(self, x):
+        self.Prep(ALIGNMENT, x.nbytes)
+        return super().CreateNumpyVector(x)
 
 
 def run(content: bytes, signature: str, batches: Sequence[Arrays]) -> list[dict[str, np.ndarray]]:

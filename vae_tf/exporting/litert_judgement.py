@@ -6,15 +6,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from vae_tf.exporting import litert, parity
 from vae_tf.exporting.litert_metadata import read_metadata
 from vae_tf.exporting.litert_nll import HeldOut
-from vae_tf.exporting.litert_variants import SEEDS
+from vae_tf.exporting.litert_variants import SEEDS, SIGNATURES
 from vae_tf.exporting.signatures import Arrays, Endpoint
 from vae_tf.quiet import quiet
 
+DELTA_NLL = ("delta_nll", "delta_nll_stderr", "delta_nll_reason")
 RUN_ROWS = 256  # at a time, where the batch is free
 LATENCY_RUNS, LATENCY_SECONDS = 200, 0.2
 # A tenth of its size is not worth a slower file, and a busy machine tells no latency better.
@@ -79,28 +81,42 @@ def judge(
     """
     batches = {e.name: _inputs(e, held_out) for e in endpoints}
     expected = {e.name: _by_keras(e, batches[e.name]) for e in endpoints}
-    report = []
-    for file, content in files.items():
-        facts = read_metadata(content)
-        names, batch = litert.signatures(content), facts["batch"]
-        outputs = {name: _by_litert(content, name, batch, batches[name]) for name in names}
-        first = "encode" if facts["half"] == "encoder" else "decode"
-        entry = {
-            "file": file,
-            **{key: facts[key] for key in ("half", "precision", "batch")},
-            "signatures": names,
-            "operators": litert.operators(content),
-            "bytes": len(content),
-            "max_error": {name: _errors(expected[name], outputs[name]) for name in names},
-            **_delta_nll(held_out, first, outputs[first]),
-            "latency_us": _latency(content, first, batch or 1, batches[first]),
-            "tolerance": asdict(tolerances[facts["precision"]]),
-        }
-        report.append(entry | {"refused": _refusal(entry, first), "recommended": False})
+    with tf.device("/CPU:0"):  # a GPU would round its matrix products to TF32
+        report = [
+            _entry(file, content, batches, expected, held_out, tolerances)
+            for file, content in files.items()
+        ]
     chosen = choose(report).values()
     for entry in report:
         entry["recommended"] = entry["file"] in chosen
     return report
+
+
+def _entry(
+    file: str,
+    content: bytes,
+    batches: Mapping[str, Arrays],
+    expected: Mapping[str, Arrays],
+    held_out: HeldOut,
+    tolerances: Mapping[str, Tolerance],
+) -> dict[str, Any]:
+    """Returns the report's entry on one file; `batches` and `expected` are by signature."""
+    facts = read_metadata(content)
+    names, batch = litert.signatures(content), facts["batch"]
+    outputs = {name: _by_litert(content, name, batch, batches[name]) for name in names}
+    first = SIGNATURES[facts["half"]][0]
+    entry = {
+        "file": file,
+        **{key: facts[key] for key in ("half", "precision", "batch")},
+        "signatures": names,
+        "operators": litert.operators(content),
+        "bytes": len(content),
+        "max_error": {name: _errors(expected[name], outputs[name]) for name in names},
+        **_delta_nll(held_out, first, outputs[first]),
+        "latency_us": _latency(content, first, batch or 1, batches[first]),
+        "tolerance": asdict(tolerances[facts["precision"]]),
+    }
+    return entry | {"refused": _refusal(entry, first), "recommended": False}
 
 
 def choose(report: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -140,21 +156,14 @@ def _refusal(entry: Mapping[str, Any], first: str) -> str | None:
 
 
 def _delta_nll(held_out: HeldOut, first: str, outputs: Arrays) -> dict[str, Any]:
-    """Returns the entries on `delta_nll`."""
-    reason = mean = stderr = None
+    """Returns the entries on `delta_nll`, from what the signature `first` put out."""
     try:
-        if first == "encode":
-            nll = held_out.by_encoder(outputs)
-        else:
-            draws = held_out.z.shape[:2] if held_out.z is not None else (1, -1)
-            nll = held_out.by_decoder(
-                {k: v.reshape(*draws, *v.shape[1:]) for k, v in outputs.items()}
-            )
-        delta = nll - held_out.reference
-        mean, stderr = float(delta.mean()), float(delta.std(ddof=1) / len(delta) ** 0.5)
+        by = held_out.by_encoder if first == "encode" else held_out.by_decoder
+        delta = by(outputs) - held_out.reference
     except LookupError as error:
-        reason = str(error)
-    return {"delta_nll": mean, "delta_nll_stderr": stderr, "delta_nll_reason": reason}
+        return dict(zip(DELTA_NLL, (None, None, str(error)), strict=True))
+    stderr = float(np.std(delta, ddof=1) / len(delta) ** 0.5) if len(delta) > 1 else None
+    return dict(zip(DELTA_NLL, (float(np.mean(delta)), stderr, None), strict=True))
 
 
 def _inputs(endpoint: Endpoint, held_out: HeldOut) -> dict[str, np.ndarray]:
@@ -167,29 +176,30 @@ def _inputs(endpoint: Endpoint, held_out: HeldOut) -> dict[str, np.ndarray]:
     if endpoint.name == "encode":
         values = rng.uniform(size=shape) if held_out.x is None else held_out.x
     else:
-        z = held_out.z
-        values = rng.normal(size=shape) if z is None else np.reshape(z, (-1, *given.shape))
+        values = rng.normal(size=shape) if held_out.z is None else held_out.z
     return {given.name: np.asarray(values, np.float32)}
 
 
 def _by_keras(endpoint: Endpoint, inputs: Arrays) -> Arrays:
-    parts = parity.reference(endpoint, _parts(inputs, RUN_ROWS))
+    parts = parity.reference(endpoint, _parts(inputs, None))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _by_litert(content: bytes, signature: str, batch: int | None, inputs: Arrays) -> Arrays:
-    parts = litert.run(content, signature, _parts(inputs, batch or RUN_ROWS))
-    total = len(next(iter(inputs.values())))
-    return {name: np.concatenate([part[name] for part in parts])[:total] for name in parts[0]}
+    parts = litert.run(content, signature, _parts(inputs, batch))
+    return {name: np.concatenate([p[name] for p in parts])[: _rows(inputs)] for name in parts[0]}
 
 
-def _parts(inputs: Arrays, size: int) -> list[dict[str, np.ndarray]]:
-    """Returns batches of `size`, the last filled up from the beginning."""
-    total = len(next(iter(inputs.values())))
-    return [
-        {n: np.take(x, range(at, at + size), 0, mode="wrap") for n, x in inputs.items()}
-        for at in range(0, total, size)
-    ]
+def _parts(inputs: Arrays, batch: int | None) -> list[dict[str, np.ndarray]]:
+    """Returns batches of `batch`, the last filled up from the beginning; of any size if None."""
+    total, size = _rows(inputs), batch or RUN_ROWS
+    places = np.arange(total if batch is None else -(-total // size) * size)
+    chunks = [places[at : at + size] for at in range(0, len(places), size)]
+    return [{n: np.take(x, c, 0, mode="wrap") for n, x in inputs.items()} for c in chunks]
+
+
+def _rows(inputs: Arrays) -> int:
+    return len(next(iter(inputs.values())))
 
 
 def _errors(expected: Arrays, received: Arrays) -> dict[str, dict[str, float]]:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
@@ -13,15 +12,6 @@ from vae_tf.exporting import litert
 from vae_tf.exporting.manifest import plain
 
 NAME = "vae_tf"
-ALIGNMENT = 16  # of every buffer, says the schema; XNNPACK may then use weights where they lie
-
-
-class _Builder(flatbuffers.Builder):
-    """A builder that aligns as the schema says, which the generated Python code forgets."""
-
-    def CreateNumpyVector(self, x):
-        self.Prep(ALIGNMENT, x.nbytes)
-        return super().CreateNumpyVector(x)
 
 
 def write_metadata(content: bytes, description: str, metadata: Mapping[str, Any]) -> bytes:
@@ -44,9 +34,7 @@ def write_metadata(content: bytes, description: str, metadata: Mapping[str, Any]
     else:
         model.metadata.append(schema.MetadataT(NAME, len(model.buffers)))
         model.buffers.append(buffer)
-    builder = _Builder(len(content) + 2 * len(text) + 4096)
-    builder.Finish(model.Pack(builder), file_identifier=litert.IDENTIFIER)
-    return bytes(builder.Output())
+    return litert.packed(model)
 
 
 def read_metadata(content: bytes) -> dict[str, Any]:

@@ -23,7 +23,8 @@ class HeldOut:
 
     Attributes:
         x: [N, ...]; None if there are none.
-        z: K draws from q(z|x) for each, [K, N, L]; None if there are none.
+        z: K draws from q(z|x) for each, [K * N, L], the first for all x first; None if there are
+            none.
         reference: -log p(x) by the model as it is, [N]; None if it cannot be estimated.
 
     Args:
@@ -65,34 +66,33 @@ class HeldOut:
             return
         try:
             with tf.device("/CPU:0"):  # a GPU would round its matrix products to TF32
-                self._qz, self.z = self._drawn(encoder(self.x, training=False))
+                params = encoder(self.x, training=False)
+                self._qz, self._draws = self._drawn(params)
+                self.z = self._draws.numpy().reshape(-1, self._draws.shape[-1])
                 self._pz = prior.distribution()
-                self.reference = self._nll(
-                    self._qz, self.z, [self._by_z(self.x, z_k) for z_k in self.z]
-                )
+                self.reference = self._nll(self._qz, self._draws, self._decoded(self._draws))
         except (VAEError, AttributeError, NotImplementedError) as error:
             text = " ".join(str(error).split())
             self._reason = f"log p(x) cannot be estimated. {type(error).__name__}: {text}"
 
     def by_decoder(self, outputs: Arrays) -> np.ndarray:
-        """Returns -log p(x), [N], with p(x|z) as a file's `outputs`, [K, N, ...] for `z`, tell it.
+        """Returns -log p(x), [N], with p(x|z) as a file's `outputs` [K * N, ...] tell it.
 
         Raises:
             LookupError: they do not determine it.
         """
         self._check()
         rebuild = getattr(self._likelihood, "from_statistics", lambda outputs: None)
-        draws = [
-            {name: tf.constant(value[k]) for name, value in outputs.items()}
-            for k in range(self._num_samples)
-        ]
+        parts = {name: tf.split(value, self._num_samples) for name, value in outputs.items()}
+        draws = [{name: part[k] for name, part in parts.items()} for k in range(self._num_samples)]
         if rebuild(draws[0]) is None:
             name = type(self._likelihood).__name__
             raise LookupError(f"What {name} puts out does not determine p(x|z).")
-        return self._nll(self._qz, self.z, [self._by_outputs(self.x, draw) for draw in draws])
+        log_px = [self._by_outputs(self.x, draw) for draw in draws]
+        return self._nll(self._qz, self._draws, log_px)
 
     def by_encoder(self, outputs: Arrays) -> np.ndarray:
-        """Returns -log p(x), [N], with draws from q(z|x) as a file's `outputs`, [N, L], tell it.
+        """Returns -log p(x), [N], with draws from q(z|x) as a file's `outputs` [N, L] tell it.
 
         Raises:
             LookupError: they do not determine it.
@@ -102,7 +102,7 @@ class HeldOut:
             name = type(self._posterior).__name__
             raise LookupError(f"z_mean and z_log_var do not determine the draws of {name}.")
         qz, z = self._drawn({name: outputs[name] for name in self._posterior.parameters})
-        return self._nll(qz, z, [self._by_z(self.x, z_k) for z_k in z])
+        return self._nll(qz, z, self._decoded(z))
 
     def _check(self) -> None:
         if self.reference is None:
@@ -112,6 +112,10 @@ class HeldOut:
         """Returns q(z|x) and draws from it, [K, N, L]."""
         qz = self._posterior.distribution(params)
         return qz, qz.sample(self._num_samples, seed=[self._seed, 0])
+
+    def _decoded(self, z: tf.Tensor) -> list[tf.Tensor]:
+        """Returns log p(x|z), K times [N]."""
+        return [self._by_z(self.x, z_k) for z_k in tf.unstack(z)]
 
     def _nll(self, qz: Any, z: tf.Tensor, log_px: Sequence[tf.Tensor]) -> np.ndarray:
         """Returns -log p(x), [N], from log p(x|z), K times [N]."""

@@ -3,8 +3,9 @@
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +13,7 @@ import tensorflow as tf
 from vae_tf.errors import ExportError, unknown
 from vae_tf.exporting import litert, saved_model
 from vae_tf.exporting.litert_metadata import write_metadata
-from vae_tf.exporting.litert_precision import PRECISIONS, way
+from vae_tf.exporting.litert_precision import PRECISIONS, Way, way
 from vae_tf.exporting.probes import EXTREME_SEEDS
 from vae_tf.quiet import quiet
 
@@ -23,8 +24,6 @@ CALIBRATION_BATCH = 16
 # Quantized constants of the generator, or of the prior, put z off by far more.
 SAME_Z = 2e-6
 SEEDS = np.concatenate([EXTREME_SEEDS, np.arange(2, 509)]).astype(np.int32)
-
-Exact: TypeAlias = Callable[[bytes], bool]
 
 
 def file_name(half: str, precision: str, batch: int | None) -> str:
@@ -74,19 +73,18 @@ def make_variants(
     samples = {}
     if "int8" in precisions:
         samples = _checked(loaded.signatures[names[0]], representative or {})
-    expected = _drawn(path) if "generate" in names else np.zeros(0)
-    wanted = {precision: names for precision in precisions} | {"int8": names[:1]}
+    drawn = _drawn(path) if "generate" in names else np.zeros(0)
+    wanted: dict[str, Sequence[str]] = dict.fromkeys(precisions, names)
+    wanted["int8"] = names[:1]
     files = {}
     for batch in batches:
         rows = _rows(samples, batch or CALIBRATION_BATCH)
         with _at_batch(path, loaded, names, batch) as source:
             for precision in precisions:
-                finish = way(precision, rows)
-
-                def is_exact(content: bytes, precision=precision, batch=batch) -> bool:
-                    return precision == "float32" or _draws(content, batch, expected)
-
-                content, wanted[precision] = _convert(source, wanted[precision], finish, is_exact)
+                exact = partial(_draws, batch=batch, z=None if precision == "float32" else drawn)
+                content, wanted[precision] = _convert(
+                    source, wanted[precision], way(precision, rows), exact
+                )
                 own = {"half": half, "precision": precision, "batch": batch}
                 facts = {**(metadata or {}), **own, "signatures": litert.shapes(content)}
                 words = f"{half} of a VAE, {precision}, batch {batch or 'free'}, by vae_tf"
@@ -94,12 +92,14 @@ def make_variants(
     return files
 
 
-def _convert(source: Path, names: Sequence[str], finish, is_exact: Exact):
+def _convert(
+    source: Path, names: Sequence[str], finish: Way, exact: Callable[[bytes], bool]
+) -> tuple[bytes, Sequence[str]]:
     """Returns a file, and the names of the signatures that can be in it and stay exact."""
     if len(names) > 1:
         with contextlib.suppress(ExportError):
             content = litert.convert(source, names, finish)
-            if is_exact(content):
+            if exact(content):
                 return content, names
     return litert.convert(source, names[:1], finish), names[:1]
 
@@ -129,12 +129,14 @@ def _fixed(signature, batch: int):
     return tf.function(lambda **given: signature(**given)).get_concrete_function(**specs)
 
 
-def _draws(content: bytes, batch: int | None, expected: np.ndarray) -> bool:
-    """Returns whether `generate` draws the z [N, L] expected of SEEDS."""
+def _draws(content: bytes, batch: int | None, z: np.ndarray | None) -> bool:
+    """Returns whether `generate` draws `z` [N, L] for SEEDS; None is anything."""
+    if z is None:
+        return True
     rows = len(SEEDS) if batch is None else batch
     seeds: np.ndarray = np.resize(SEEDS, (-(-len(SEEDS) // rows), rows))
-    z = np.concatenate([o["z"] for o in litert.run(content, "generate", _seeded(seeds))])
-    return bool(np.abs(z[: len(SEEDS)] - expected).max() <= SAME_Z)
+    have = np.concatenate([o["z"] for o in litert.run(content, "generate", _seeded(seeds))])
+    return bool(np.abs(have[: len(z)] - z).max() <= SAME_Z)
 
 
 def _drawn(path: Path) -> np.ndarray:
