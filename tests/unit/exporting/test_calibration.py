@@ -1,0 +1,59 @@
+"""The threshold of `score`: which order statistic it is, and how often it is passed."""
+
+import numpy as np
+import pytest
+
+from vae_tf.exporting import calibration, model_card
+
+
+@pytest.fixture
+def scores(monkeypatch):
+    """Makes the `nll` of an image the image itself."""
+
+    def run(_, signature, batches):
+        assert signature == "score"
+        assert all(len(b["image"]) == len(b["seed"]) <= calibration.BATCH for b in batches)
+        return [{"nll": b["image"].ravel()} for b in batches]
+
+    monkeypatch.setattr(calibration.saved_model, "run", run)
+    return lambda values, rate: calibration.anomaly_threshold(
+        None, np.asarray(values, "float32")[:, None], rate
+    )
+
+
+def test_it_is_the_order_statistic_of_split_conformal_prediction(scores):
+    # ceil(100 * 0.95) = 95th smallest of 99; of 19 at 5 %, the largest
+    assert scores(np.arange(1, 100), 0.05)["threshold"] == 95
+    assert scores(np.arange(1, 20), 0.05)["threshold"] == 19
+
+
+def test_too_few_images_give_none(scores):
+    assert scores(np.arange(18), 0.05) is None
+    assert scores(np.arange(98), 0.01) is None
+
+
+def test_false_alarms_are_as_rare_as_promised(scores):
+    rng, rate, n, trials = np.random.default_rng(0), 0.1, 49, 4000
+    draws = rng.standard_normal((trials, n + 1)).astype("float32")
+    alarms = [row[-1] > scores(row[:-1], rate)["threshold"] for row in draws]
+    # With k = 45 of 49 a new draw is above with probability (50 - 45) / 50 exactly
+    assert abs(np.mean(alarms) - 0.1) <= 4.5 * np.sqrt(0.1 * 0.9 / trials)
+
+
+def test_a_subset_is_drawn_from_all_over(scores, monkeypatch):
+    monkeypatch.setattr(calibration, "MOST", 99)
+    told = scores(np.arange(10_000), 0.05)
+    assert told["examples"] == 99
+    assert told["threshold"] > 8000  # the first 99 would give 95
+
+
+def test_card_of_a_bundle_without_anything_extra(exported):
+    text = (exported.bundle.directory / "README.md").read_text()
+    assert text == model_card.model_card(exported.bundle.manifest)
+    assert "version 1" in text
+    assert "unusual" not in text.partition("## Limits")[0]
+    for name, signature in exported.bundle.manifest["signatures"].items():
+        assert f"| `{name}` | `{signature['saved_model']}` |" in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    pipes = {line: line.replace("\\|", "").count("|") for line in rows}
+    assert min(pipes.values()) >= 3
