@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_tf.exporting import parity, row_rng, write_bundle
+from vae_tf.exporting import parity, row_rng, saved_model, write_bundle
 
 from .small_model import LATENT, SHAPE, parts
 
@@ -124,11 +124,28 @@ def test_generate_png(program, exported):
     np.testing.assert_allclose(levels, 255 * image.clip(0, 1), rtol=0, atol=0.501)
 
 
+def test_reconstruct(program, exported):
+    x = np.random.default_rng(4).uniform(size=(2, *SHAPE)).astype(np.float32)
+    mean = exported.posterior.statistics(exported.encoder(x))["z_mean"]
+    expected = exported.likelihood.statistics(exported.decoder(mean))
+    answer = program(exported.bundle.whole, "reconstruct", f"image={numbers(x)}")
+    assert_agree(outputs(answer), expected)
+
+
+def test_score(program, exported):
+    # Against Python's loader; the export compares that with Keras.
+    x = np.random.default_rng(5).uniform(size=(2, *SHAPE)).astype(np.float32)
+    seed = np.array([5, -6], np.int32)
+    (expected,) = saved_model.run(exported.bundle.whole, "score", [{"image": x, "seed": seed}])
+    given = f"image={numbers(x)}", f"seed={numbers(seed)}"
+    assert_agree(outputs(program(exported.bundle.whole, "score", *given)), expected)
+
+
 def test_lists_the_manifest_s_signatures(program, exported):
     manifest = exported.bundle.manifest["signatures"]
     listed = {}
-    for half in (exported.bundle.encoder, exported.bundle.decoder):
-        for line in program(half).stdout.splitlines():
+    for path in dict.fromkeys(entry["saved_model"] for entry in manifest.values()):
+        for line in program(exported.bundle.directory / path).stdout.splitlines():
             if not line.startswith("  "):
                 signature = listed.setdefault(line, {"inputs": {}, "outputs": {}})
                 continue
