@@ -75,18 +75,13 @@ def error(expected: dict, received: dict) -> float:
 
 def delta_nll(held_out: HeldOut, signature: str, outputs: dict) -> float | None:
     """Returns the mean change of the NLL with a half's outputs for the held-out images."""
-    if signature == "encode":
-        nll = held_out.by_encoder(outputs)
-    else:
-        nll = held_out.by_decoder(
-            {k: v.reshape(DRAWS, JUDGED, *v.shape[1:]) for k, v in outputs.items()}
-        )
+    nll = held_out.by_encoder(outputs) if signature == "encode" else held_out.by_decoder(outputs)
     return float(np.mean(nll - held_out.reference))
 
 
 def servers(bundle: Bundle, batches: dict, expected: dict, held_out: HeldOut) -> Iterator[dict]:
     """Yields a row for each runtime that runs SavedModels, or what is made of them."""
-    judged = {"encode": {"image": held_out.x}, "decode": {"z": held_out.z.numpy().reshape(-1, 40)}}
+    judged = {"encode": {"image": held_out.x}, "decode": {"z": held_out.z}}
     for signature, batch in batches.items():
         row = {name: value[:1] for name, value in batch.items()}
         for kind in runtimes.SERVERS:

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -105,10 +106,14 @@ class CppProgram:
         return float(json.loads(words)["p50_us"])
 
     def _run(self, batch: Arrays, *flags: str) -> str:
-        given = [f"{n}={','.join(map(repr, x.ravel().tolist()))}" for n, x in batch.items()]
-        done = subprocess.run(
-            [*self._command, *given, *flags], capture_output=True, text=True, check=True
-        )
+        with tempfile.TemporaryDirectory() as scratch:
+            given = []
+            for name, values in batch.items():
+                path = Path(scratch) / name
+                path.write_text(" ".join(map(repr, values.ravel().tolist())))
+                given.append(f"{name}=@{path}")
+            command = [*self._command, *given, *flags]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
         return done.stdout
 
 

@@ -10,19 +10,17 @@ import json
 import shutil
 import subprocess
 import threading
-import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
 from vae_tf import distributions, networks
-from vae_tf.exporting import row_rng, web_model, write_bundle
+from vae_tf.exporting import Options, row_rng, web_model, write_bundle
 from vae_tf.exporting.web import write_web
 
 ROOT = Path(__file__).parents[2]
@@ -76,27 +74,6 @@ def drawn(parts, seed, temperature=1.0):
     return parts["prior"].from_noise(temperature * normal, uniform).numpy()[0]
 
 
-def write_int8(parts, path, scratch):
-    """Writes the quantized decoder that a bundle may have, of batch 1."""
-
-    def decode(z):
-        return {"image": parts["likelihood"].statistics(parts["decoder"](z))["image"]}
-
-    archive = keras.export.ExportArchive()
-    archive.add_endpoint("decode", decode, [tf.TensorSpec([1, LATENT], tf.float32, "z")])
-    archive.write_out(str(scratch), verbose=False)
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(scratch), signature_keys=["decode"])
-    rng = np.random.default_rng(0)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: (
-        ("decode", {"z": rng.standard_normal((1, LATENT)).astype("float32")}) for _ in range(50)
-    )
-    path.parent.mkdir(parents=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow's about its own interpreter
-        path.write_bytes(converter.convert())
-
-
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory):
     """The node_modules of export/web, installed elsewhere if they are not there."""
@@ -113,12 +90,15 @@ def runtime(tmp_path_factory):
 @pytest.fixture(scope="module")
 def folder(parts, runtime, tmp_path_factory):
     scratch = tmp_path_factory.mktemp("web")
-    bundle = write_bundle(**parts, directory=scratch / "bundle")
-    int8 = f"litert/{bundle.version}/{web_model.MODELS['int8'][0]}.tflite"
-    write_int8(parts, bundle.directory / int8, scratch / "fixed")
-    index = write_web(
-        bundle.directory, scratch / "page", runtime=runtime, numbers={"Test ELBO": "-1.0 nats"}
+    images = np.random.default_rng(0).uniform(size=(100, *SHAPE)).astype("float32")
+    bundle = write_bundle(
+        **parts,
+        directory=scratch / "bundle",
+        images={"train": images},
+        provenance={"report": {"test": {"elbo": -1.0}}},
+        options=Options(precisions=("float32", "int8"), batches=(1, web_model.ROWS)),
     )
+    index = write_web(bundle.directory, scratch / "page", runtime=runtime)
     return index.parent
 
 

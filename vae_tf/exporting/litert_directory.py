@@ -43,7 +43,10 @@ def write(
     typical = _held_out(parts, images.get("train"), REPRESENTATIVE)
     representative: dict[str, dict[str, np.ndarray]] = {"encoder": {}, "decoder": {}}
     if typical.x is not None and typical.z is not None:
-        representative = {"encoder": {"image": typical.x}, "decoder": {"z": typical.z[0]}}
+        representative = {
+            "encoder": {"image": typical.x},
+            "decoder": {"z": typical.z[: len(typical.x)]},
+        }
     files: dict[str, bytes] = {}
     for half, samples in representative.items():
         files |= litert_variants.make_variants(

@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from vae_tf.errors import ExportError
@@ -36,7 +36,6 @@ def write_web(
     target: str | Path,
     *,
     runtime: str | Path | None = None,
-    numbers: Mapping[str, str] | None = None,
 ) -> Path:
     """Returns the `index.html` of the explorer written to `target`, for any static web server.
 
@@ -45,7 +44,6 @@ def write_web(
         target: created, or replaced if it is an explorer already.
         runtime: a `node_modules` with LiteRT.js; if not given, that of a clone's `export/web`,
             else of the working directory.
-        numbers: what the page shows about the model besides the manifest's facts.
 
     Raises:
         ExportError: if there is no bundle or no LiteRT.js, the model does not convert, `target`
@@ -66,7 +64,7 @@ def write_web(
                 path = aside / "new/litert" / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(libraries / source, path)
-            web_model.write(bundle, facts, aside / "new/model", numbers or {})
+            web_model.write(bundle, facts, aside / "new/model")
             # Two renames: for an instant there is no page, never half of one.
             if target.exists():
                 os.rename(target, aside / "old")

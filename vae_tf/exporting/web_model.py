@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import litert, manifest, saved_model
-from vae_tf.exporting.fixed_batch import fixed_batch
+from vae_tf.exporting import litert, litert_variants, manifest, saved_model
 from vae_tf.exporting.signatures import Arrays
 
 NAME = "model.json"
@@ -18,18 +17,16 @@ LARGE = 8_000_000  # bytes of a decoder that a phone should not load twice; ROWS
 DRAWS = 1000
 REACH = 2.6  # standard deviations of the prior's draws from the middle of a slider to its ends
 
-# role in the page -> (file of the bundle's litert/<version>/, half, signatures, batch)
-MODELS = {
-    "decoder": ("decoder-float32-batch1", "decoder", ("decode", "generate"), 1),
-    "grid": (f"decoder-float32-batch{ROWS}", "decoder", ("decode",), ROWS),
-    "encoder": ("encoder-float32-batch1", "encoder", ("encode",), 1),
-    "int8": ("decoder-int8-batch1", "decoder", ("decode",), 1),
+# role in the page -> half, precision, batch
+MODELS: dict[str, tuple[str, str, int]] = {
+    "decoder": ("decoder", "float32", 1),
+    "grid": ("decoder", "float32", ROWS),
+    "encoder": ("encoder", "float32", 1),
+    "int8": ("decoder", "int8", 1),
 }
 
 
-def write(
-    bundle: Path, facts: Mapping[str, Any], directory: Path, numbers: Mapping[str, str]
-) -> None:
+def write(bundle: Path, facts: Mapping[str, Any], directory: Path) -> None:
     """Writes `directory` with the models of the page and NAME.
 
     Raises:
@@ -45,7 +42,7 @@ def write(
     draws = _draws(decoder, facts)
     centre, reach = draws.mean(0), REACH * draws.std(0)
     low, high = centre - reach, centre + reach
-    rows = _facts(facts, models, numbers)
+    rows = _facts(facts, models)
     content = {
         "format_version": FORMAT_VERSION,
         "name": facts["provenance"].get("data", {}).get("name", "a VAE"),
@@ -53,6 +50,7 @@ def write(
         "image": {
             "shape": shape,
             "range": facts["preprocessing"].get("value_range", [0.0, 1.0]),
+            "dtype": facts["image_dtype"],
         },
         "latent": {
             "low": low,
@@ -71,20 +69,23 @@ def _write_models(bundle: Path, facts: Mapping[str, Any], directory: Path) -> di
     """Returns role -> file, bytes, batch and signatures of what it has written."""
     models = {}
     version = str(facts["version"])
-    for role, (name, half, signatures, batch) in MODELS.items():
-        made = bundle / "litert" / version / f"{name}.tflite"
+    for role, (half, precision, batch) in MODELS.items():
+        file = litert_variants.file_name(half, precision, batch)
+        made = bundle / "litert" / version / file
         if made.is_file():
             content = made.read_bytes()
-        elif role != "int8":
-            offered = [s for s in signatures if facts["signatures"].get(s, {}).get("litert")]
-            content = fixed_batch(bundle / half / version, offered, batch)
+        elif precision == "float32":  # a bundle without variants
+            path = bundle / half / version
+            content = litert_variants.make_variants(
+                path, half, precisions=[precision], batches=[batch]
+            )[file]
         else:
             continue
         if role == "grid" and len(content) > LARGE:
             continue
-        (directory / made.name).write_bytes(content)
+        (directory / file).write_bytes(content)
         models[role] = {
-            "file": made.name,
+            "file": file,
             "bytes": len(content),
             "batch": batch,
             "signatures": litert.signatures(content),
@@ -112,9 +113,7 @@ def _by_influence(decoder: Path, centre: np.ndarray, reach: np.ndarray) -> list[
     return np.argsort(-np.abs(high - low).mean(1), kind="stable").tolist()
 
 
-def _facts(
-    facts: Mapping[str, Any], models: Mapping[str, Any], numbers: Mapping[str, str]
-) -> list[tuple[str, str | None]]:
+def _facts(facts: Mapping[str, Any], models: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     """Returns what the page tells of the model, in order; None where it is not known."""
     signatures, data = facts["signatures"], facts["provenance"].get("data", {})
     sizes = {role: f"{model['bytes'] / 1000:,.0f} kB" for role, model in models.items()}
@@ -127,9 +126,16 @@ def _facts(
         ("Prior", facts["prior"]["class_name"]),
         ("Posterior", facts["posterior"]["class_name"]),
         ("Likelihood", facts["likelihood"]["class_name"]),
-        *numbers.items(),
+        ("Test ELBO", _nats(facts, "elbo")),
+        ("Test NLL", _nats(facts, "importance_weighted_nll")),
         ("Files", f"decoder {sizes['decoder']}, encoder {sizes['encoder']}"),
         ("LiteRT against Keras", f"within {max(errors):.1e} of the largest output"),
         ("Exported", f"version {facts['version']}, {facts['created_at'][:10]}"),
         ("Made with", f"vae_tf {facts['packages']['vae_tf']}"),
     ]
+
+
+def _nats(facts: Mapping[str, Any], key: str) -> str | None:
+    """Returns a number of the run's report in words; None where there is no such number."""
+    test = (facts["provenance"].get("report") or {}).get("test", {})
+    return None if test.get(key) is None else f"{test[key]:.2f} nats"

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import litert, web, web_model
-from vae_tf.exporting.fixed_batch import fixed_batch
+from vae_tf.exporting import litert, litert_variants, web, web_model
 from vae_tf.exporting.web import write_web
 
 ROOT = Path(__file__).parents[3]
@@ -49,7 +47,7 @@ def test_folder_has_page_runtime_and_models(exported, runtime, tmp_path):
     assert names >= {f"litert/{name}" for name in web.RUNTIME_FILES.values()}
     assert os.listdir(tmp_path / "site") == ["page"]
     content = json.loads((index.parent / "model/model.json").read_text())
-    assert content["image"] == {"shape": [6, 5, 1], "range": [0, 1]}
+    assert content["image"] == {"shape": [6, 5, 1], "range": [0, 1], "dtype": "float32"}
     assert set(content["models"]) == {"decoder", "grid", "encoder"}
     for model in content["models"].values():
         file = index.parent / "model" / model["file"]
@@ -73,41 +71,27 @@ def test_latents_are_ordered_by_what_they_change(monkeypatch):
     assert web_model._by_influence(Path(), np.zeros(3), np.ones(3)) == [1, 2, 0]
 
 
-@pytest.mark.parametrize("batch", [1, 16])
-def test_fixed_batch_is_fixed_and_agrees(exported, batch):
-    bundle = exported.bundle
-    content = fixed_batch(bundle.decoder, ["decode", "generate"], batch)
-    runner = Interpreter(model_content=content).get_signature_runner("decode")
-    for details in (runner.get_input_details(), runner.get_output_details()):
-        assert all(d["shape_signature"][0] == batch for d in details.values())
-    z = np.random.default_rng(0).standard_normal((batch, 3)).astype("float32")
-    (expected,) = litert.run(bundle.decoder_tflite.read_bytes(), "decode", [{"z": z}])
-    (received,) = litert.run(content, "decode", [{"z": z}])
-    assert np.allclose(received["image"], expected["image"], atol=1e-6)
-
-
-def test_variants_of_the_bundle_are_taken(exported, runtime, tmp_path, monkeypatch):
+def test_variants_of_the_bundle_are_taken(exported, runtime, tmp_path):
     bundle = tmp_path / "bundle"
     (bundle / "litert/1").mkdir(parents=True)
     for name in ("manifest.json", "decoder"):
         (bundle / name).symlink_to(exported.bundle.directory / name)
-    content = fixed_batch(exported.bundle.decoder, ["decode"], 1)
-    for name, *_ in web_model.MODELS.values():
-        (bundle / f"litert/1/{name}.tflite").write_bytes(content)
-    monkeypatch.setattr(web_model, "fixed_batch", None)
+    content = exported.bundle.decoder_tflite.read_bytes()
+    for parts in web_model.MODELS.values():
+        (bundle / "litert/1" / litert_variants.file_name(*parts)).write_bytes(content)
     index = write_web(bundle, tmp_path / "page", runtime=runtime)
     models = json.loads((index.parent / "model/model.json").read_text())["models"]
     assert set(models) == set(web_model.MODELS)
     for model in models.values():
         assert (index.parent / "model" / model["file"]).read_bytes() == content
-        assert model["signatures"] == ["decode"]
+        assert model["signatures"] == ["decode", "generate"]
 
 
 @pytest.fixture
 def no_models(monkeypatch):
     """Leaves out the work that does not matter to publication."""
 
-    def write(bundle, facts, directory, numbers):
+    def write(bundle, facts, directory):
         directory.mkdir()
         (directory / web_model.NAME).write_text("{}")
 

@@ -96,7 +96,10 @@ class Bundle {
 
   /** Returns `{z_mean, z_log_var}` of q(z|image). */
   async encode(image) {
-    return this.#run("encoder", "encode", { image: [image, [1, ...this.content.image.shape]] });
+    const { shape, range: [black, white], dtype } = this.content.image;
+    const level = (x) => Math.round(255 * (x - black) / (white - black));
+    const values = dtype === "uint8" ? Uint8Array.from(image, level) : image;
+    return this.#run("encoder", "encode", { image: [values, [1, ...shape]] });
   }
 
   async #run(role, signature, inputs) {
