@@ -14,6 +14,8 @@ from vae_tf.errors import ExportError
 from vae_tf.exporting import FULL, Options, golden, litert, manifest, verify_bundle
 from vae_tf.exporting.litert_metadata import read_metadata
 
+pytestmark = pytest.mark.slow  # six exports
+
 SHAPE, LATENT = (8, 8, 1), 4
 LEVELS = {"scale": 1 / 255, "value_range": [0.0, 1.0]}
 
@@ -148,7 +150,7 @@ def test_second_version_keeps_the_first(vae, x, bundle):
     assert again.whole is None
     assert set(again.manifest["other_versions"]) == {"1"}
     (bundle.directory / "golden/1/score.npz").write_bytes(b"")
-    with pytest.raises(ExportError, match="golden/1/score.npz must have sha256"):
+    with pytest.raises(ExportError, match=r"golden/1/score.npz must have sha256"):
         verify_bundle(bundle.directory)
 
 

@@ -425,7 +425,7 @@ def test_compares_float32_with_int8(page, parts):
 
 def test_shows_the_facts_of_the_model(page):
     text = page("#facts").text
-    for fact in ("10 x 8 x 1", "MixtureOfNormals", "Bernoulli", "-1.0 nats", "version 1"):
+    for fact in ("10 x 8 x 1", "MixtureOfNormals", "Bernoulli", "-1.00 nats", "version 1"):
         assert fact in text
 
 

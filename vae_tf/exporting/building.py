@@ -23,6 +23,7 @@ from vae_tf.exporting import (
 )
 from vae_tf.exporting.options import Options
 from vae_tf.exporting.parts import Parts
+from vae_tf.exporting.preprocessing import Preprocessing
 from vae_tf.exporting.signatures import Arrays, Endpoint, describe
 
 GOLDEN_ROWS = 5
@@ -35,6 +36,7 @@ def build(
     endpoints: Sequence[Endpoint],
     facts: Mapping[str, Any],
     parts: Parts,
+    preprocessing: Preprocessing,
     *,
     options: Options,
     images: Mapping[str, np.ndarray],
@@ -48,6 +50,7 @@ def build(
         facts: the manifest's part that does not depend on files, `version` among it, and
             `remarks`: signature -> in a sentence what it lacks.
         parts: what the endpoints were made of.
+        preprocessing: what images are.
         options: what the bundle is to hold.
         images: of the splits train, validation and test, each optional, [N, *event].
         pictures: PNGs for the model card, by name.
@@ -84,6 +87,7 @@ def build(
             facts["version"],
             endpoints,
             parts,
+            preprocessing,
             options=options,
             images=images,
             metadata={key: facts[key] for key in TOLD_IN_FILES},
@@ -91,7 +95,9 @@ def build(
     anomaly = None
     if "score" in signatures and "validation" in images:
         anomaly = calibration.anomaly_threshold(
-            stage / "vae" / version, images["validation"], options.false_alarm_rate
+            stage / "vae" / version,
+            preprocessing.sent(images["validation"]),
+            options.false_alarm_rate,
         )
     onnx = onnx_extra.write(stage, facts["version"], endpoints, expected) if options.onnx else None
     content = manifest.plain(

@@ -158,6 +158,7 @@ def write_bundle(
                 offered,
                 {**facts, "remarks": remarks},
                 parts,
+                given,
                 options=options,
                 images=images,
                 pictures=pictures or {},

@@ -10,6 +10,7 @@ from vae_tf.exporting import litert_judgement, litert_variants, manifest
 from vae_tf.exporting.litert_nll import HeldOut
 from vae_tf.exporting.options import Options
 from vae_tf.exporting.parts import Parts
+from vae_tf.exporting.preprocessing import Preprocessing
 from vae_tf.exporting.signatures import Arrays, Endpoint
 
 REPRESENTATIVE, JUDGED = 256, 256  # images
@@ -21,6 +22,7 @@ def write(
     version: int,
     endpoints: Sequence[Endpoint],
     parts: Parts,
+    preprocessing: Preprocessing,
     *,
     options: Options,
     images: Arrays,
@@ -33,20 +35,19 @@ def write(
         version: of the bundle.
         endpoints: of both halves.
         parts: the model, float32.
+        preprocessing: what images are.
         options: which files to make.
         images: of the splits, as the encoder takes them.
         metadata: what each file says of itself.
     """
     precisions = [p for p in options.precisions if p != "int8" or "train" in images]
     dropped = len(precisions) < len(options.precisions)
-    held_out = _held_out(parts, images.get("test"), JUDGED)
-    typical = _held_out(parts, images.get("train"), REPRESENTATIVE)
+    held_out = _held_out(parts, preprocessing, images.get("test"), JUDGED)
+    typical = _held_out(parts, preprocessing, images.get("train"), REPRESENTATIVE)
     representative: dict[str, dict[str, np.ndarray]] = {"encoder": {}, "decoder": {}}
-    if typical.x is not None and typical.z is not None:
-        representative = {
-            "encoder": {"image": typical.x},
-            "decoder": {"z": typical.z[: len(typical.x)]},
-        }
+    if typical.image is not None and typical.z is not None:
+        representative["encoder"] = {"image": typical.image}
+        representative["decoder"] = {"z": typical.z[: len(typical.image)]}
     files: dict[str, bytes] = {}
     for half, samples in representative.items():
         files |= litert_variants.make_variants(
@@ -74,11 +75,14 @@ def write(
     return summary
 
 
-def _held_out(parts: Parts, x: np.ndarray | None, count: int) -> HeldOut:
+def _held_out(
+    parts: Parts, preprocessing: Preprocessing, x: np.ndarray | None, count: int
+) -> HeldOut:
     if x is not None:
         x = x[np.random.default_rng(0).permutation(len(x))[:count]]
-    encoder, decoder, prior, posterior, likelihood = parts
-    return HeldOut(encoder, decoder, prior=prior, posterior=posterior, likelihood=likelihood, x=x)
+    encoder, decoder, *concepts = parts
+    named = dict(zip(("prior", "posterior", "likelihood"), concepts, strict=True))
+    return HeldOut(encoder, decoder, **named, x=x, preprocessing=preprocessing)
 
 
 def _summary(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -174,10 +174,11 @@ def _inputs(endpoint: Endpoint, held_out: HeldOut) -> dict[str, np.ndarray]:
     (given,) = endpoint.inputs
     shape = (RUN_ROWS, *given.shape)
     if endpoint.name == "encode":
-        values = rng.uniform(size=shape) if held_out.x is None else held_out.x
+        white = 255 if given.dtype == "uint8" else 1
+        values = rng.uniform(0, white, shape) if held_out.image is None else held_out.image
     else:
         values = rng.normal(size=shape) if held_out.z is None else held_out.z
-    return {given.name: np.asarray(values, np.float32)}
+    return {given.name: np.asarray(values).astype(given.dtype)}
 
 
 def _by_keras(endpoint: Endpoint, inputs: Arrays) -> Arrays:

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from vae_tf.distributions import DiagonalNormal
 from vae_tf.errors import VAEError
+from vae_tf.exporting.preprocessing import AS_IT_IS, Preprocessing
 from vae_tf.exporting.signatures import Arrays
 from vae_tf.objectives import log_importance_weights, log_mean_exp
 
@@ -23,6 +24,7 @@ class HeldOut:
 
     Attributes:
         x: [N, ...]; None if there are none.
+        image: the same as clients send them.
         z: K draws from q(z|x) for each, [K * N, L], the first for all x first; None if there are
             none.
         reference: -log p(x) by the model as it is, [N]; None if it cannot be estimated.
@@ -34,6 +36,7 @@ class HeldOut:
         posterior: q(z|x).
         likelihood: p(x|z).
         x: [N, ...], as the encoder takes them, none of them trained on; a few hundred.
+        preprocessing: how clients send them.
         num_samples: K.
         seed: of the draws.
     """
@@ -47,6 +50,7 @@ class HeldOut:
         posterior: Any,
         likelihood: Any,
         x: np.ndarray | None = None,
+        preprocessing: Preprocessing = AS_IT_IS,
         num_samples: int = 16,
         seed: int = 0,
     ):
@@ -60,6 +64,7 @@ class HeldOut:
             lambda x, outputs: likelihood.from_statistics(outputs).log_prob(x)
         )
         self.x = None if x is None else np.asarray(x, np.float32)
+        self.image = None if self.x is None else preprocessing.sent(self.x)
         self.z = self.reference = None
         self._reason = "No held-out images were given."
         if self.x is None:

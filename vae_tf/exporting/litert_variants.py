@@ -171,7 +171,7 @@ def _checked(signature, representative: Mapping[str, np.ndarray]) -> dict[str, n
     fix = "Pass a hundred or more, from the training set, or leave int8 out of precisions."
     if name not in representative:
         raise ExportError(wanted, f"{sorted(representative) or 'none'}", fix)
-    values = np.asarray(representative[name], np.float32)
+    values = np.asarray(representative[name], spec.dtype.as_numpy_dtype)
     if values.shape[1:] != shape or not len(values):
         raise ExportError(wanted, f"shape {values.shape}", fix)
     if not np.isfinite(values).all():

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
@@ -85,6 +86,10 @@ class Preprocessing:
         low, high = self.value_range
         unit = tf.clip_by_value((x - low) / (high - low), 0.0, 1.0)
         return tf.cast(tf.round(unit * WHITE), tf.uint8)
+
+    def sent(self, x: np.ndarray) -> np.ndarray:
+        """Returns x [N, ...] as clients send it: itself, or levels."""
+        return x if self.image_dtype == "float32" else self.to_levels(x).numpy()
 
     def fit(self, x: tf.Tensor) -> tf.Tensor:
         """Returns which rows of x [B, ...] are finite and in the range, bool [B]."""
