@@ -73,13 +73,15 @@ def error(expected: dict, received: dict) -> float:
     )
 
 
-def delta_nll(held_out: HeldOut, signature: str, outputs: dict) -> float | None:
-    """Returns the mean change of the NLL with a half's outputs for the held-out images."""
-    nll = held_out.by_encoder(outputs) if signature == "encode" else held_out.by_decoder(outputs)
-    return float(np.mean(nll - held_out.reference))
+def nll(held_out: HeldOut, signature: str, outputs: dict) -> float:
+    """Returns the mean NLL of the held-out images with a half's outputs."""
+    by = held_out.by_encoder if signature == "encode" else held_out.by_decoder
+    return float(np.mean(by(outputs)))
 
 
-def servers(bundle: Bundle, batches: dict, expected: dict, held_out: HeldOut) -> Iterator[dict]:
+def servers(
+    bundle: Bundle, batches: dict, expected: dict, held_out: HeldOut, by_keras: dict
+) -> Iterator[dict]:
     """Yields a row for each runtime that runs SavedModels, or what is made of them."""
     judged = {"encode": {"image": held_out.x}, "decode": {"z": held_out.z}}
     for signature, batch in batches.items():
@@ -101,7 +103,7 @@ def servers(bundle: Bundle, batches: dict, expected: dict, held_out: HeldOut) ->
             # The C++ program prints its numbers: too many here, and it runs the C API's graph.
             if signature in judged and kind is not runtimes.CppProgram:
                 outputs = runtime(judged[signature])
-                entry["delta_nll"] = delta_nll(held_out, signature, outputs)
+                entry["delta_nll"] = nll(held_out, signature, outputs) - by_keras[signature]
             yield entry
 
 
@@ -181,6 +183,10 @@ def measure(case: str) -> list[dict]:
         },
     }
     expected = reference(vae, batches)
+    by_keras = {
+        "encode": nll(held_out, "encode", vae.posterior.statistics(vae.encoder(x))),
+        "decode": nll(held_out, "decode", vae.likelihood.statistics(vae.decoder(held_out.z))),
+    }
     network, prior = CASES[case]
     about = {"case": case, "network": network, "prior": prior}
     calls = {
@@ -201,7 +207,7 @@ def measure(case: str) -> list[dict]:
     ]
     with tempfile.TemporaryDirectory() as scratch:
         bundle = export_run(run, Path(scratch) / "bundle")
-        rows += servers(bundle, batches, expected, held_out)
+        rows += servers(bundle, batches, expected, held_out, by_keras)
         rows += litert(bundle)
         rows += browser(bundle, batches, expected)
         weights = {

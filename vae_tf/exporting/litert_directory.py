@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vae_tf.exporting import litert_judgement, litert_variants, manifest
+from vae_tf.exporting import litert_choice, litert_judgement, litert_variants, manifest
 from vae_tf.exporting.litert_nll import HeldOut
 from vae_tf.exporting.options import Options
 from vae_tf.exporting.parts import Parts
@@ -66,7 +66,7 @@ def write(
         if not entry["refused"]:
             (directory / entry["file"]).write_bytes(files[entry["file"]])
     summary = {
-        "recommended": litert_judgement.choose(report),
+        "recommended": litert_choice.choose(report),
         "refused": {e["file"]: e["refused"] for e in report if e["refused"]},
         "remarks": [NO_TRAINING_IMAGES] if dropped else [],
         "files": [_summary(e) for e in report if not e["refused"]],

@@ -20,14 +20,13 @@ from vae_tf.objectives import log_importance_weights, log_mean_exp
 
 
 class HeldOut:
-    """-log p(x) of held-out x, by a model as it is and with outputs of either half from a file.
+    """-log p(x) of held-out x, by a model of which one half is known by its outputs alone.
 
     Attributes:
         x: [N, ...]; None if there are none.
         image: the same as clients send them.
         z: K draws from q(z|x) for each, [K * N, L], the first for all x first; None if there are
             none.
-        reference: -log p(x) by the model as it is, [N]; None if it cannot be estimated.
 
     Args:
         encoder: x -> what `posterior` takes.
@@ -65,8 +64,8 @@ class HeldOut:
         )
         self.x = None if x is None else np.asarray(x, np.float32)
         self.image = None if self.x is None else preprocessing.sent(self.x)
-        self.z = self.reference = None
-        self._reason = "No held-out images were given."
+        self.z = None
+        self._reason: str | None = "No held-out images were given."
         if self.x is None:
             return
         try:
@@ -75,13 +74,17 @@ class HeldOut:
                 self._qz, self._draws = self._drawn(params)
                 self.z = self._draws.numpy().reshape(-1, self._draws.shape[-1])
                 self._pz = prior.distribution()
-                self.reference = self._nll(self._qz, self._draws, self._decoded(self._draws))
+                self._pz.log_prob(self._draws[0])
+                self._reason = None
         except (VAEError, AttributeError, NotImplementedError) as error:
             text = " ".join(str(error).split())
             self._reason = f"log p(x) cannot be estimated. {type(error).__name__}: {text}"
 
     def by_decoder(self, outputs: Arrays) -> np.ndarray:
-        """Returns -log p(x), [N], with p(x|z) as a file's `outputs` [K * N, ...] tell it.
+        """Returns -log p(x), [N], p(x|z) being what a decoder's outputs for `z` say it is.
+
+        Args:
+            outputs: each [K * N, ...].
 
         Raises:
             LookupError: they do not determine it.
@@ -97,7 +100,10 @@ class HeldOut:
         return self._nll(self._qz, self._draws, log_px)
 
     def by_encoder(self, outputs: Arrays) -> np.ndarray:
-        """Returns -log p(x), [N], with draws from q(z|x) as a file's `outputs` [N, L] tell it.
+        """Returns -log p(x), [N], q(z|x) being what an encoder's outputs for `x` say it is.
+
+        Args:
+            outputs: each [N, L].
 
         Raises:
             LookupError: they do not determine it.
@@ -110,7 +116,7 @@ class HeldOut:
         return self._nll(qz, z, self._decoded(z))
 
     def _check(self) -> None:
-        if self.reference is None:
+        if self._reason:
             raise LookupError(self._reason)
 
     def _drawn(self, params) -> tuple[Any, tf.Tensor]:
