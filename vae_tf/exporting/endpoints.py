@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from vae_tf.exporting import codecs, generation, inference, signatures
+from vae_tf.exporting import codecs, generation, imputation, inference, signatures
 from vae_tf.exporting.halves import Halves, densities
 from vae_tf.exporting.preprocessing import AS_IT_IS, Preprocessing
 from vae_tf.exporting.signatures import Endpoint
@@ -102,7 +102,11 @@ def vae_endpoints(
         return [reconstruct], {"score": reason, "impute": reason}
     score = inference.score_endpoint(halves, *of_prior, num_samples)
     remarks = Remarks() if likelihood.discrete else Remarks(score=inference.DENSITY)
-    return [reconstruct, score], remarks
+    refusal = imputation.lacking(halves)
+    if refusal is not None:
+        return [reconstruct, score], remarks | {"impute": refusal}
+    impute = imputation.impute_endpoint(halves, *of_prior, num_samples)
+    return [reconstruct, score, impute], remarks
 
 
 def draws(encoder: keras.Model, posterior: Any, image_shape: Sequence[int]) -> bool:

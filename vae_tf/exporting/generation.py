@@ -41,11 +41,21 @@ def offer(decode: Endpoint, prior: Any, scratch: Path) -> tuple[Endpoint | None,
     Raises:
         ExportError: if `from_noise` is no function of its arguments that a graph can hold.
     """
-    from_noise = getattr(prior, "from_noise", None)
-    constant = _frozen(from_noise, *decode.inputs[0].shape) if from_noise else None
-    if from_noise is None or constant is None:
+    eager, constant = from_noise_of(prior, *decode.inputs[0].shape)
+    if eager is None or constant is None:
         return _sampled(decode, prior, scratch)
-    return _from_noise(decode, from_noise, constant), None
+    return _from_noise(decode, eager, constant), None
+
+
+def from_noise_of(prior: Any, latent: int) -> tuple[Function | None, Function | None]:
+    """Returns the prior's `from_noise` as it is and for graphs; None, None if it has none.
+
+    Raises:
+        ExportError: if it is no function of its arguments that a graph can hold.
+    """
+    from_noise = getattr(prior, "from_noise", None)
+    constant = _frozen(from_noise, latent) if from_noise else None
+    return (from_noise, constant) if constant else (None, None)
 
 
 def _frozen(from_noise: Function, latent: int) -> Function | None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.errors import DataError
-from vae_tf.exporting import row_rng, rows
+from vae_tf.exporting import generation, row_rng, rows
 from vae_tf.exporting.freezing import Function, frozen
 from vae_tf.exporting.preprocessing import Preprocessing
 
@@ -90,10 +90,12 @@ class Densities:
     Attributes:
         log_prob: z [B, L] to log p(z) [B].
         kl: parameters of q to KL(q || p) [B]; None where there is no closed form.
+        draw: seeds [B] to z ~ p(z) [B, L]; None if it is no function of noise.
     """
 
     log_prob: Function
     kl: Callable[[Any], tf.Tensor] | None
+    draw: Function | None
 
 
 def densities(prior: Any, halves: Halves) -> tuple[Densities, Densities]:
@@ -114,16 +116,28 @@ def densities(prior: Any, halves: Halves) -> tuple[Densities, Densities]:
     def of_params(function: Function) -> Callable[[Any], tf.Tensor]:
         return lambda params: function(*tf.nest.flatten(params))
 
+    def of_noise(function: Function | None) -> Function | None:
+        return function and (
+            lambda seed: function(
+                row_rng.normals(seed, halves.latent), row_rng.uniforms(seed, 1)[:, 0]
+            )
+        )
+
     log_prob(tf.zeros([1, halves.latent]))
     # One function, which all signatures call: a prior may have more numbers than a network.
     constant = tf.function(frozen(log_prob, [tf.TensorSpec([None, halves.latent])]))
+    from_noise = generation.from_noise_of(prior, halves.latent)
+    draws = [of_noise(function) for function in from_noise]
     try:
         kl(*flat)
     except NotImplementedError:  # TFP's word for a pair without a closed form
-        return Densities(log_prob, None), Densities(constant, None)
+        return Densities(log_prob, None, draws[0]), Densities(constant, None, draws[1])
     specs = [tf.TensorSpec([None, *t.shape[1:]], t.dtype) for t in flat]
     fixed = tf.function(frozen(kl, specs))
-    return Densities(log_prob, of_params(kl)), Densities(constant, of_params(fixed))
+    return (
+        Densities(log_prob, of_params(kl), draws[0]),
+        Densities(constant, of_params(fixed), draws[1]),
+    )
 
 
 def repeated(tensors: Any, times: int) -> Any:

@@ -73,6 +73,7 @@ def score_endpoint(
         scored(constant),
         litert=False,
         words=SCORE,
+        stepwise=False,
     )
 
 

@@ -1,7 +1,7 @@
 """Agreement of every artefact with the Keras models, as numbers."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,19 @@ ONE_LEVEL, WHITE = 1.0, 255.0
 
 
 def reference(endpoint: Endpoint, batches: Sequence[Arrays]) -> list[dict[str, np.ndarray]]:
-    """Returns what Keras computes for `batches`, eagerly and on the CPU.
+    """Returns what Keras computes for `batches` on the CPU, eagerly if `stepwise`.
 
     Raises:
         ExportError: for outputs that no artefact could serve; see `check_outputs`.
     """
-    results = []
+    function, results = None, []
     # A GPU would round its matrix products to TF32.
     with tf.device("/CPU:0"):
         for batch in batches:
             arrays = [batch[i.name] for i in endpoint.inputs]
             try:
-                tensors = endpoint.function(*map(tf.constant, arrays))
+                function = function or _runnable(endpoint)
+                tensors = function(*map(tf.constant, arrays))
             except VAEError:
                 raise
             except Exception as error:
@@ -47,6 +48,12 @@ def reference(endpoint: Endpoint, batches: Sequence[Arrays]) -> list[dict[str, n
             check_outputs(endpoint, outputs, len(arrays[0]))
             results.append(outputs)
     return results
+
+
+def _runnable(endpoint: Endpoint) -> Callable[..., dict[str, tf.Tensor]]:
+    if endpoint.stepwise:
+        return endpoint.function
+    return tf.function(endpoint.function, input_signature=endpoint.specs).get_concrete_function()
 
 
 def compare(

@@ -24,9 +24,7 @@ def write(endpoints: Sequence[Endpoint], directory: Path) -> None:
     with quiet(tf.errors.OpError):
         try:
             for endpoint in endpoints:
-                # Unnamed, an input would be called `args_0` by every client.
-                specs = [tf.TensorSpec((None, *i.shape), i.dtype, i.name) for i in endpoint.inputs]
-                archive.add_endpoint(endpoint.name, endpoint.checked, specs)
+                archive.add_endpoint(endpoint.name, endpoint.checked, endpoint.specs)
             archive.write_out(str(directory), verbose=False)
         except (OSError, tf.errors.OpError):
             raise

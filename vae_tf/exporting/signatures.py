@@ -67,10 +67,11 @@ class Endpoint:
     """One signature: named inputs [B, ...] in, a dict of float32 or string [B, ...] out.
 
     Attributes:
-        function: takes the inputs in their order; run eagerly, it is what artefacts must equal.
+        function: takes the inputs in their order; it is what artefacts must equal.
         traced: what goes into the graph, where that is another way of writing `function`.
         litert: whether a `.tflite` file is to have it.
         words: what outputs mean, where OUTPUTS has something else under their names.
+        stepwise: whether `function` is run eagerly for that; loops over draws take too long so.
     """
 
     name: str
@@ -81,6 +82,12 @@ class Endpoint:
     traced: Callable[..., dict[str, tf.Tensor]] | None = None
     litert: bool = True
     words: Mapping[str, Words] = field(default_factory=dict)
+    stepwise: bool = True
+
+    @property
+    def specs(self) -> list[tf.TensorSpec]:
+        """The inputs, named: unnamed, one would be called `args_0` by every client."""
+        return [tf.TensorSpec((None, *i.shape), i.dtype, i.name) for i in self.inputs]
 
     @property
     def checked(self) -> Callable[..., dict[str, tf.Tensor]]:

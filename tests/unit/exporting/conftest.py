@@ -3,12 +3,14 @@
 from types import SimpleNamespace
 
 import keras
+import numpy as np
 import pytest
+from scipy import stats
 
 from vae_tf import distributions, networks
 from vae_tf.exporting import cpp_loader, saved_model, write_bundle
 
-SHAPE, LATENT = (6, 5, 1), 3
+SHAPE, LATENT, SIZE = (6, 5, 1), 3, 30
 
 
 def small_parts(**replacements):
@@ -82,3 +84,65 @@ def serve(tmp_path_factory):
         return run
 
     return write
+
+
+class Linear:
+    """x = W z + b + sigma noise, z ~ N(0, I), whose every number is known."""
+
+    sigma = 0.3
+
+    def __init__(self):
+        rng = np.random.default_rng(2)
+        self.w, self.b = 0.4 * rng.normal(size=(SIZE, LATENT)), rng.uniform(0.2, 0.8, size=SIZE)
+        self.covariance = np.linalg.inv(np.eye(LATENT) + self.w.T @ self.w / self.sigma**2)
+        self.tril = np.linalg.cholesky(self.covariance)
+        self.gain = self.covariance @ self.w.T / self.sigma**2
+
+    def decoder(self):
+        loc = keras.layers.Dense(SIZE)
+        model = keras.Sequential([keras.Input((LATENT,)), loc, keras.layers.Reshape(SHAPE)])
+        loc.set_weights([self.w.T, self.b])
+        return model
+
+    def encoder(self, **spread):
+        """Returns the exact mean, and parameters of a spread that are given."""
+        image = keras.Input(SHAPE)
+        mean = keras.layers.Dense(LATENT)
+        outputs = {"z_mean": mean(keras.layers.Flatten()(image))}
+        for name, values in spread.items():
+            layer = keras.layers.Dense(len(values))
+            outputs[name] = layer(keras.layers.Flatten()(image))
+            layer.set_weights([np.zeros((SIZE, len(values))), values])
+        mean.set_weights([self.gain.T, -self.gain @ self.b])
+        return keras.Model(image, outputs)
+
+    def exact(self):
+        log_diagonal = 2 * np.log(np.diag(self.tril))
+        below = [self.tril[i, j] for i in range(LATENT) for j in range(i)]
+        return self.encoder(z_scale_tril=np.r_[log_diagonal, below])
+
+    def data(self, n):
+        rng = np.random.default_rng(4)
+        x = rng.normal(size=(n, LATENT)) @ self.w.T + self.b
+        return (x + self.sigma * rng.normal(size=x.shape)).reshape(-1, *SHAPE).astype("float32")
+
+    def nll(self, x):
+        covariance = self.w @ self.w.T + self.sigma**2 * np.eye(SIZE)
+        return -stats.multivariate_normal(self.b, covariance).logpdf(x.reshape(-1, SIZE))
+
+    def imputed(self, x, mask):
+        """Returns the mean of the missing given the known."""
+        covariance = self.w @ self.w.T + self.sigma**2 * np.eye(SIZE)
+        means = x.reshape(-1, SIZE).astype(float)
+        for row, known in zip(means, mask.reshape(-1, SIZE) > 0, strict=True):
+            gain = covariance[np.ix_(~known, known)] @ np.linalg.inv(
+                covariance[np.ix_(known, known)]
+            )
+            row[~known] = self.b[~known] + gain @ (row[known] - self.b[known])
+        return means.reshape(x.shape)
+
+
+@pytest.fixture
+def linear():
+    """A model whose likelihood, posterior and conditional means are known."""
+    return Linear()

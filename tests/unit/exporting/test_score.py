@@ -1,10 +1,8 @@
 """`reconstruct` and `score`: against exact sums, and against what evaluation computes."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy import stats
 
 from vae_tf import distributions, networks
 from vae_tf.distributions import posteriors
@@ -26,51 +24,6 @@ def seeds(n):
     return np.arange(n, dtype=np.int32)
 
 
-class Linear:
-    """x = W z + b + sigma noise, z ~ N(0, I), whose every number is known."""
-
-    sigma = 0.3
-
-    def __init__(self):
-        rng = np.random.default_rng(2)
-        self.w, self.b = 0.4 * rng.normal(size=(D, LATENT)), rng.uniform(0.2, 0.8, size=D)
-        self.covariance = np.linalg.inv(np.eye(LATENT) + self.w.T @ self.w / self.sigma**2)
-        self.tril = np.linalg.cholesky(self.covariance)
-        self.gain = self.covariance @ self.w.T / self.sigma**2
-
-    def decoder(self):
-        loc = keras.layers.Dense(D)
-        model = keras.Sequential([keras.Input((LATENT,)), loc, keras.layers.Reshape(SHAPE)])
-        loc.set_weights([self.w.T, self.b])
-        return model
-
-    def encoder(self, **spread):
-        """Returns the exact mean, and parameters of a spread that are given."""
-        image = keras.Input(SHAPE)
-        mean = keras.layers.Dense(LATENT)
-        outputs = {"z_mean": mean(keras.layers.Flatten()(image))}
-        for name, values in spread.items():
-            layer = keras.layers.Dense(len(values))
-            outputs[name] = layer(keras.layers.Flatten()(image))
-            layer.set_weights([np.zeros((D, len(values))), values])
-        mean.set_weights([self.gain.T, -self.gain @ self.b])
-        return keras.Model(image, outputs)
-
-    def exact(self):
-        log_diagonal = 2 * np.log(np.diag(self.tril))
-        below = [self.tril[i, j] for i in range(LATENT) for j in range(i)]
-        return self.encoder(z_scale_tril=np.r_[log_diagonal, below])
-
-    def data(self, n):
-        rng = np.random.default_rng(4)
-        x = rng.normal(size=(n, LATENT)) @ self.w.T + self.b
-        return (x + self.sigma * rng.normal(size=x.shape)).reshape(-1, *SHAPE).astype("float32")
-
-    def nll(self, x):
-        covariance = self.w @ self.w.T + self.sigma**2 * np.eye(D)
-        return -stats.multivariate_normal(self.b, covariance).logpdf(x.reshape(-1, D))
-
-
 def made(encoder, decoder, posterior, likelihood, prior=None, preprocessing=UNIT, num_samples=16):
     prior = prior or distributions.StandardNormal(LATENT)
     return endpoints.vae_endpoints(
@@ -78,8 +31,8 @@ def made(encoder, decoder, posterior, likelihood, prior=None, preprocessing=UNIT
     )
 
 
-def test_with_the_exact_posterior_every_number_is_exact(serve):
-    model, posterior = Linear(), posteriors.FullNormal()
+def test_with_the_exact_posterior_every_number_is_exact(serve, linear):
+    model, posterior = linear, posteriors.FullNormal()
     likelihood = distributions.Gaussian(model.sigma)
     run = serve(
         made(model.exact(), model.decoder(), posterior, likelihood, None, Preprocessing())[0]
@@ -101,8 +54,8 @@ def test_with_the_exact_posterior_every_number_is_exact(serve):
     np.testing.assert_allclose(run("reconstruct", image=x)["image"], point, atol=1e-5)
 
 
-def test_importance_weights_meet_the_exact_likelihood(serve):
-    model = Linear()
+def test_importance_weights_meet_the_exact_likelihood(serve, linear):
+    model = linear
     log_var = np.log(2 * np.diag(model.covariance))  # wider than it should be, and diagonal
     encoder, likelihood = model.encoder(z_log_var=log_var), distributions.Gaussian(model.sigma)
     parts = encoder, model.decoder(), posteriors.DiagonalNormal(), likelihood
