@@ -1,6 +1,6 @@
 """SavedModels: written with each weight once, and run by TensorFlow's Python loader."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -10,6 +10,8 @@ import tensorflow as tf
 from vae_tf.errors import ExportError
 from vae_tf.exporting.signatures import Arrays, Endpoint
 from vae_tf.quiet import quiet
+
+UNEQUAL = "all inputs must have the same number of rows"
 
 
 def write(endpoints: Sequence[Endpoint], directory: Path) -> None:
@@ -26,7 +28,7 @@ def write(endpoints: Sequence[Endpoint], directory: Path) -> None:
             for endpoint in endpoints:
                 # Unnamed, an input would be called `args_0` by every client.
                 specs = [tf.TensorSpec((None, *i.shape), i.dtype, i.name) for i in endpoint.inputs]
-                archive.add_endpoint(endpoint.name, endpoint.traced or endpoint.function, specs)
+                archive.add_endpoint(endpoint.name, guarded(endpoint), specs)
             archive.write_out(str(directory), verbose=False)
         except (OSError, tf.errors.OpError):
             raise
@@ -36,6 +38,29 @@ def write(endpoints: Sequence[Endpoint], directory: Path) -> None:
                 f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}",
                 "Use keras.ops or tf operations only, no NumPy and no Python branches on values.",
             ) from error
+
+
+def guarded(endpoint: Endpoint) -> Callable[..., dict[str, tf.Tensor]]:
+    """Returns what goes into the graph: an error, and nothing else, for inputs of another shape.
+
+    The C++ runtime feeds a graph whatever it is given. A convolution of oneDNN then aborts the
+    process for an image without channels, takes one with twice the channels for two groups, and
+    for an empty batch returns another number of channels; a batch of 1 would be stretched to
+    that of its neighbour.
+    """
+    function = endpoint.traced or endpoint.function
+
+    def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        given = zip(tensors, endpoint.inputs, strict=True)
+        first, *rest = [tf.ensure_shape(tensor, (None, *i.shape)) for tensor, i in given]
+        rows = tf.shape(first)[0]
+        equal = [tf.debugging.assert_equal(tf.shape(x)[0], rows, UNEQUAL) for x in rest]
+        with tf.control_dependencies(equal):
+            inputs = [tf.identity(x) for x in (first, *rest)]
+        outputs = function(*inputs)
+        return {name: tf.ensure_shape(value, value.shape) for name, value in outputs.items()}
+
+    return call
 
 
 def run(directory: Path, signature: str, batches: Sequence[Arrays]) -> list[dict[str, np.ndarray]]:
