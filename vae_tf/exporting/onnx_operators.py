@@ -44,6 +44,13 @@ def expm1(graph: Any, node: Any, *_: Any) -> None:
     make("Where", make("Less", make("Abs", x), half), near, far, replace=True)
 
 
+def erfc(graph: Any, node: Any, *_: Any) -> None:
+    """Converts 1 - erf(x), of which gelu is made; absolute errors of 1e-7 in the tail."""
+    one = _constant(graph, node.output_dtypes[0], 1.0)
+    make = _maker(graph, node)
+    make("Sub", one, make("Erf", node.input[0]), replace=True)
+
+
 def broadcast_args(graph: Any, node: Any, *_: Any) -> None:
     """Converts the broadcasting of shapes: the shape of zeros so broadcast."""
     first, second = node.input
@@ -56,6 +63,7 @@ def broadcast_args(graph: Any, node: Any, *_: Any) -> None:
 
 HANDLERS: dict[str, tuple[Any, list]] = {
     "BroadcastArgs": (broadcast_args, []),
+    "Erfc": (erfc, []),
     "Expm1": (expm1, []),
     "FloorMod": (floor_mod, []),
     "Select": (select, []),

@@ -1,5 +1,6 @@
 """ONNX files: every signature in ONNX Runtime against Keras, and what tf2onnx gets wrong."""
 
+import math
 import sys
 
 import numpy as np
@@ -239,6 +240,18 @@ def test_the_side_not_chosen_stays_out(onnx, tmp_path):
     (have,) = onnx_files.run(content, [{"z": z}])
     np.testing.assert_allclose(have["image"], [[0, np.log(2)], [0, 0], [np.log(3), 0]], atol=1e-6)
     np.testing.assert_allclose(have["scale"], [[-1, 2], [0, 0], [1 / 3, -1 / 4]], atol=1e-6)
+
+
+def test_functions_that_tf2onnx_lacks(onnx, tmp_path):
+    def function(z):
+        return {"image": tf.math.expm1(z), "scale": tf.nn.gelu(z, approximate=False)}
+
+    content = converted(tmp_path, function, signatures.Input("z", "float32", (1,)))
+    z = np.float32([0, 1e-7, -1e-4, 0.49, 0.51, -3, 30, -200])[:, None]
+    (have,) = onnx_files.run(content, [{"z": z}])
+    np.testing.assert_allclose(have["image"], np.expm1(z.astype(float)), rtol=1e-6)
+    erf = np.array([[math.erf(x / 2**0.5)] for (x,) in z.tolist()])
+    np.testing.assert_allclose(have["scale"], z * (1 + erf) / 2, rtol=1e-6, atol=1e-6)
 
 
 def test_reductions_of_an_empty_batch(onnx, tmp_path):

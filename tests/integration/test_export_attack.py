@@ -1,0 +1,384 @@
+"""Exports under attack: rivals, full and read-only disks, odd targets, bit rot, bad requests."""
+
+import base64
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.integration.test_export_kill import make_parts
+from vae_tf.cli import app
+from vae_tf.errors import ExportError
+from vae_tf.exporting import cpp_loader, tf_c_api, verify_bundle, write_bundle
+
+ROOT = Path(__file__).parents[2]
+PAGE = 4096
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return make_parts()
+
+
+@pytest.fixture(scope="module")
+def bundle(parts, tmp_path_factory):
+    """A bundle nobody may change."""
+    return write_bundle(**parts, directory=tmp_path_factory.mktemp("whole") / "bundle")
+
+
+@pytest.fixture
+def refuses(parts, capfd):
+    """A function: an export to `directory`, as the command line does it, fails in one line."""
+
+    def check(directory, *words):
+        capfd.readouterr()
+        code = app.run(lambda: write_bundle(**parts, directory=directory), "")
+        out, err = capfd.readouterr()
+        assert (code, out) == (1, "")
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1, err
+        assert all(word in err for word in words), err
+
+    return check
+
+
+@pytest.fixture
+def mount(tmp_path):
+    """A function: options of a tmpfs -> the directory where it is mounted during the test."""
+    mounted = []
+
+    def make(options):
+        if os.geteuid() != 0 or shutil.which("mount") is None:
+            pytest.skip("only root may mount a small disk")
+        directory = tmp_path / f"disk{len(mounted)}"
+        directory.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", options, "none", str(directory)]
+        if subprocess.run(command, capture_output=True).returncode != 0:
+            pytest.skip("mounting is not permitted here")
+        mounted.append(directory)
+        return directory
+
+    yield make
+    for directory in mounted:
+        subprocess.run(["umount", str(directory)], check=True)
+
+
+def room(directory: Path) -> int:
+    """Returns the bytes that the files and folders below `directory` take on a disk."""
+    paths = [directory, *directory.rglob("*")]
+    return sum(PAGE * -(-max(p.stat().st_size, 1) // PAGE) for p in paths)
+
+
+# Waits for a line, then exports to argv[1].
+RIVAL = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from vae_tf.cli import app
+from vae_tf.exporting import write_bundle
+from tests.integration.test_export_kill import make_parts
+
+parts = make_parts()
+print("ready", flush=True)
+sys.stdin.readline()
+sys.exit(app.run(lambda: write_bundle(**parts, directory=sys.argv[1]), ""))
+"""
+
+
+@pytest.mark.slow
+def test_of_two_rivals_one_wins(tmp_path):
+    target = tmp_path / "bundle"
+    pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+    command = [sys.executable, "-c", RIVAL, str(target)]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    rivals = [subprocess.Popen(command, **pipes, text=True, env=environment) for _ in range(2)]
+    try:
+        for rival in rivals:
+            assert rival.stdout.readline() == "ready\n"
+        for rival in rivals:
+            rival.stdin.write("go\n")
+            rival.stdin.flush()
+        answers = [(*rival.communicate(timeout=300), rival.returncode) for rival in rivals]
+    finally:
+        for rival in rivals:
+            rival.kill()
+            rival.wait()
+    (_, _, won), (out, err, lost) = sorted(answers, key=lambda answer: answer[2])
+    assert (won, lost, out) == (0, 1, "")
+    lines = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert "must not be in use by another export" in lines[0]
+    assert "Traceback" not in err
+    assert verify_bundle(target).version == 1
+    assert not [path.name for path in target.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    "share", [0.0, *(pytest.param(s, marks=pytest.mark.slow) for s in (0.3, 0.6, 0.9, 0.98))]
+)
+def test_full_disk(bundle, mount, refuses, share):
+    size = max(2 * PAGE, int(share * room(bundle.directory)))
+    disk = mount(f"size={size}")
+    refuses(disk / "new" / "bundle", "must have room for the bundle", "Free some space")
+    assert list(disk.iterdir()) == [], "nothing may be left"
+    assert shutil.disk_usage(disk).used == 0
+
+
+@pytest.mark.slow
+def test_a_disk_of_few_files(mount, refuses):
+    disk = mount("size=50m,nr_inodes=12")
+    refuses(disk / "bundle", "must have room for the bundle")
+    assert list(disk.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_disk_just_large_enough(bundle, parts, mount):
+    disk = mount(f"size={int(1.2 * room(bundle.directory)) + 8 * PAGE}")
+    write_bundle(**parts, directory=disk / "bundle")
+    verify_bundle(disk / "bundle")
+
+
+def test_read_only_disk(mount, refuses):
+    disk = mount("size=1m,ro")
+    refuses(disk / "bundle", "must be a directory that can be written", "Read-only file system")
+
+
+def test_targets_that_are_no_directories(tmp_path, refuses):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    refuses(file, "must be a directory")
+    refuses(file / "below", "must be a directory")
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "nowhere")
+    refuses(link, "must be a directory")
+    assert file.read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "link"}
+
+
+def test_a_linked_target_with_an_odd_name(parts, tmp_path):
+    target, link = tmp_path / "ein Bündel 束 🎲 'a\"b", tmp_path / "ver weis"
+    target.mkdir()
+    link.symlink_to(target)
+    written = write_bundle(**parts, directory=link)
+    assert link.is_symlink()
+    assert verify_bundle(target).manifest == written.manifest == verify_bundle(link).manifest
+
+
+@pytest.fixture(scope="module")
+def copy(bundle, tmp_path_factory):
+    """A bundle to be spoilt; each test puts back what it changes."""
+    return shutil.copytree(bundle.directory, tmp_path_factory.mktemp("rotten") / "bundle")
+
+
+def flips(path: Path, count: int):
+    """Yields `count` times with another bit of a file flipped, and puts it back."""
+    content, rng = path.read_bytes(), random.Random(0)
+    for _ in range(count):
+        rotten = bytearray(content)
+        rotten[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        path.write_bytes(rotten)
+        try:
+            yield
+        finally:
+            path.write_bytes(content)
+
+
+def test_a_flipped_bit_of_any_file_is_noticed(copy):
+    files = [p for p in copy.rglob("*") if p.is_file() and p.name != "manifest.json"]
+    kinds = {path.suffix for path in files}
+    assert {".pb", ".index", ".data-00000-of-00001", ".tflite", ".json", ".npz"} <= kinds
+    for path in files:
+        for _ in flips(path, 3):
+            with pytest.raises(ExportError, match="must have sha256") as caught:
+                verify_bundle(copy)
+            assert path.name in str(caught.value)
+    verify_bundle(copy)
+
+
+@pytest.mark.parametrize("damage", [lambda p: p.unlink(), lambda p: p.write_bytes(b"")])
+def test_missing_and_empty_files_are_noticed(copy, damage):
+    for path in [p for p in copy.rglob("*") if p.is_file()]:
+        content = path.read_bytes()
+        damage(path)
+        with pytest.raises(ExportError):
+            verify_bundle(copy)
+        path.write_bytes(content)
+
+
+@pytest.mark.xfail(strict=True, reason="the manifest has no hash of its own")
+def test_a_flipped_bit_of_the_manifest_is_noticed(copy, monkeypatch):
+    monkeypatch.setattr(cpp_loader, "run", lambda calls: pytest.fail("passed for sound"))
+    for _ in flips(copy / "manifest.json", 100):
+        with pytest.raises(ExportError):
+            verify_bundle(copy)
+
+
+# Answers each line of standard input in one session of the C++ loader: `{"outputs": ...}` or
+# `{"error": text}`. A crash shows as the line that is not answered.
+SERVER = """
+import importlib.util, json, os, resource, sys
+
+spec = importlib.util.spec_from_file_location("tf_c_api", sys.argv[1])
+loader = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(loader)
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+api, sessions = loader.open_library(sys.argv[2:]), {}
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["memory"]:
+        resource.setrlimit(resource.RLIMIT_AS, (request["memory"],) * 2)
+    try:
+        name = request["saved_model"]
+        session = sessions[name] = sessions.get(name) or loader.Session(api, name)
+        answer = {"outputs": session.run(request["signature"], request["inputs"])}
+    except RuntimeError as error:
+        answer = {"error": str(error)}
+    print(json.dumps(answer), file=answers, flush=True)
+"""
+
+
+class Server:
+    """The C++ loader in a process that outlives errors."""
+
+    def __init__(self, bundle, signature, memory=0):
+        entry = bundle.manifest["signatures"][signature]
+        self.specs, self.memory = entry["inputs"], memory
+        self.request = {
+            "saved_model": str(bundle.directory / entry["saved_model"]),
+            "signature": signature,
+            "memory": memory,
+        }
+        command = [sys.executable, "-I", "-S", "-c", SERVER, tf_c_api.__file__]
+        self.process = subprocess.Popen(
+            [*command, *map(str, cpp_loader.libraries())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+
+    def good(self, rows):
+        """Returns an ordinary request."""
+        return {
+            name: np.full((rows, *spec["shape"][1:]), spec.get("only", 1), spec["dtype"])
+            for name, spec in self.specs.items()
+        }
+
+    def __call__(self, inputs):
+        """Returns the outputs as arrays, or the text of the error."""
+        packed = {
+            name: {
+                "dtype": x.dtype.name,
+                "shape": x.shape,
+                "data": base64.b64encode(np.ascontiguousarray(x).tobytes()).decode(),
+            }
+            for name, x in inputs.items()
+        }
+        self.process.stdin.write(json.dumps(self.request | {"inputs": packed}) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        shapes = {name: (x.dtype.name, x.shape) for name, x in inputs.items()}
+        assert line, f"{shapes} ended the process: {self.process.wait()}"
+        answer = json.loads(line)
+        if "error" in answer:
+            return answer["error"]
+        return {
+            name: np.frombuffer(base64.b64decode(v["data"]), v["dtype"]).reshape(v["shape"])
+            for name, v in answer["outputs"].items()
+        }
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def serve(bundle):
+    """A function: signature -> Server, closed after the test."""
+    servers = []
+
+    def start(signature, **options):
+        servers.append(Server(bundle, signature, **options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def bad_requests(good):
+    """Yields (what is wrong, request) for a request of two rows."""
+    for name, x in good.items():
+        rest = {key: value for key, value in good.items() if key != name}
+        yield f"no {name}", rest
+        yield f"rank of {name} + 1", {**good, name: x[np.newaxis]}
+        yield f"rank of {name} - 1", {**good, name: x[0]}
+        yield f"scalar {name}", {**good, name: x.reshape(-1)[0]}
+        if x.ndim > 1:
+            yield f"twice the last side of {name}", {**good, name: np.concatenate([x, x], -1)}
+            yield f"no last side of {name}", {**good, name: x[..., :0]}
+            yield f"flat {name}", {**good, name: x.reshape(-1)}
+        for dtype in {"float64", "int64", "int32", "float32", "bool"} - {x.dtype.name}:
+            yield f"{dtype} {name}", {**good, name: x.astype(dtype)}
+        if rest:
+            yield f"one {name} for two rows", {**good, name: x[:1]}
+            yield f"four {name} for two rows", {**good, name: np.concatenate([x, x])}
+    yield "an input too many", {**good, "more": np.ones(2, np.float32)}
+
+
+SIGNATURES = ["encode", "decode", "generate"]
+
+
+@pytest.mark.parametrize("signature", SIGNATURES)
+def test_bad_requests_get_an_error_and_harm_nobody(serve, signature):
+    server = serve(signature)
+    good = server.good(2)
+    want = server(good)
+    accepted = []
+    for wrong, request in bad_requests(good):
+        if not isinstance(server(request), str):
+            accepted.append(wrong)
+        for name, value in server(good).items():
+            np.testing.assert_array_equal(value, want[name], err_msg=f"after {wrong}")
+    assert accepted == []
+
+
+@pytest.mark.parametrize("signature", SIGNATURES)
+def test_an_empty_batch_is_refused_or_answered_in_shape(serve, signature):
+    server = serve(signature)
+    answer, others = server(server.good(0)), server(server.good(1))
+    if not isinstance(answer, str):
+        shapes = {name: (0, *value.shape[1:]) for name, value in others.items()}
+        assert {name: value.shape for name, value in answer.items()} == shapes
+
+
+@pytest.mark.parametrize(
+    ("signature", "name"), [("encode", "image"), ("decode", "z"), ("generate", "temperature")]
+)
+def test_nan_and_infinity_stay_in_their_row(serve, signature, name):
+    server = serve(signature)
+    good = server.good(4)
+    want = server(good)
+    spoilt = good[name].copy()
+    for row, value in enumerate([np.nan, np.inf, -np.inf]):
+        spoilt[row].flat[0] = value
+    for key, value in server({**good, name: spoilt}).items():
+        assert np.isnan(value[:3]).all(), key
+        np.testing.assert_array_equal(value[3], want[key][3])
+
+
+def test_a_batch_too_large_for_the_memory(serve):
+    server = serve("generate", memory=6 << 30)
+    rows = 1 << 24
+    heat = np.ones(rows, np.float32)
+    answer = server({"seed": np.zeros(rows, np.int32), "temperature": heat})
+    assert "OOM when allocating tensor" in answer
+    assert server(server.good(1))["image"].shape[0] == 1
