@@ -39,7 +39,7 @@ def checked(
 
     Runtimes do not look: TensorFlow's C++ session takes [2, 5, 6, 1] for [B, 6, 5, 1], a seed [1]
     would be broadcast, and a convolution of oneDNN aborts the process for an image without
-    channels and gives no rows a number of channels that is not its own.
+    channels.
     """
 
     def of_those_shapes(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -48,12 +48,6 @@ def checked(
         )
         for x in others:  # LiteRT leaves this out
             tf.debugging.assert_equal(tf.shape(x)[0], tf.shape(first)[0], "one row for each")
-        outputs, batch = function(first, *others), tf.shape(first)[0]
-        return {name: _with_rows(value, batch) for name, value in outputs.items()}
+        return function(first, *others)
 
     return of_those_shapes
-
-
-def _with_rows(value: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
-    known = value.shape.rank and value.shape[1:].is_fully_defined()
-    return tf.reshape(value, [batch, *value.shape[1:]]) if known else value
