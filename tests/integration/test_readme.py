@@ -33,6 +33,7 @@ ELSEWHERE = {
     "make demo": "test_make_demo below",
     "make test": "this very run",
     "python -m export runs/faces --output artefacts/faces": "after its training, below",
+    "python -m export --verify artefacts/faces": "after that",
     "tensorboard --logdir runs": "a server; the logs it reads are asserted in test_resume",
 }
 
@@ -86,6 +87,7 @@ def test_training_commands(command, tmp_path):
     assert "NLL, 2 importance samples" in done.stdout
     if "runs/faces" in command:
         run("python -m export runs/faces --output artefacts/faces", tmp_path)
+        run("python -m export --verify artefacts/faces", tmp_path)
         assert (tmp_path / "artefacts/faces/decoder/1/saved_model.pb").exists()
 
 
