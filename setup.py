@@ -22,9 +22,9 @@ setup(
     package_data={
         "vae_tf": [
             "py.typed",
-            "exporting/serving_templates/*",
-            "exporting/page/*.*",
-            "exporting/page/js/*.js",
+            "exporting/serving/templates/*",
+            "exporting/web/page/*.*",
+            "exporting/web/page/js/*.js",
         ]
     },
     install_requires=[

@@ -21,9 +21,10 @@ import numpy as np
 
 from vae_tf import distributions, networks
 from vae_tf.errors import ExportError
-from vae_tf.exporting import Bundle, cpp_loader, manifest, parity, saved_model, write_bundle
+from vae_tf.exporting import Bundle, manifest, parity, write_bundle
 from vae_tf.exporting.options import Options
-from vae_tf.exporting.warmup import example_picture
+from vae_tf.exporting.runtimes import cpp_loader, saved_model
+from vae_tf.exporting.serving.warmup import example_picture
 
 REQUESTS, WARMUP, THREADS = 20_000, 2_000, 8
 BATCH_SIZES = (1, 2, 4, 7, 16, 32)

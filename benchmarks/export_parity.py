@@ -18,8 +18,9 @@ import common
 import numpy as np
 import runtimes
 
-from vae_tf.exporting import Bundle, row_rng
-from vae_tf.exporting.litert_nll import HeldOut
+from vae_tf.exporting import Bundle
+from vae_tf.exporting.litert.nll import HeldOut
+from vae_tf.exporting.signatures import row_rng
 from vae_tf.runs.build import load_data
 from vae_tf.runs.bundle import export_run
 from vae_tf.runs.config import TrainConfig

@@ -15,7 +15,8 @@ import pytest
 from tests.integration.test_export_kill import make_parts
 from vae_tf.cli import app
 from vae_tf.errors import ExportError
-from vae_tf.exporting import cpp_loader, tf_c_api, verify_bundle, write_bundle
+from vae_tf.exporting import verify_bundle, write_bundle
+from vae_tf.exporting.runtimes import cpp_loader, tf_c_api
 
 ROOT = Path(__file__).parents[2]
 PAGE = 4096

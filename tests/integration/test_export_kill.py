@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from vae_tf import distributions, networks
-from vae_tf.exporting import cpp_loader, publication, verify_bundle, write_bundle
+from vae_tf.exporting import publication, verify_bundle, write_bundle
+from vae_tf.exporting.runtimes import cpp_loader
 
 ROOT = Path(__file__).parents[2]
 SHAPE, LATENT = (9, 7, 1), 3

@@ -15,7 +15,10 @@ import pytest
 import tensorflow as tf
 
 from vae_tf import distributions, networks
-from vae_tf.exporting import cpp_loader, litert, parity, row_rng, tf_c_api, write_bundle
+from vae_tf.exporting import parity, write_bundle
+from vae_tf.exporting.litert import files as litert
+from vae_tf.exporting.runtimes import cpp_loader, tf_c_api
+from vae_tf.exporting.signatures import row_rng
 
 RUNTIMES = ("python_saved_model", "cpp_loader", "litert", "openvino")
 LATENT = 4

@@ -11,8 +11,9 @@ from sklearn.datasets import load_digits
 
 import vae_tf
 from vae_tf.errors import ExportError
-from vae_tf.exporting import FULL, Options, golden, litert, manifest, verify_bundle
-from vae_tf.exporting.litert_metadata import read_metadata
+from vae_tf.exporting import FULL, Options, golden, manifest, verify_bundle
+from vae_tf.exporting.litert import files as litert
+from vae_tf.exporting.litert.metadata import read_metadata
 
 pytestmark = pytest.mark.slow  # six exports
 

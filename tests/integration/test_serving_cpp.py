@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_tf.exporting import parity, row_rng, saved_model, write_bundle
+from vae_tf.exporting import parity, write_bundle
+from vae_tf.exporting.runtimes import saved_model
+from vae_tf.exporting.signatures import row_rng
 
 from .small_model import LATENT, SHAPE, parts
 

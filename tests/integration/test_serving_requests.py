@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_tf.exporting import cpp_loader, write_bundle
-from vae_tf.exporting.serving_files import serving_files, signature_table
+from vae_tf.exporting import write_bundle
+from vae_tf.exporting.runtimes import cpp_loader
+from vae_tf.exporting.serving.files import serving_files, signature_table
 
 from .serving_standin import Models, Runtime, grpc_server, rest_server
 from .small_model import LATENT, parts

@@ -20,8 +20,10 @@ import tensorflow as tf
 from PIL import Image
 
 from vae_tf import distributions, networks
-from vae_tf.exporting import Options, row_rng, web_model, write_bundle
-from vae_tf.exporting.web import write_web
+from vae_tf.exporting import Options, write_bundle
+from vae_tf.exporting.signatures import row_rng
+from vae_tf.exporting.web import model as web_model
+from vae_tf.exporting.web.folder import write_web
 
 ROOT = Path(__file__).parents[2]
 SHAPE, LATENT = (10, 8, 1), 3

@@ -67,7 +67,7 @@ def _main(argv: list[str]) -> None:
     )
     show_bundle(bundle)
     if flags.web:
-        from vae_tf.exporting.web import write_web
+        from vae_tf.exporting.web.folder import write_web
 
         print(f"page            {write_web(flags.output, flags.output / 'web')}")
 

@@ -7,24 +7,17 @@ from typing import Any
 import numpy as np
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import (
-    calibration,
-    golden,
-    litert,
-    litert_directory,
-    manifest,
-    model_card,
-    onnx_extra,
-    parity,
-    publication,
-    saved_model,
-    serving_files,
-    warmup,
-)
+from vae_tf.exporting import calibration, golden, manifest, model_card, parity, publication
+from vae_tf.exporting.litert import directory as litert_directory
+from vae_tf.exporting.litert import files as litert
+from vae_tf.exporting.onnx import directory as onnx_directory
 from vae_tf.exporting.options import Options
 from vae_tf.exporting.parts import Parts
-from vae_tf.exporting.preprocessing import Preprocessing
-from vae_tf.exporting.signatures import Arrays, Endpoint, describe
+from vae_tf.exporting.runtimes import saved_model
+from vae_tf.exporting.serving import files as serving_files
+from vae_tf.exporting.serving import warmup
+from vae_tf.exporting.signatures.endpoint import Arrays, Endpoint, describe
+from vae_tf.exporting.signatures.preprocessing import Preprocessing
 
 GOLDEN_ROWS = 5
 TOLD_IN_FILES = ("version", "fingerprint", "prior", "posterior", "likelihood", "preprocessing")
@@ -99,7 +92,9 @@ def build(
             preprocessing.sent(images["validation"]),
             options.false_alarm_rate,
         )
-    onnx = onnx_extra.write(stage, facts["version"], endpoints, expected) if options.onnx else None
+    onnx = (
+        onnx_directory.write(stage, facts["version"], endpoints, expected) if options.onnx else None
+    )
     content = manifest.plain(
         {
             "format_version": manifest.FORMAT_VERSION,

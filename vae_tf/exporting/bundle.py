@@ -15,20 +15,13 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import (
-    building,
-    cpp_loader,
-    endpoints,
-    manifest,
-    precision,
-    publication,
-    signatures,
-    verification,
-)
+from vae_tf.exporting import building, manifest, precision, publication, verification
 from vae_tf.exporting.options import HALVES, Options, checked_images
 from vae_tf.exporting.parts import Parts
-from vae_tf.exporting.preprocessing import Preprocessing
-from vae_tf.exporting.signatures import Endpoint
+from vae_tf.exporting.runtimes import cpp_loader
+from vae_tf.exporting.signatures import endpoints
+from vae_tf.exporting.signatures.endpoint import Endpoint, image_shape_of
+from vae_tf.exporting.signatures.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -201,7 +194,7 @@ def _check_arguments(
         if not model.built:
             raise ExportError(f"the {name} must be built", "no weights yet", "Train it first.")
     cpp_loader.libraries()
-    return signatures.image_shape_of(encoder) if image_shape is None else tuple(image_shape)
+    return image_shape_of(encoder) if image_shape is None else tuple(image_shape)
 
 
 def _open(directory: Path) -> Bundle:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting.signatures import Arrays
+from vae_tf.exporting.signatures.endpoint import Arrays
 
 BYTES, LENGTHS = ":bytes", ":lengths"
 

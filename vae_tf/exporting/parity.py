@@ -9,9 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError, VAEError
-from vae_tf.exporting import cpp_loader, litert, saved_model
+from vae_tf.exporting.litert import files as litert
 from vae_tf.exporting.probes import BATCH_SIZES, LARGE_Z, probes
-from vae_tf.exporting.signatures import Arrays, Endpoint, check_outputs
+from vae_tf.exporting.runtimes import cpp_loader, saved_model
+from vae_tf.exporting.signatures.endpoint import Arrays, Endpoint, check_outputs
 
 # float32 rounds at 6e-8. A dot product of n terms in another order differs by about sqrt(n)
 # roundings of its largest term: 3e-6 for n = 3000, times ten layers and a cancellation or two.

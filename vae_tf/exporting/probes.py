@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from vae_tf.exporting.signatures import Endpoint, Input
+from vae_tf.exporting.signatures.endpoint import Endpoint, Input
 
 BATCH_SIZES = (1, 2, 5)
 LARGE_Z = 10.0  # standard deviations; N(0, 1) leaves 1e-23 beyond

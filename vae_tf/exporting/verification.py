@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vae_tf.exporting import cpp_loader, golden, litert, manifest, parity, probes
-from vae_tf.exporting.signatures import Arrays
+from vae_tf.exporting import golden, manifest, parity, probes
+from vae_tf.exporting.litert import files as litert
+from vae_tf.exporting.runtimes import cpp_loader
+from vae_tf.exporting.signatures.endpoint import Arrays
 
 
 def verify(directory: Path) -> dict[str, Any]:

@@ -5,8 +5,9 @@ import pytest
 
 from vae_tf import distributions, networks
 from vae_tf.errors import ExportError
-from vae_tf.exporting import endpoints, litert
-from vae_tf.exporting.preprocessing import Preprocessing
+from vae_tf.exporting.litert import files as litert
+from vae_tf.exporting.signatures import endpoints
+from vae_tf.exporting.signatures.preprocessing import Preprocessing
 
 SHAPE, LATENT = (6, 5, 1), 3
 UNIT = Preprocessing(value_range=(0.0, 1.0), scale=1 / 255)

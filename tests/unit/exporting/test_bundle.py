@@ -10,7 +10,8 @@ from ai_edge_litert.interpreter import Interpreter
 from tensorflow.core.protobuf import saved_model_pb2
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import litert, verify_bundle, write_bundle
+from vae_tf.exporting import verify_bundle, write_bundle
+from vae_tf.exporting.litert import files as litert
 
 
 def files(root: Path) -> set[str]:

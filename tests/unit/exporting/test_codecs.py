@@ -11,9 +11,10 @@ from vae_tf import distributions, networks
 from vae_tf.data.image_files import read_pixels
 from vae_tf.data.pixels import resize
 from vae_tf.errors import ExportError
-from vae_tf.exporting import codecs, endpoints, parity
-from vae_tf.exporting.preprocessing import Preprocessing
-from vae_tf.exporting.signatures import Endpoint, Input
+from vae_tf.exporting import parity
+from vae_tf.exporting.signatures import codecs, endpoints
+from vae_tf.exporting.signatures.endpoint import Endpoint, Input
+from vae_tf.exporting.signatures.preprocessing import Preprocessing
 
 LATENT = 3
 UNIT = Preprocessing(value_range=(0.0, 1.0), scale=1 / 255)

@@ -11,7 +11,10 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf import distributions, networks
 from vae_tf.errors import ExportError
-from vae_tf.exporting import cpp_loader, litert, row_rng, saved_model, verify_bundle, write_bundle
+from vae_tf.exporting import verify_bundle, write_bundle
+from vae_tf.exporting.litert import files as litert
+from vae_tf.exporting.runtimes import cpp_loader, saved_model
+from vae_tf.exporting.signatures import row_rng
 
 LATENT = 3
 SEEDS = np.array([0, -1, 2**31 - 1, -(2**31), 7, 8, 9, 123_456_789], np.int32)

@@ -5,9 +5,10 @@ import pytest
 
 from vae_tf import data, distributions, networks
 from vae_tf.distributions import posteriors
-from vae_tf.exporting import endpoints, imputation, parity, row_rng
-from vae_tf.exporting.halves import Halves
-from vae_tf.exporting.preprocessing import Preprocessing
+from vae_tf.exporting import parity
+from vae_tf.exporting.signatures import endpoints, imputation, row_rng
+from vae_tf.exporting.signatures.halves import Halves
+from vae_tf.exporting.signatures.preprocessing import Preprocessing
 from vae_tf.models import VAE
 
 SHAPE, LATENT, D = (6, 5, 1), 3, 30

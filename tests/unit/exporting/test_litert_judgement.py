@@ -10,11 +10,14 @@ import tensorflow as tf
 from scipy import special, stats
 
 from vae_tf import distributions, networks
-from vae_tf.exporting import generation, litert, saved_model, signatures
-from vae_tf.exporting.litert_choice import TOLERANCES, Tolerance, choose
-from vae_tf.exporting.litert_judgement import judge
-from vae_tf.exporting.litert_nll import HeldOut
-from vae_tf.exporting.litert_variants import make_variants
+from vae_tf.exporting.litert import files as litert
+from vae_tf.exporting.litert.choice import TOLERANCES, Tolerance, choose
+from vae_tf.exporting.litert.judgement import judge
+from vae_tf.exporting.litert.nll import HeldOut
+from vae_tf.exporting.litert.variants import make_variants
+from vae_tf.exporting.runtimes import saved_model
+from vae_tf.exporting.signatures import generation
+from vae_tf.exporting.signatures.endpoint import decode_endpoint, encode_endpoint
 
 SHAPE, LATENT, PIXELS = (4, 5, 1), 2, 20
 SIGMA = 0.3
@@ -146,8 +149,8 @@ def test_no_images():
 
 def exported(directory, parts):
     """Writes both halves and returns their endpoints."""
-    encode = signatures.encode_endpoint(parts["encoder"], parts["posterior"], SHAPE)
-    decode = signatures.decode_endpoint(parts["decoder"], parts["likelihood"], LATENT)
+    encode = encode_endpoint(parts["encoder"], parts["posterior"], SHAPE)
+    decode = decode_endpoint(parts["decoder"], parts["likelihood"], LATENT)
     generate, _ = generation.offer(decode, parts["prior"], directory)
     saved_model.write([encode], directory / "encoder")
     saved_model.write([decode, generate], directory / "decoder")

@@ -11,9 +11,12 @@ from ai_edge_litert import schema_py_generated as schema
 
 from vae_tf import distributions, networks
 from vae_tf.errors import ExportError
-from vae_tf.exporting import generation, litert, saved_model, signatures
-from vae_tf.exporting.litert_metadata import read_description, read_metadata, write_metadata
-from vae_tf.exporting.litert_variants import PRECISIONS, file_name, make_variants
+from vae_tf.exporting.litert import files as litert
+from vae_tf.exporting.litert.metadata import read_description, read_metadata, write_metadata
+from vae_tf.exporting.litert.variants import PRECISIONS, file_name, make_variants
+from vae_tf.exporting.runtimes import saved_model
+from vae_tf.exporting.signatures import generation
+from vae_tf.exporting.signatures.endpoint import decode_endpoint, encode_endpoint
 
 SHAPE, LATENT, BATCH = (6, 5, 1), 3, 4
 Z = np.random.default_rng(0).standard_normal((100, LATENT)).astype("float32")
@@ -22,7 +25,7 @@ SEEDS = np.r_[np.arange(250), [-1, 2**31 - 1, -(2**31), 12345, 6, 7]].astype(np.
 
 def written(directory, decoder, likelihood, prior):
     """Writes a decoder's SavedModel and returns its endpoints."""
-    decode = signatures.decode_endpoint(decoder, likelihood, prior.latent_dim)
+    decode = decode_endpoint(decoder, likelihood, prior.latent_dim)
     generate, _ = generation.offer(decode, prior, directory)
     endpoints = [e for e in (decode, generate) if e]
     saved_model.write(endpoints, directory / "decoder")
@@ -208,7 +211,7 @@ def test_scales_of_pixels_keep_their_digits(tmp_path):
 def test_encoder(tmp_path):
     encoder = networks.mlp_encoder(SHAPE, LATENT, hidden=(200, 100))
     posterior = distributions.DiagonalNormal()
-    endpoint = signatures.encode_endpoint(encoder, posterior, SHAPE)
+    endpoint = encode_endpoint(encoder, posterior, SHAPE)
     saved_model.write([endpoint], tmp_path / "encoder")
     x = np.random.default_rng(1).uniform(size=(60, *SHAPE)).astype("float32")
     files = make_variants(

@@ -10,17 +10,14 @@ import tensorflow as tf
 from tests.conformance.parts import LATENT_DIM, LIKELIHOODS, PRIORS, SHAPE
 from vae_tf import distributions, networks
 from vae_tf.errors import ExportError
-from vae_tf.exporting import (
-    generation,
-    onnx_conversion,
-    onnx_extra,
-    onnx_files,
-    parity,
-    row_rng,
-    saved_model,
-    signatures,
-)
+from vae_tf.exporting import parity
+from vae_tf.exporting.onnx import conversion as onnx_conversion
+from vae_tf.exporting.onnx import directory as onnx_directory
+from vae_tf.exporting.onnx import files as onnx_files
 from vae_tf.exporting.probes import probes
+from vae_tf.exporting.runtimes import saved_model
+from vae_tf.exporting.signatures import generation, row_rng
+from vae_tf.exporting.signatures.endpoint import Endpoint, Input, decode_endpoint, encode_endpoint
 from vae_tf.version import __version__
 
 BATCHES, SHAPES = (1, 2, 5), [(28, 28, 1), (7, 5, 1)]
@@ -40,7 +37,7 @@ def write(directory, *endpoints):
     for half in halves:
         saved_model.write([e for e in endpoints if e.half == half], directory / half / "1")
     expected = {e.name: parity.reference(e, probes(e)) for e in endpoints}
-    entries = onnx_extra.write(directory, 1, endpoints, expected)
+    entries = onnx_directory.write(directory, 1, endpoints, expected)
     return {
         name: (entry, entry["file"] and (directory / entry["file"]).read_bytes())
         for name, entry in entries.items()
@@ -49,7 +46,7 @@ def write(directory, *endpoints):
 
 def converted(directory, function, *inputs):
     """Returns the `.onnx` file of a function of tensors."""
-    endpoint = signatures.Endpoint("decode", "decoder", inputs, frozenset(), function)
+    endpoint = Endpoint("decode", "decoder", inputs, frozenset(), function)
     saved_model.write([endpoint], directory / "1")
     return onnx_conversion.convert(directory / "1", "decode")
 
@@ -90,8 +87,8 @@ def test_both_halves_equal_keras(onnx, tmp_path, kind, shape):
     posterior = distributions.DiagonalNormal()
     files = write(
         tmp_path,
-        signatures.encode_endpoint(encoder, posterior, shape),
-        signatures.decode_endpoint(decoder, likelihood, latent),
+        encode_endpoint(encoder, posterior, shape),
+        decode_endpoint(decoder, likelihood, latent),
     )
     rng = np.random.default_rng(1)
     for size in BATCHES:
@@ -126,7 +123,7 @@ def test_every_likelihood(onnx, tmp_path, name):
     shape = (6,) if isinstance(likelihood, distributions.Mixed) else SHAPE
     parameters = likelihood.parameter_shapes(shape)
     decoder = shaken(networks.mlp_decoder(LATENT_DIM, parameters, hidden=(20,)))
-    decode = signatures.decode_endpoint(decoder, likelihood, LATENT_DIM)
+    decode = decode_endpoint(decoder, likelihood, LATENT_DIM)
     content = write(tmp_path, decode)["decode"][1]
     z = np.random.default_rng(2).normal(0, 3, (50, LATENT_DIM)).astype(np.float32)
     have, empty = onnx_files.run(content, [{"z": z}, {"z": z[:0]}])
@@ -138,7 +135,7 @@ def generator(directory, prior):
     """Returns (generate's endpoint, its entry, content of its file) for a small decoder."""
     likelihood = distributions.Bernoulli()
     decoder = networks.mlp_decoder(LATENT_DIM, likelihood.parameter_shapes(SHAPE), hidden=(20,))
-    decode = signatures.decode_endpoint(decoder, likelihood, LATENT_DIM)
+    decode = decode_endpoint(decoder, likelihood, LATENT_DIM)
     generate, _ = generation.offer(decode, prior, directory)
     return generate, *write(directory, decode, generate)["generate"]
 
@@ -220,7 +217,7 @@ def test_remainders_below_zero(onnx, tmp_path):
             "scale": tf.math.floormod(temperature, 0.75),
         }
 
-    inputs = signatures.Input("seed", "int32"), signatures.Input("temperature", "float32")
+    inputs = Input("seed", "int32"), Input("temperature", "float32")
     content = converted(tmp_path, function, *inputs)
     seed = np.arange(-20, 20, dtype=np.int32)
     (have,) = onnx_files.run(content, [{"seed": seed, "temperature": seed.astype(np.float32)}])
@@ -235,7 +232,7 @@ def test_the_side_not_chosen_stays_out(onnx, tmp_path):
             "scale": tf.where(z[:, :1] > 0, 1.0 / z, z),
         }
 
-    content = converted(tmp_path, function, signatures.Input("z", "float32", (2,)))
+    content = converted(tmp_path, function, Input("z", "float32", (2,)))
     z = np.float32([[-1, 2], [0, 0], [3, -4]])
     (have,) = onnx_files.run(content, [{"z": z}])
     np.testing.assert_allclose(have["image"], [[0, np.log(2)], [0, 0], [np.log(3), 0]], atol=1e-6)
@@ -246,7 +243,7 @@ def test_functions_that_tf2onnx_lacks(onnx, tmp_path):
     def function(z):
         return {"image": tf.math.expm1(z), "scale": tf.nn.gelu(z, approximate=False)}
 
-    content = converted(tmp_path, function, signatures.Input("z", "float32", (1,)))
+    content = converted(tmp_path, function, Input("z", "float32", (1,)))
     z = np.float32([0, 1e-7, -1e-4, 0.49, 0.51, -3, 30, -200])[:, None]
     (have,) = onnx_files.run(content, [{"z": z}])
     np.testing.assert_allclose(have["image"], np.expm1(z.astype(float)), rtol=1e-6)
@@ -259,7 +256,7 @@ def test_reductions_of_an_empty_batch(onnx, tmp_path):
         total = tf.reduce_sum(z, -1)
         return {"image": z - tf.reduce_logsumexp(z, -1, keepdims=True), "scale": total[:, None]}
 
-    content = converted(tmp_path, function, signatures.Input("z", "float32", (3,)))
+    content = converted(tmp_path, function, Input("z", "float32", (3,)))
     for size in (0, 2):
         (have,) = onnx_files.run(content, [{"z": np.zeros((size, 3), np.float32)}])
         assert (have["image"].shape, have["scale"].shape) == ((size, 3), (size, 1))
@@ -267,7 +264,7 @@ def test_reductions_of_an_empty_batch(onnx, tmp_path):
 
 
 def test_an_output_called_like_an_input(onnx, tmp_path):
-    image = signatures.Input("image", "float32", (2,))
+    image = Input("image", "float32", (2,))
     content = converted(tmp_path, lambda image: {"image": 2 * image, "z": image + 1}, image)
     names = [output.name for output in onnx.load_from_string(content).graph.output]
     assert sorted(names) == ["image_out", "z"]
@@ -279,9 +276,9 @@ def test_an_output_called_like_an_input(onnx, tmp_path):
 
 def of_z(function):
     """Returns decode(z [B, 3]) -> {image: function(z)}."""
-    z = signatures.Input("z", "float32", (3,))
+    z = Input("z", "float32", (3,))
     image = lambda z: {"image": function(z)}  # noqa: E731
-    return signatures.Endpoint("decode", "decoder", (z,), frozenset(), image)
+    return Endpoint("decode", "decoder", (z,), frozenset(), image)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +311,7 @@ def test_a_file_is_whole_or_absent(onnx, tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(onnx_extra.os, "fsync", full)
+    monkeypatch.setattr(onnx_directory.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write(tmp_path, of_z(tf.exp))
     assert list((tmp_path / "onnx").iterdir()) == []
@@ -330,6 +327,6 @@ def test_no_onnx_file_is_an_error(onnx):
 def test_without_the_extra_it_is_told_what_to_install(tmp_path, monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ExportError, match=r'pip install "vae_tf\[onnx\]"'):
-        onnx_extra.write(tmp_path, 1, [], {})
+        onnx_directory.write(tmp_path, 1, [], {})
     with pytest.raises(ExportError, match=missing):
         onnx_files.extra(missing)

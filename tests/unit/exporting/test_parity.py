@@ -5,7 +5,7 @@ import pytest
 
 from vae_tf.errors import ExportError
 from vae_tf.exporting import parity, probes
-from vae_tf.exporting.signatures import Endpoint, Input
+from vae_tf.exporting.signatures.endpoint import Endpoint, Input
 
 
 def batches(*values):

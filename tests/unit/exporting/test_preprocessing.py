@@ -7,8 +7,9 @@ import tensorflow as tf
 from vae_tf import data, distributions, networks
 from vae_tf.distributions import posteriors
 from vae_tf.errors import ExportError
-from vae_tf.exporting import endpoints, parity
-from vae_tf.exporting.preprocessing import Preprocessing
+from vae_tf.exporting import parity
+from vae_tf.exporting.signatures import endpoints
+from vae_tf.exporting.signatures.preprocessing import Preprocessing
 
 SHAPE, LATENT = (6, 5, 1), 3
 KEYS = ("preprocessing", "scale", "value_range", "resize", "binarization")

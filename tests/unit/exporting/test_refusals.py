@@ -11,7 +11,9 @@ import tensorflow as tf
 
 from vae_tf.distributions import Bernoulli
 from vae_tf.errors import ExportError
-from vae_tf.exporting import building, cpp_loader, litert, publication, write_bundle
+from vae_tf.exporting import building, publication, write_bundle
+from vae_tf.exporting.litert import files as litert
+from vae_tf.exporting.runtimes import cpp_loader
 
 
 class Lambda(keras.layers.Layer):

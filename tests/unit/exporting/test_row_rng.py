@@ -10,7 +10,10 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from vae_tf.exporting import cpp_loader, litert, row_rng, saved_model, signatures
+from vae_tf.exporting.litert import files as litert
+from vae_tf.exporting.runtimes import cpp_loader, saved_model
+from vae_tf.exporting.signatures import row_rng
+from vae_tf.exporting.signatures.endpoint import Endpoint, Input
 
 ALPHA = 1e-3
 EXTREMES = np.array([0, 1, -1, 2**31 - 1, -(2**31), 12345, -12345], np.int32)
@@ -209,8 +212,8 @@ def test_other_runtimes_draw_the_same(tmp_path):
 
     seeds = np.r_[EXTREMES, np.random.default_rng(1).integers(-(2**31), 2**31, 20_000)]
     batch = {"seed": seeds.astype(np.int32)}
-    inputs = (signatures.Input("seed", "int32"),)
-    saved_model.write([signatures.Endpoint("draw", "d", inputs, frozenset(), draw)], tmp_path)
+    inputs = (Input("seed", "int32"),)
+    saved_model.write([Endpoint("draw", "d", inputs, frozenset(), draw)], tmp_path)
     content = litert.convert(tmp_path, ["draw"])
     (by_litert,) = litert.run(content, "draw", [batch])
     ((by_server,),) = cpp_loader.run([cpp_loader.Call(tmp_path, "draw", [batch])])

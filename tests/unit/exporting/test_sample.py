@@ -7,7 +7,9 @@ import tensorflow as tf
 
 from vae_tf import networks
 from vae_tf.distributions import posteriors
-from vae_tf.exporting import endpoints, parity, row_rng, saved_model
+from vae_tf.exporting import parity
+from vae_tf.exporting.runtimes import saved_model
+from vae_tf.exporting.signatures import endpoints, row_rng
 
 SHAPE, LATENT = (6, 5, 1), 3
 SEEDS = np.array([0, -1, 2**31 - 1, -(2**31), 7, 8, 9], np.int32)

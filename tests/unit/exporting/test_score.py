@@ -7,8 +7,9 @@ import tensorflow as tf
 from vae_tf import distributions, networks
 from vae_tf.distributions import posteriors
 from vae_tf.evaluation import log_likelihood
-from vae_tf.exporting import endpoints, parity, row_rng
-from vae_tf.exporting.preprocessing import Preprocessing
+from vae_tf.exporting import parity
+from vae_tf.exporting.signatures import endpoints, row_rng
+from vae_tf.exporting.signatures.preprocessing import Preprocessing
 from vae_tf.models import VAE
 
 SHAPE, LATENT, D = (6, 5, 1), 3, 30

@@ -18,7 +18,7 @@ from google.protobuf import (
     wrappers_pb2,
 )
 
-from vae_tf.exporting.serving_files import serving_files, signature_table
+from vae_tf.exporting.serving.files import serving_files, signature_table
 
 NUMBERS = {"dtype": "float32", "shape": [None]}
 IMAGE = {"dtype": "float32", "shape": [None, 6, 5, 1]}

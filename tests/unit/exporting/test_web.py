@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import litert, litert_variants, web, web_model
-from vae_tf.exporting.web import write_web
+from vae_tf.exporting.litert import files as litert
+from vae_tf.exporting.litert import variants
+from vae_tf.exporting.web import folder as web
+from vae_tf.exporting.web import model as web_model
+from vae_tf.exporting.web.folder import write_web
 
 ROOT = Path(__file__).parents[3]
 
@@ -78,7 +81,7 @@ def test_variants_of_the_bundle_are_taken(exported, runtime, tmp_path):
         (bundle / name).symlink_to(exported.bundle.directory / name)
     content = exported.bundle.decoder_tflite.read_bytes()
     for parts in web_model.MODELS.values():
-        (bundle / "litert/1" / litert_variants.file_name(*parts)).write_bytes(content)
+        (bundle / "litert/1" / variants.file_name(*parts)).write_bytes(content)
     index = write_web(bundle, tmp_path / "page", runtime=runtime)
     models = json.loads((index.parent / "model/model.json").read_text())["models"]
     assert set(models) == set(web_model.MODELS)

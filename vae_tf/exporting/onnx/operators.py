@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vae_tf.exporting.onnx_files import extra
+from vae_tf.exporting.onnx.files import extra
 
 
 def floor_mod(graph: Any, node: Any, *_: Any) -> None:

@@ -9,12 +9,13 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from vae_tf.exporting import litert, parity
-from vae_tf.exporting.litert_choice import TOLERANCES, Tolerance, choose, refusal
-from vae_tf.exporting.litert_metadata import read_metadata
-from vae_tf.exporting.litert_nll import HeldOut
-from vae_tf.exporting.litert_variants import SEEDS, SIGNATURES
-from vae_tf.exporting.signatures import Arrays, Endpoint
+from vae_tf.exporting import parity
+from vae_tf.exporting.litert import files as litert
+from vae_tf.exporting.litert.choice import TOLERANCES, Tolerance, choose, refusal
+from vae_tf.exporting.litert.metadata import read_metadata
+from vae_tf.exporting.litert.nll import HeldOut
+from vae_tf.exporting.litert.variants import SEEDS, SIGNATURES
+from vae_tf.exporting.signatures.endpoint import Arrays, Endpoint
 from vae_tf.quiet import quiet
 
 RUN_ROWS = 256  # at a time, where the batch is free

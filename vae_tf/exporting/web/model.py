@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import litert, litert_variants, manifest, saved_model
-from vae_tf.exporting.signatures import Arrays
+from vae_tf.exporting import manifest
+from vae_tf.exporting.litert import files as litert
+from vae_tf.exporting.litert import variants
+from vae_tf.exporting.runtimes import saved_model
+from vae_tf.exporting.signatures.endpoint import Arrays
 
 NAME = "model.json"
 FORMAT_VERSION = 1
@@ -70,15 +73,15 @@ def _write_models(bundle: Path, facts: Mapping[str, Any], directory: Path) -> di
     models = {}
     version = str(facts["version"])
     for role, (half, precision, batch) in MODELS.items():
-        file = litert_variants.file_name(half, precision, batch)
+        file = variants.file_name(half, precision, batch)
         made = bundle / "litert" / version / file
         if made.is_file():
             content = made.read_bytes()
         elif precision == "float32":  # a bundle without variants
             path = bundle / half / version
-            content = litert_variants.make_variants(
-                path, half, precisions=[precision], batches=[batch]
-            )[file]
+            content = variants.make_variants(path, half, precisions=[precision], batches=[batch])[
+                file
+            ]
         else:
             continue
         if role == "grid" and len(content) > LARGE:

@@ -11,10 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError, unknown
-from vae_tf.exporting import litert, saved_model
-from vae_tf.exporting.litert_metadata import write_metadata
-from vae_tf.exporting.litert_precision import PRECISIONS, Way, way
+from vae_tf.exporting.litert import files as litert
+from vae_tf.exporting.litert.metadata import write_metadata
+from vae_tf.exporting.litert.precision import PRECISIONS, Way, way
 from vae_tf.exporting.probes import EXTREME_SEEDS
+from vae_tf.exporting.runtimes import saved_model
 from vae_tf.quiet import quiet
 
 # The signatures LiteRT can have; a half must have the first.

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import onnx_conversion, onnx_files, parity
+from vae_tf.exporting import parity
+from vae_tf.exporting.onnx import conversion as onnx_conversion
+from vae_tf.exporting.onnx import files as onnx_files
 from vae_tf.exporting.probes import probes
-from vae_tf.exporting.signatures import Arrays, Endpoint
+from vae_tf.exporting.signatures.endpoint import Arrays, Endpoint
 
 
 def write(

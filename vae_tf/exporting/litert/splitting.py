@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from vae_tf.exporting import litert
+from vae_tf.exporting.litert import files as litert
 
 # Where weights meet activations.
 WEIGHTED = {"FULLY_CONNECTED", "BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"}

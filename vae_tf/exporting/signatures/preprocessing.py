@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import rows
+from vae_tf.exporting.signatures import rows
 
 IMAGE_DTYPES = ("float32", "uint8")
 WHITE = 255

@@ -13,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting.signatures import Arrays
+from vae_tf.exporting.signatures.endpoint import Arrays
 from vae_tf.quiet import quiet
 
 IDENTIFIER = b"TFL3"

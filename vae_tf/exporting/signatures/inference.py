@@ -12,9 +12,9 @@ import math
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_tf.exporting import row_rng, rows
-from vae_tf.exporting.halves import Densities, Halves, chunks_of, repeated
-from vae_tf.exporting.signatures import Endpoint, Input, Words, image_input
+from vae_tf.exporting.signatures import row_rng, rows
+from vae_tf.exporting.signatures.endpoint import Endpoint, Input, Words, image_input
+from vae_tf.exporting.signatures.halves import Densities, Halves, chunks_of, repeated
 
 NATS = "nats"
 SCORE: dict[str, Words] = {

@@ -13,9 +13,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from vae_tf.exporting import rows
-from vae_tf.exporting.preprocessing import WHITE, Preprocessing
-from vae_tf.exporting.signatures import Endpoint, Input, encoded
+from vae_tf.exporting.signatures import rows
+from vae_tf.exporting.signatures.endpoint import Endpoint, Input, encoded
+from vae_tf.exporting.signatures.preprocessing import WHITE, Preprocessing
 
 CHANNELS = (1, 3, 4)
 

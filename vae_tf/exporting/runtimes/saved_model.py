@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting.signatures import Arrays, Endpoint
+from vae_tf.exporting.signatures.endpoint import Arrays, Endpoint
 from vae_tf.quiet import quiet
 
 

@@ -11,9 +11,9 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.errors import DataError
-from vae_tf.exporting import generation, row_rng, rows
-from vae_tf.exporting.freezing import Function, frozen
-from vae_tf.exporting.preprocessing import Preprocessing
+from vae_tf.exporting.signatures import generation, row_rng, rows
+from vae_tf.exporting.signatures.freezing import Function, frozen
+from vae_tf.exporting.signatures.preprocessing import Preprocessing
 
 # Draws of one example that are decoded at a time: memory is this many times that of `decode`.
 CHUNK = 8

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import manifest, publication, web_model
+from vae_tf.exporting import manifest, publication
+from vae_tf.exporting.web import model as web_model
 
 PAGE = Path(__file__).with_name("page")
 RUNTIME = ("@litertjs/core", "2.5.3")  # as pinned in export/web/package-lock.json
-CLONE = Path(__file__).parents[2] / "export/web"
+CLONE = Path(__file__).parents[3] / "export/web"
 # LiteRT.js takes `compat` where a browser lacks relaxed SIMD, as Safari does. Threads would need
 # a server that sends COOP and COEP headers.
 RUNTIME_FILES = {

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting.signatures import Arrays
+from vae_tf.exporting.signatures.endpoint import Arrays
 from vae_tf.quiet import quiet
 
 # Inputs and outputs share one namespace there: the image that `reconstruct` returns, of an image.

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import row_rng, rows
-from vae_tf.exporting.preprocessing import AS_IT_IS, Preprocessing
+from vae_tf.exporting.signatures import row_rng, rows
+from vae_tf.exporting.signatures.preprocessing import AS_IT_IS, Preprocessing
 
 Words: TypeAlias = tuple[str, str]  # (meaning, unit), for the manifest
 INPUTS: dict[str, Words] = {

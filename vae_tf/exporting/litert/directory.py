@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from vae_tf.exporting import litert_choice, litert_judgement, litert_variants, manifest
-from vae_tf.exporting.litert_nll import HeldOut
+from vae_tf.exporting import manifest
+from vae_tf.exporting.litert import choice, judgement, variants
+from vae_tf.exporting.litert.nll import HeldOut
 from vae_tf.exporting.options import Options
 from vae_tf.exporting.parts import Parts
-from vae_tf.exporting.preprocessing import Preprocessing
-from vae_tf.exporting.signatures import Arrays, Endpoint
+from vae_tf.exporting.signatures.endpoint import Arrays, Endpoint
+from vae_tf.exporting.signatures.preprocessing import Preprocessing
 
 REPRESENTATIVE, JUDGED = 256, 256  # images
 NO_TRAINING_IMAGES = "int8: No training images were given to take its ranges from."
@@ -50,7 +51,7 @@ def write(
         representative["decoder"] = {"z": typical.z[: len(typical.image)]}
     files: dict[str, bytes] = {}
     for half, samples in representative.items():
-        files |= litert_variants.make_variants(
+        files |= variants.make_variants(
             stage / half / str(version),
             half,
             precisions=precisions,
@@ -58,15 +59,15 @@ def write(
             representative=samples,
             metadata=metadata,
         )
-    known = {name for half in representative for name in litert_variants.SIGNATURES[half]}
-    report = litert_judgement.judge(files, [e for e in endpoints if e.name in known], held_out)
+    known = {name for half in representative for name in variants.SIGNATURES[half]}
+    report = judgement.judge(files, [e for e in endpoints if e.name in known], held_out)
     directory = stage / "litert" / str(version)
     directory.mkdir(parents=True)
     for entry in report:
         if not entry["refused"]:
             (directory / entry["file"]).write_bytes(files[entry["file"]])
     summary = {
-        "recommended": litert_choice.choose(report),
+        "recommended": choice.choose(report),
         "refused": {e["file"]: e["refused"] for e in report if e["refused"]},
         "remarks": [NO_TRAINING_IMAGES] if dropped else [],
         "files": [_summary(e) for e in report if not e["refused"]],

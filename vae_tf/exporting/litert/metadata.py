@@ -8,7 +8,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import litert
+from vae_tf.exporting.litert import files as litert
 from vae_tf.exporting.manifest import plain
 
 NAME = "vae_tf"

@@ -12,9 +12,9 @@ from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.python.optimize.calibrator import Calibrator
 
 from vae_tf.errors import ExportError, unknown
-from vae_tf.exporting import litert
-from vae_tf.exporting.litert_splitting import NO_BUFFER, joined, split
-from vae_tf.exporting.signatures import Arrays
+from vae_tf.exporting.litert import files as litert
+from vae_tf.exporting.litert.splitting import NO_BUFFER, joined, split
+from vae_tf.exporting.signatures.endpoint import Arrays
 
 Converter: TypeAlias = tf.lite.TFLiteConverter
 Way: TypeAlias = Callable[[Converter], bytes]

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting.signatures import Arrays
+from vae_tf.exporting.signatures.endpoint import Arrays
 
 PROGRAM = Path(__file__).with_name("tf_c_api.py")
 TIMEOUT_SECONDS = 600

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vae_tf.exporting.warmup import example_picture
+from vae_tf.exporting.serving.warmup import example_picture
 
-TEMPLATES = Path(__file__).with_name("serving_templates")
+TEMPLATES = Path(__file__).with_name("templates")
 MOUNT = "/models"  # where compose.yaml has the bundle
 TABLE = "SIGNATURES: dict = {}"
 

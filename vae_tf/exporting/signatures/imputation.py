@@ -17,9 +17,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_tf.exporting import row_rng, rows
-from vae_tf.exporting.halves import Densities, Halves, chunks_of
-from vae_tf.exporting.signatures import Endpoint, Input, Words, image_input
+from vae_tf.exporting.signatures import row_rng, rows
+from vae_tf.exporting.signatures.endpoint import Endpoint, Input, Words, image_input
+from vae_tf.exporting.signatures.halves import Densities, Halves, chunks_of
 
 ROUNDS = 10
 SHARE = 4  # one draw in so many is the prior's, for images of which little is known

@@ -7,10 +7,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from vae_tf.exporting import codecs, generation, imputation, inference, signatures
-from vae_tf.exporting.halves import Halves, densities
-from vae_tf.exporting.preprocessing import AS_IT_IS, Preprocessing
-from vae_tf.exporting.signatures import Endpoint
+from vae_tf.exporting.signatures import codecs, generation, imputation, inference
+from vae_tf.exporting.signatures.endpoint import (
+    Endpoint,
+    decode_endpoint,
+    encode_endpoint,
+    sample_endpoint,
+)
+from vae_tf.exporting.signatures.halves import Halves, densities
+from vae_tf.exporting.signatures.preprocessing import AS_IT_IS, Preprocessing
 from vae_tf.quiet import quiet
 
 NO_NOISE = "The posterior has no from_noise, so no draw of it is a function of a seed."
@@ -25,9 +30,9 @@ def encoder_endpoints(
 ) -> tuple[list[Endpoint], Remarks]:
     """Returns `encode`, `sample` and `encode_bytes`, as far as there can be."""
     parts = encoder, posterior, image_shape, preprocessing
-    endpoints, remarks = [signatures.encode_endpoint(*parts)], Remarks()
+    endpoints, remarks = [encode_endpoint(*parts)], Remarks()
     if draws(encoder, posterior, image_shape):
-        endpoints.append(signatures.sample_endpoint(*parts))
+        endpoints.append(sample_endpoint(*parts))
     else:
         remarks["sample"] = NO_NOISE
     reason = codecs.lacking(image_shape, preprocessing)
@@ -56,7 +61,7 @@ def decoder_endpoints(
         preprocessing: what images are.
         scratch: a directory, for a trial that leaves nothing.
     """
-    decode = signatures.decode_endpoint(decoder, likelihood, prior.latent_dim)
+    decode = decode_endpoint(decoder, likelihood, prior.latent_dim)
     generate, remark = generation.offer(decode, prior, scratch)
     remarks = Remarks() if remark is None else Remarks(generate=remark)
     if generate is None:

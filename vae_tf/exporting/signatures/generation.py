@@ -14,10 +14,12 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError, VAEError
-from vae_tf.exporting import cpp_loader, parity, row_rng, rows, saved_model
-from vae_tf.exporting.freezing import Function, frozen
+from vae_tf.exporting import parity
 from vae_tf.exporting.probes import probes
-from vae_tf.exporting.signatures import Endpoint, Input
+from vae_tf.exporting.runtimes import cpp_loader, saved_model
+from vae_tf.exporting.signatures import row_rng, rows
+from vae_tf.exporting.signatures.endpoint import Endpoint, Input
+from vae_tf.exporting.signatures.freezing import Function, frozen
 from vae_tf.quiet import quiet
 
 NO_WAY = "The prior has no from_noise, and its distribution cannot be exported."

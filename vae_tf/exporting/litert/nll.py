@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from vae_tf.distributions import DiagonalNormal
 from vae_tf.errors import VAEError
-from vae_tf.exporting.preprocessing import AS_IT_IS, Preprocessing
-from vae_tf.exporting.signatures import Arrays
+from vae_tf.exporting.signatures.endpoint import Arrays
+from vae_tf.exporting.signatures.preprocessing import AS_IT_IS, Preprocessing
 from vae_tf.objectives import log_importance_weights, log_mean_exp
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting.onnx_files import SUFFIX, extra, nodes, plain_name
-from vae_tf.exporting.onnx_operators import HANDLERS
-from vae_tf.exporting.signatures import INPUTS, OTHER_OUTPUT, OUTPUTS
+from vae_tf.exporting.onnx.files import SUFFIX, extra, nodes, plain_name
+from vae_tf.exporting.onnx.operators import HANDLERS
+from vae_tf.exporting.signatures.endpoint import INPUTS, OTHER_OUTPUT, OUTPUTS
 from vae_tf.quiet import quiet
 from vae_tf.version import __version__
 

@@ -1,0 +1,1 @@
+"""LiteRT files (`.tflite`): made in several precisions, judged, chosen among."""

@@ -1,0 +1,1 @@
+"""ONNX files, an extra of the bundle."""

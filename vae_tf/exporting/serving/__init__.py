@@ -1,0 +1,1 @@
+"""What TF Serving and its clients need beside the SavedModels."""

@@ -1,0 +1,1 @@
+"""The explorer: a static page that runs encoder and decoder in the browser."""
