@@ -57,7 +57,8 @@ def from_noise_of(prior: Any, latent: int) -> tuple[Function | None, Function | 
     """
     from_noise = getattr(prior, "from_noise", None)
     constant = _frozen(from_noise, latent) if from_noise else None
-    return (from_noise, constant) if constant else (None, None)
+    # One function, which all signatures call, and so one copy of the prior's numbers.
+    return (from_noise, tf.function(constant)) if constant else (None, None)
 
 
 def _frozen(from_noise: Function, latent: int) -> Function | None:
