@@ -200,8 +200,6 @@ def test_the_file_tells_what_it_is(onnx, normal):
     assert [d.dim_value for d in ends["image"][1:]] == list(SHAPE)
     facts = onnx_files.metadata(normal)
     assert (facts["vae_tf"], facts["signature"]) == (__version__, "generate")
-    assert facts["inputs"]["seed"]["unit"] == "any int32"
-    assert set(facts["inputs"]) | set(facts["outputs"]) == set(ends)
     assert {"BitwiseXor", "Mod"} <= set(onnx_files.operators(normal))
 
 
@@ -268,7 +266,6 @@ def test_an_output_called_like_an_input(onnx, tmp_path):
     content = converted(tmp_path, lambda image: {"image": 2 * image, "z": image + 1}, image)
     names = [output.name for output in onnx.load_from_string(content).graph.output]
     assert sorted(names) == ["image_out", "z"]
-    assert set(onnx_files.metadata(content)["outputs"]) == {"image_out", "z"}
     (have,) = onnx_files.run(content, [{"image": np.ones((1, 2), np.float32)}])
     np.testing.assert_array_equal(have["image"], [[2, 2]])
     np.testing.assert_array_equal(have["z"], [[2, 2]])

@@ -11,20 +11,24 @@ from typing import Any
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting.onnx.files import SUFFIX, extra, nodes, plain_name
+from vae_tf.exporting.onnx.files import SUFFIX, extra, nodes
 from vae_tf.exporting.onnx.operators import HANDLERS
-from vae_tf.exporting.signatures.endpoint import INPUTS, OTHER_OUTPUT, OUTPUTS
 from vae_tf.quiet import quiet
 from vae_tf.version import __version__
 
 OPSET = 18  # the first with BitwiseXor, which seeds need; the last that tf2onnx writes
 
 
-def convert(saved_model: Path, signature: str) -> bytes:
+def convert(saved_model: Path, signature: str, described: Mapping[str, Any] | None = None) -> bytes:
     """Returns a signature of a SavedModel as an `.onnx` file, with a free dimension `batch`.
 
-    Inputs and outputs keep their names, but an output called like an input gets SUFFIX. What
-    they mean, in which units, is in `onnx_files.metadata`.
+    Inputs and outputs keep their names, but an output called like an input gets SUFFIX.
+
+    Args:
+        saved_model: its directory.
+        signature: its name.
+        described: what `onnx_files.metadata` is to say of inputs and outputs: their meanings and
+            units, as `describe` of an endpoint has them.
 
     Raises:
         ExportError: if the extra is missing, or naming each operation that ONNX cannot express.
@@ -48,7 +52,7 @@ def convert(saved_model: Path, signature: str) -> bytes:
             foreign = _foreign(model)
             if not foreign:
                 _count_axes_from_the_front(model)
-                _label(model, signature)
+                _label(model, signature, described or {})
                 onnx.checker.check_model(model, full_check=True)
                 return model.SerializeToString()
         except OSError:
@@ -91,7 +95,7 @@ def _count_axes_from_the_front(model: Any) -> None:
         model.graph.initializer.remove(constants[axes])
 
 
-def _label(model: Any, signature: str) -> None:
+def _label(model: Any, signature: str, described: Mapping[str, Any]) -> None:
     """Names the batch dimension, and says in `metadata_props` what the file is."""
     graph = model.graph
     graph.name = signature
@@ -99,16 +103,7 @@ def _label(model: Any, signature: str) -> None:
     del graph.value_info[:]
     for value in (*graph.input, *graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    inputs = {value.name: INPUTS[value.name] for value in graph.input}
-    outputs = {
-        value.name: OUTPUTS.get(plain_name(value.name, inputs), OTHER_OUTPUT)
-        for value in graph.output
-    }
-    words = {
-        side: {name: {"meaning": meaning, "unit": unit} for name, (meaning, unit) in ends.items()}
-        for side, ends in (("inputs", inputs), ("outputs", outputs))
-    }
-    facts = {"vae_tf": __version__, "signature": signature, **words}
+    facts = {"vae_tf": __version__, "signature": signature, **described}
     texts = {key: json.dumps(value) for key, value in facts.items()}
     extra("onnx").helper.set_model_props(model, texts)
 

@@ -9,7 +9,7 @@ from vae_tf.exporting import parity
 from vae_tf.exporting.onnx import conversion as onnx_conversion
 from vae_tf.exporting.onnx import files as onnx_files
 from vae_tf.exporting.probes import probes
-from vae_tf.exporting.signatures.endpoint import Arrays, Endpoint
+from vae_tf.exporting.signatures.endpoint import Arrays, Endpoint, describe
 
 
 def write(
@@ -43,7 +43,9 @@ def write(
         name = endpoint.name
         entry = entries[name] = {"file": None, "operators": [], "errors": {}, "reason": None}
         try:
-            content = onnx_conversion.convert(directory / endpoint.half / str(version), name)
+            described = describe(endpoint, expected[name][0])
+            path = directory / endpoint.half / str(version)
+            content = onnx_conversion.convert(path, name, described)
         except ExportError as error:
             if defaults[endpoint.half] == name:
                 raise
