@@ -1,6 +1,7 @@
 """What LiteRT files cost in nats, which are refused, and which one is recommended."""
 
 import json
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import keras
@@ -11,7 +12,7 @@ from scipy import special, stats
 
 from vae_tf import distributions, networks
 from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.litert.choice import TOLERANCES, Tolerance, choose
+from vae_tf.exporting.litert.choice import TOLERANCES, Tolerance, choose, refusal
 from vae_tf.exporting.litert.judgement import judge
 from vae_tf.exporting.litert.nll import HeldOut
 from vae_tf.exporting.litert.variants import make_variants
@@ -182,7 +183,7 @@ def judged(tmp_path_factory):
     options = {"precisions": ("float32", "int8"), "batches": (None, 1)}
     files = {}
     for half, samples in (("encoder", {"image": BINARY}), ("decoder", {"z": ours.z})):
-        files |= make_variants(directory / half, half, representative=samples, **options)
+        files |= make_variants(directory / half, half, representative=samples, **options)[0]
     report = judge(files, endpoints, ours)
     return SimpleNamespace(files=files, report=report, held_out=ours, parts=parts)
 
@@ -237,7 +238,7 @@ def test_a_file_beyond_its_tolerance_is_refused(tmp_path):
     last.kernel.assign(10 * last.kernel)
     endpoints = exported(tmp_path, parts)
     ours = held_out(parts, BINARY, num_samples=4)
-    files = make_variants(
+    files, _ = make_variants(
         tmp_path / "decoder", "decoder", batches=(1,), representative={"z": ours.z}
     )
     report = {e["precision"]: e for e in judge(files, endpoints, ours)}
@@ -264,7 +265,7 @@ def test_numbers_that_float16_lacks_are_refused(tmp_path):
     assert kernel.shape == (64, 40)
     kernel.assign(tf.tensor_scatter_nd_update(kernel, [[0, 0]], [1e5]))
     endpoints = exported(tmp_path, parts)
-    files = make_variants(tmp_path / "decoder", "decoder", precisions=["float16"], batches=(1,))
+    files, _ = make_variants(tmp_path / "decoder", "decoder", precisions=["float16"], batches=(1,))
     (entry,) = judge(files, endpoints, held_out(parts, BINARY, num_samples=2))
     assert "is +nan nats off" in entry["refused"] or "is off by" in entry["refused"]
 
@@ -274,7 +275,7 @@ def test_without_images_the_error_decides(tmp_path):
     endpoints = exported(tmp_path, parts)
     concepts = {name: parts[name] for name in ("prior", "posterior", "likelihood")}
     ours = HeldOut(parts["encoder"], parts["decoder"], **concepts)
-    files = make_variants(tmp_path / "decoder", "decoder", precisions=["dynamic"], batches=[1])
+    files, _ = make_variants(tmp_path / "decoder", "decoder", precisions=["dynamic"], batches=[1])
     (entry,) = judge(files, endpoints, ours)
     assert (entry["delta_nll"], entry["delta_nll_stderr"]) == (None, None)
     assert entry["delta_nll_reason"] == "No held-out images were given."
@@ -282,6 +283,20 @@ def test_without_images_the_error_decides(tmp_path):
     strict = TOLERANCES | {"dynamic": Tolerance(0.5, 1e-6, both=False)}
     (entry,) = judge(files, endpoints, ours, tolerances=strict)
     assert entry["refused"].startswith("image is off by ")
+
+
+def test_classes_may_change_in_few_places():
+    refused = []
+    for share in (0.004, 0.006):
+        errors = {"max_abs_error": 3.0, "max_relative_error": 1.0, "share_changed": share}
+        entry = {
+            "tolerance": asdict(TOLERANCES["float16"]),
+            "delta_nll": 0.001,
+            "signatures": ["decode"],
+            "max_error": {"decode": {"image": errors}},
+        }
+        refused.append(refusal(entry))
+    assert refused == [None, "image is changed in 0.006 of its elements; 0.005 is allowed."]
 
 
 def line(file, size, latency, batch=1, refused=None, half="decoder"):

@@ -16,7 +16,8 @@ class Tolerance:
 
     Attributes:
         delta_nll: nats by which the mean of -log p(x) may differ.
-        max_error: of any output, relative to the largest of its absolute values.
+        max_error: of any output, relative to the largest of its absolute values; of classes, the
+            share that may change.
         both: whether both must hold; else the error is looked at only where the nats are unknown.
     """
 
@@ -43,11 +44,13 @@ def refusal(entry: Mapping[str, Any]) -> str | None:
     if delta is not None and not abs(delta) <= tolerance.delta_nll:
         return f"-log p(x) is {delta:+.3g} nats off; {tolerance.delta_nll:g} are allowed."
     if tolerance.both or delta is None:
-        for name, error in entry["max_error"][entry["signatures"][0]].items():
-            if not error["max_relative_error"] <= tolerance.max_error:
+        for name, errors in entry["max_error"][entry["signatures"][0]].items():
+            error = errors.get("share_changed", errors["max_relative_error"])
+            if not error <= tolerance.max_error:
+                what = "changed in" if "share_changed" in errors else "off by"
+                of = "elements" if "share_changed" in errors else "largest value"
                 return (
-                    f"{name} is off by {error['max_relative_error']:.3g} of its largest value; "
-                    f"{tolerance.max_error:g} is allowed."
+                    f"{name} is {what} {error:.3g} of its {of}; {tolerance.max_error:g} is allowed."
                 )
     z = entry["max_error"].get("generate", {}).get("z", {"max_relative_error": 0.0})
     if not z["max_relative_error"] <= parity.RELATIVE:

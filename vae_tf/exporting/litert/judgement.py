@@ -37,7 +37,8 @@ def judge(
     | `batch` | None if free |
     | `signatures`, `operators` | names |
     | `bytes` | size of the file |
-    | `max_error` | signature -> output -> {max_abs_error, max_relative_error} against Keras |
+    | `max_error` | signature -> output -> {max_abs_error, max_relative_error} against Keras; |
+    | | and share_changed where the output is a class |
     | `delta_nll` | mean over held-out x of nll(file) - nll(Keras), in nats; None if unknown |
     | `delta_nll_stderr` | how far it would move with other x of that number |
     | `delta_nll_reason` | why it is unknown, else None |
@@ -158,12 +159,18 @@ def _rows(inputs: Arrays) -> int:
 
 
 def _errors(expected: Arrays, received: Arrays) -> dict[str, dict[str, float]]:
-    """Returns output -> its largest error, in its own unit and relative to its largest value."""
+    """Returns output -> its largest error, in its own unit and relative to its largest value.
+
+    And `share_changed`, of whole numbers: they are classes, and a change of 1 is no small one.
+    """
     found = {}
     for name, want in expected.items():
-        error = float(np.abs(received[name] - want).max())
+        error = np.abs(received[name] - want)
         scale = max(float(np.abs(want).max()), parity.ABSOLUTE)
-        found[name] = {"max_abs_error": error, "max_relative_error": error / scale}
+        worst = float(error.max())
+        found[name] = {"max_abs_error": worst, "max_relative_error": worst / scale}
+        if np.array_equal(want, np.rint(want)):
+            found[name]["share_changed"] = float(np.mean(~(error < 0.5)))
     return found
 
 

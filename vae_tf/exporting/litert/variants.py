@@ -40,8 +40,8 @@ def make_variants(
     batches: Sequence[int | None] = BATCHES,
     representative: Mapping[str, np.ndarray] | None = None,
     metadata: Mapping[str, Any] | None = None,
-) -> dict[str, bytes]:
-    """Returns file name -> `.tflite` file, one for each precision and batch size.
+) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Returns file name -> `.tflite` file for each precision and batch, and what is left out, why.
 
     `encode` or `decode` is in all of them. `generate` is where LiteRT has all it needs and z is
     what the SavedModel makes of the seed: in float32, and in `dynamic` if the prior has no
@@ -60,7 +60,7 @@ def make_variants(
 
     Raises:
         ExportError: an unknown half or precision, representative data that are none, or a half
-            that cannot be converted.
+            that cannot be converted to float32.
     """
     if half not in SIGNATURES:
         raise unknown("half", half, SIGNATURES, ExportError)
@@ -71,26 +71,36 @@ def make_variants(
     with quiet(tf.errors.OpError):
         loaded = tf.saved_model.load(str(path))
     names = [name for name in SIGNATURES[half] if name in loaded.signatures]
+    if SIGNATURES[half][0] not in names:
+        received, fix = sorted(loaded.signatures), "Name the SavedModel of that half."
+        raise ExportError(f"the {half} must have {SIGNATURES[half][0]}", received, fix)
     samples = {}
     if "int8" in precisions:
         samples = _checked(loaded.signatures[names[0]], representative or {})
     drawn = _drawn(path) if "generate" in names else np.zeros(0)
     wanted: dict[str, Sequence[str]] = dict.fromkeys(precisions, names)
     wanted["int8"] = names[:1]
-    files = {}
+    files, left_out = {}, {}
     for batch in batches:
         rows = _rows(samples, batch or CALIBRATION_BATCH)
         with _at_batch(path, loaded, names, batch) as source:
             for precision in precisions:
+                name = file_name(half, precision, batch)
                 exact = partial(_draws, batch=batch, z=None if precision == "float32" else drawn)
-                content, wanted[precision] = _convert(
-                    source, wanted[precision], way(precision, rows), exact
-                )
+                finish = way(precision, rows)
+                try:
+                    content, kept = _convert(source, wanted[precision], finish, exact)
+                except ExportError as error:
+                    if precision == "float32":
+                        raise
+                    left_out[name] = str(error)
+                    continue
+                wanted[precision] = kept
                 own = {"half": half, "precision": precision, "batch": batch}
                 facts = {**(metadata or {}), **own, "signatures": litert.shapes(content)}
                 words = f"{half} of a VAE, {precision}, batch {batch or 'free'}, by vae_tf"
-                files[file_name(half, precision, batch)] = write_metadata(content, words, facts)
-    return files
+                files[name] = write_metadata(content, words, facts)
+    return files, left_out
 
 
 def _convert(
