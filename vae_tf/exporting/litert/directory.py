@@ -50,8 +50,9 @@ def write(
         representative["encoder"] = {"image": typical.image}
         representative["decoder"] = {"z": typical.z[: len(typical.image)]}
     files: dict[str, bytes] = {}
+    refused: dict[str, str] = {}
     for half, samples in representative.items():
-        files |= variants.make_variants(
+        made, impossible = variants.make_variants(
             stage / half / str(version),
             half,
             precisions=precisions,
@@ -59,6 +60,7 @@ def write(
             representative=samples,
             metadata=metadata,
         )
+        files, refused = files | made, refused | impossible
     known = {name for half in representative for name in variants.SIGNATURES[half]}
     report = judgement.judge(files, [e for e in endpoints if e.name in known], held_out)
     directory = stage / "litert" / str(version)
@@ -68,7 +70,7 @@ def write(
             (directory / entry["file"]).write_bytes(files[entry["file"]])
     summary = {
         "recommended": choice.choose(report),
-        "refused": {e["file"]: e["refused"] for e in report if e["refused"]},
+        "refused": refused | {e["file"]: e["refused"] for e in report if e["refused"]},
         "remarks": [NO_TRAINING_IMAGES] if dropped else [],
         "files": [_summary(e) for e in report if not e["refused"]],
     }

@@ -79,7 +79,7 @@ def _write_models(bundle: Path, facts: Mapping[str, Any], directory: Path) -> di
             content = made.read_bytes()
         elif precision == "float32":  # a bundle without variants
             path = bundle / half / version
-            content = variants.make_variants(path, half, precisions=[precision], batches=[batch])[
+            made, _ = variants.make_variants(path, half, precisions=[precision], batches=[batch])[
                 file
             ]
         else:
