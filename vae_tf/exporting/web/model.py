@@ -74,14 +74,13 @@ def _write_models(bundle: Path, facts: Mapping[str, Any], directory: Path) -> di
     version = str(facts["version"])
     for role, (half, precision, batch) in MODELS.items():
         file = variants.file_name(half, precision, batch)
-        made = bundle / "litert" / version / file
-        if made.is_file():
-            content = made.read_bytes()
+        there = bundle / "litert" / version / file
+        if there.is_file():
+            content = there.read_bytes()
         elif precision == "float32":  # a bundle without variants
             path = bundle / half / version
-            made, _ = variants.make_variants(path, half, precisions=[precision], batches=[batch])[
-                file
-            ]
+            made, _ = variants.make_variants(path, half, precisions=[precision], batches=[batch])
+            content = made[file]
         else:
             continue
         if role == "grid" and len(content) > LARGE:
