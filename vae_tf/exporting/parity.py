@@ -150,7 +150,7 @@ def report(
         want = [*expected[name]] * (len(answered) // len(expected[name]))
         signatures[name]["cpp_loader"] = compare("cpp_loader", name, want, answered)
     return {
-        "reference": "Keras, float32, eager, CPU",
+        "reference": "Keras, float32, CPU",
         "tolerance": {"relative": RELATIVE, "absolute": ABSOLUTE},
         "batch_sizes": list(BATCH_SIZES),
         "large_z": LARGE_Z,

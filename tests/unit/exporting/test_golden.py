@@ -39,7 +39,7 @@ def test_a_damaged_file_is_refused(tmp_path, content):
         golden.read(tmp_path / "x.npz")
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in BUNDLES.iterdir()))
+@pytest.mark.parametrize("name", sorted(path.name for path in BUNDLES.glob("format_*")))
 def test_bundles_of_earlier_formats_verify(name, tmp_path):
     shutil.copytree(BUNDLES / name, tmp_path / "bundle")
     bundle = verify_bundle(tmp_path / "bundle")
