@@ -4,7 +4,7 @@ python benchmarks/export_parity.py [CASE ...]    all that results/export_parity.
 
 Models learn binarized MNIST for a few epochs (runs/parity/CASE; a run that is there is used).
 `max_error` is the largest |error| over the largest |output|; `delta_nll` the mean change of the
-importance-weighted NLL of 256 test images, 16 draws each, in nats; a latency is the median of one
+importance-weighted NLL of 256 test images, 4 draws each, in nats; a latency is the median of one
 row, or of the file's batch, on one thread where the runtime can be told so.
 """
 
@@ -32,7 +32,7 @@ PRIORS = ("normal", "learned-normal", "mixture", "vamp", "realnvp", "maf")
 CASES = {"conv": ("conv", "normal"), **{prior: ("mlp", prior) for prior in PRIORS}}
 HALVES = {"encode": "encoder", "decode": "decoder", "generate": "decoder"}
 EPOCHS = {"conv": 3, "mlp": 8}
-ROWS, JUDGED, DRAWS = 64, 256, 16
+ROWS, JUDGED, DRAWS = 64, 256, 4
 
 
 def trained(case: str) -> Path:

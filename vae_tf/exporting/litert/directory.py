@@ -15,6 +15,7 @@ from vae_tf.exporting.signatures.endpoint import Arrays, Endpoint
 from vae_tf.exporting.signatures.preprocessing import Preprocessing
 
 REPRESENTATIVE, JUDGED = 256, 256  # images
+DRAWS = 4  # of each that is judged; differences between files hardly depend on it
 NO_TRAINING_IMAGES = "int8: No training images were given to take its ranges from."
 
 
@@ -85,7 +86,7 @@ def _held_out(
         x = x[np.random.default_rng(0).permutation(len(x))[:count]]
     encoder, decoder, *concepts = parts
     named = dict(zip(("prior", "posterior", "likelihood"), concepts, strict=True))
-    return HeldOut(encoder, decoder, **named, x=x, preprocessing=preprocessing)
+    return HeldOut(encoder, decoder, **named, x=x, preprocessing=preprocessing, num_samples=DRAWS)
 
 
 def _summary(entry: Mapping[str, Any]) -> dict[str, Any]:
