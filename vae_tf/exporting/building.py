@@ -120,7 +120,7 @@ def build(
     )
     _write_around(stage, version, content, pictures)
     files = manifest.digests(stage, publication.entries(stage, facts["version"])[:-1])
-    manifest.write_json(stage / manifest.NAME, {**content, "files": files})
+    manifest.write(stage, {**content, "files": files})
 
 
 def _write_litert(

@@ -20,6 +20,7 @@ from vae_tf.version import __version__
 NAME = "manifest.json"
 FORMAT_VERSION = 2
 READABLE = (1, 2)
+END = "\n}\n"
 
 
 def packages() -> dict[str, str]:
@@ -68,11 +69,16 @@ def digests(root: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def check_digests(root: Path, expected: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuses files that are missing or not what they were.
+    """Refuses files that are missing, not what they were, or new beside them under a version.
 
     Raises:
         ExportError: naming the first such file.
     """
+    versions = {"/".join(name.split("/")[:2]) for name in expected if _is_versioned(name)}
+    strangers = sorted(set(digests(root, sorted(versions))) - set(expected))
+    if strangers:
+        listed = f"{root} must hold under its versions what the manifest lists"
+        raise ExportError(listed, f"{strangers[0]} as well", "Remove it, or copy the bundle again.")
     for name, want in expected.items():
         path = root / name
         have = digest(path)["sha256"] if path.is_file() else "no such file"
@@ -92,7 +98,7 @@ def other_versions(directory: Path, version: int) -> dict[str, dict[str, Any]]:
         return {}
     found = dict(before.get("other_versions", {}))
     key = str(before["version"])
-    found[key] = {n: d for n, d in before["files"].items() if n.split("/")[1:2] == [key]}
+    found[key] = {n: d for n, d in before["files"].items() if _is_versioned(n)}
     found.pop(str(version), None)
     return {key: files for key, files in found.items() if (directory / "encoder" / key).is_dir()}
 
@@ -132,15 +138,24 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(plain(content), indent=2, allow_nan=False) + "\n", "utf-8")
 
 
+def write(directory: Path, content: Mapping[str, Any]) -> None:
+    """Writes the manifest of `directory`; its last entry is the sha256 of all before it."""
+    path = directory / NAME
+    write_json(path, content)
+    text = path.read_text("utf-8")
+    path.write_text(text.removesuffix(END) + _last_entry(text), "utf-8")
+
+
 def read(directory: Path) -> dict[str, Any]:
     """Returns the manifest in `directory`.
 
     Raises:
-        ExportError: if there is none, or not one this version can read.
+        ExportError: if there is none, it was changed, or this version cannot read it.
     """
     path = directory / NAME
     try:
-        content = json.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        content = json.loads(text)
         known = content["format_version"] in READABLE
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ExportError(
@@ -154,4 +169,19 @@ def read(directory: Path) -> dict[str, Any]:
             content["format_version"],
             "Read it with the vae_tf version named in it.",
         )
+    if content["format_version"] > 1:  # the first format had no hash of its own
+        last = f',\n  "sha256": "{content.get("sha256")}"{END}'
+        if not text.endswith(last) or _last_entry(text.removesuffix(last) + END) != last:
+            expected = f"{path} must be as it was written"
+            raise ExportError(expected, "another sha256 than its own", "Copy the bundle again.")
     return content
+
+
+def _last_entry(text: str) -> str:
+    return f',\n  "sha256": "{hashlib.sha256(text.encode()).hexdigest()}"{END}'
+
+
+def _is_versioned(name: str) -> bool:
+    """Returns whether a file lies under a version: `<part>/<number>/...`."""
+    parts = name.split("/")
+    return len(parts) > 2 and parts[1].isdecimal()

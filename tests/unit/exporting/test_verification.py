@@ -18,10 +18,10 @@ def copy(exported, tmp_path):
 
 def forge(directory, name):
     """Makes the manifest agree with a changed file."""
-    path = directory / "manifest.json"
-    facts = json.loads(path.read_text())
+    facts = manifest.read(directory)
+    del facts["sha256"]
     facts["files"][name] = manifest.digest(directory / name)
-    path.write_text(json.dumps(facts))
+    manifest.write(directory, facts)
 
 
 def test_a_whole_bundle(copy, capsys):
@@ -41,6 +41,12 @@ def test_every_file_counts(copy):
             verify_bundle(copy)
         (copy / name).write_bytes(content)
     verify_bundle(copy)
+
+
+def test_a_file_nobody_listed(copy):
+    (copy / "decoder/1/assets.extra/more").write_text("planted")
+    with pytest.raises(ExportError, match=r"decoder/1/assets.extra/more as well"):
+        verify_bundle(copy)
 
 
 @pytest.mark.parametrize("signature", ["encode", "decode", "generate"])

@@ -1,0 +1,115 @@
+"""Writes docs/exports.md from results/export_parity.json and results/export_load.json.
+
+python benchmarks/export_page.py
+"""
+
+import json
+from pathlib import Path
+
+import common
+
+PAGE = Path(__file__).parents[1] / "docs/exports.md"
+DETAILED = ("mixture", "conv")
+HEAD = """# What was measured of the exports
+
+Written by `benchmarks/export_page.py` from
+[export_parity.json](../benchmarks/results/export_parity.json) (`benchmarks/export_parity.py`) and
+[export_load.json](../benchmarks/results/export_load.json) (`benchmarks/export_load.py`). Small
+models of binarized MNIST, trained for a few epochs; MLPs of 500-500 with 40 latent variables, or
+convolutions. An error is the largest difference from Keras over the largest output; NLL is the
+importance-weighted one of 256 test images, and its change is in nats. Times are of one row, or of
+the file's batch, on a machine shared with other work: they compare within a column, not across
+days.
+"""
+
+
+def table(heading: list[str], rows: list[list[str]]) -> str:
+    """Returns a Markdown table."""
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+
+
+def label(row: dict) -> str:
+    """Returns runtime and variant."""
+    plain = row["variant"] == "float32" and row["runtime"] != "LiteRT"
+    return row["runtime"] if plain else f"{row['runtime']} {row['variant']}"
+
+
+def overview(rows: list[dict]) -> str:
+    """Returns the largest error of any signature, for each runtime and case."""
+    cases = list(dict.fromkeys(row["case"] for row in rows))
+    names = list(dict.fromkeys(label(row) for row in rows if row["runtime"] != "Keras"))
+    lines = []
+    for name in names:
+        found = {
+            case: [r["max_error"] for r in rows if (label(r), r["case"]) == (name, case)]
+            for case in cases
+        }
+        lines.append([name, *(f"{max(e):.1e}" if e else "" for e in found.values())])
+    of = {row["case"]: f"{row['network']}, {row['prior']}" for row in rows}
+    return table(["", *(of[case] for case in cases)], lines)
+
+
+def detail(rows: list[dict]) -> str:
+    """Returns every row of one case."""
+    lines = []
+    for row in rows:
+        change, time = row["delta_nll"], row["latency_us"]
+        name = label(row)
+        if row.get("recommended"):
+            name = f"**{name}**"
+        if row.get("refused"):
+            name = f"{name} (left out)"
+        lines.append(
+            [
+                name,
+                f"`{row['signature']}`",
+                f"{row['max_error']:.1e}",
+                f"{row['bytes']:,}",
+                "" if time is None else f"{time:,.0f}",
+                "" if change is None else f"{change:+.3f}",
+            ]
+        )
+    return table(["", "signature", "error", "bytes", "µs", "change of NLL"], lines)
+
+
+def load(result: dict) -> str:
+    """Returns the load's numbers."""
+    of = result["signatures"]
+    text = (
+        f"{result['requests']:,} requests from {result['threads']} threads, all signatures and "
+        f"batches of {', '.join(map(str, result['batch_sizes']))}: no error, "
+        f"{result['requests_per_second']:,.0f} requests/s, memory from "
+        f"{result['resident_mib'][0]:.0f} to {result['resident_mib'][-1]:.0f} MiB.\n\n"
+    )
+    lines = [
+        [
+            f"`{name}`",
+            f"{r['requests']:,}",
+            f"{r['p50_us'] / 1000:.1f}",
+            f"{r['p99_us'] / 1000:.1f}",
+        ]
+        for name, r in of.items()
+    ]
+    every = f"{result['p50_us'] / 1000:.1f}", f"{result['p99_us'] / 1000:.1f}"
+    lines.append(["all", f"{result['requests']:,}", *every])
+    return text + table(["signature", "requests", "p50, ms", "p99, ms"], lines)
+
+
+def main() -> None:
+    """Writes the page."""
+    rows = json.loads((common.RESULTS / "export_parity.json").read_text())
+    parts = [HEAD, "## Largest error of any signature\n", overview(rows)]
+    for case in DETAILED:
+        of = [row for row in rows if row["case"] == case]
+        title = f"## {of[0]['network']}, prior {of[0]['prior']}\n"
+        parts += [title, "In bold what the export recommends.\n", detail(of)]
+    parts += ["## Load on the C++ loader\n"]
+    parts += [load(json.loads((common.RESULTS / "export_load.json").read_text()))]
+    commits = ", ".join(sorted({row["commit"] for row in rows}))
+    parts.append(f"Measured at {commits} on {rows[0]['machine']['cpu']}, two cores.\n")
+    PAGE.write_text("\n".join(parts), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
