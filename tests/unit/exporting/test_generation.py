@@ -270,7 +270,7 @@ def test_no_way_of_drawing_is_told_in_the_manifest(make_parts, tmp_path, prior, 
     assert (told["available"], told["litert"]) == (False, False)
     assert reason in told["reason"]
     assert "\n" not in told["reason"]
-    assert set(bundle.manifest["signatures"]) == {"encode", "decode"}
+    assert set(bundle.manifest["signatures"]) == {"encode", "sample", "decode"}
     assert litert.signatures(bundle.decoder_tflite.read_bytes()) == ["decode"]
     assert not list(tmp_path.glob(".staging*"))
     verify_bundle(tmp_path)
@@ -321,7 +321,7 @@ def test_a_bundle_from_before_generate_is_read(make_parts, tmp_path):
     del facts["generate"], facts["signatures"]["generate"]
     facts.pop("sha256", None)
     manifest.write(bundle.directory, facts)
-    assert set(verify_bundle(tmp_path).manifest["signatures"]) == {"encode", "decode"}
+    assert set(verify_bundle(tmp_path).manifest["signatures"]) == {"encode", "sample", "decode"}
 
 
 def test_half_precision_decoder(make_parts, tmp_path):

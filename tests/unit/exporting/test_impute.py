@@ -11,6 +11,8 @@ from vae_tf.exporting.signatures.halves import Halves
 from vae_tf.exporting.signatures.preprocessing import Preprocessing
 from vae_tf.models import VAE
 
+pytestmark = pytest.mark.slow  # minutes of tracing
+
 SHAPE, LATENT, D = (6, 5, 1), 3, 30
 UNIT = Preprocessing(value_range=(0.0, 1.0), scale=1 / 255)
 

@@ -45,7 +45,7 @@ def test_every_runtime_draws_what_keras_draws(serve, name):
     shapes = posterior.parameter_shapes(LATENT)
     encoder = networks.mlp_encoder(SHAPE, LATENT, hidden=(20,), outputs=shapes)
     made, remarks = endpoints.encoder_endpoints(encoder, posterior, SHAPE)
-    assert remarks == {}
+    assert set(remarks) == {"encode_bytes"}  # nobody said what black and white are
     sample = next(e for e in made if e.name == "sample")
     batches = parity.probes(sample)
     want = parity.reference(sample, batches)

@@ -12,6 +12,8 @@ from vae_tf.exporting.signatures import endpoints, row_rng
 from vae_tf.exporting.signatures.preprocessing import Preprocessing
 from vae_tf.models import VAE
 
+pytestmark = pytest.mark.slow  # minutes of tracing
+
 SHAPE, LATENT, D = (6, 5, 1), 3, 30
 UNIT = Preprocessing(value_range=(0.0, 1.0), scale=1 / 255)
 BINARY = Preprocessing(value_range=(0.0, 1.0), scale=1 / 255, binarization="dynamic")
