@@ -1,6 +1,8 @@
 """The short tables at the end of a command."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -26,20 +28,38 @@ def show_report(report: dict, run: RunDirectory, bundle: Bundle | None) -> None:
 
 
 def show_bundle(bundle: Bundle) -> None:
-    """Prints where the parts of a bundle lie and how well they agree with the model."""
-    table = _table("largest relative error")
-    for signature, errors in bundle.manifest["parity"]["max_relative_error"].items():
-        for runtime, error in errors.items():
-            table.add_row(f"{signature}, {runtime}", f"{error:.1e}")
+    """Prints where the parts of a bundle lie, how well they agree with the model, what lacks."""
+    errors = bundle.manifest["parity"]["max_relative_error"]
+    runtimes = list(dict.fromkeys(runtime for row in errors.values() for runtime in row))
+    table = Table(title="largest relative error", title_justify="left")
+    for heading in ("", *(runtime.replace("_", " ") for runtime in runtimes)):
+        table.add_column(heading)
+    for signature, row in errors.items():
+        table.add_row(signature, *(f"{row[r]:.1e}" if r in row else "" for r in runtimes))
     _show(table, _paths(bundle))
+    for remark in _remarks(bundle.manifest):
+        print(f"- {remark}")
+
+
+def _remarks(manifest: Mapping[str, Any]) -> list[str]:
+    """Returns in a sentence each what the bundle lacks."""
+    litert = manifest["litert"] or {"refused": {}, "remarks": []}
+    left_out = [f"{file} was left out: {reason}" for file, reason in litert["refused"].items()]
+    lacking = [f"{signature}: {text}" for signature, text in manifest["remarks"].items()]
+    return [*lacking, *left_out, *litert["remarks"]]
 
 
 def _paths(bundle: Bundle) -> dict:
+    files = bundle.manifest["litert"] or {"recommended": {}}
+    litert = bundle.directory / "litert" / str(bundle.version)
     return {
+        "model card": bundle.directory / "README.md",
         "encoder": bundle.encoder,
         "decoder": bundle.decoder,
+        **({} if bundle.whole is None else {"both": bundle.whole}),
         "encoder.tflite": bundle.encoder_tflite,
         "decoder.tflite": bundle.decoder_tflite,
+        **{f"small {half}": litert / name for half, name in files["recommended"].items()},
         "manifest": bundle.manifest_path,
     }
 
