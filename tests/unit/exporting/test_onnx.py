@@ -160,7 +160,7 @@ def test_every_prior(onnx, tmp_path, name):
     have, empty = onnx_files.run(content, [batch, {k: v[:0] for k, v in batch.items()}])
     # Absolute: a component chosen differently would be off by whole units.
     np.testing.assert_allclose(have["z"], z, atol=2e-5)
-    assert_close(have, generate.function(seed, heat))
+    assert_close(have, generate.function(tf.constant(seed), tf.constant(heat)))
     assert_empty(empty, have)
 
 
