@@ -304,16 +304,6 @@ def test_disagreement_is_refused_and_leaves_nothing(onnx, tmp_path, monkeypatch)
     assert not list(tmp_path.rglob("*.onnx*"))
 
 
-def test_a_file_is_whole_or_absent(onnx, tmp_path, monkeypatch):
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(onnx_directory.os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        write(tmp_path, of_z(tf.exp))
-    assert list((tmp_path / "onnx").iterdir()) == []
-
-
 def test_no_onnx_file_is_an_error(onnx):
     with pytest.raises(ExportError, match="must run in ONNX Runtime") as caught:
         onnx_files.run(b"no model", [])

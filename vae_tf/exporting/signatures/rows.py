@@ -39,7 +39,7 @@ def checked(
 
     Runtimes do not look: TensorFlow's C++ session takes [2, 5, 6, 1] for [B, 6, 5, 1], a seed [1]
     would be broadcast, and a convolution of oneDNN aborts the process for an image without
-    channels.
+    channels, and for an empty batch returns another number of channels.
     """
 
     def of_those_shapes(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -48,6 +48,7 @@ def checked(
         )
         for x in others:  # LiteRT leaves this out
             tf.debugging.assert_equal(tf.shape(x)[0], tf.shape(first)[0], "one row for each")
-        return function(first, *others)
+        outputs = function(first, *others)
+        return {name: tf.ensure_shape(value, value.shape) for name, value in outputs.items()}
 
     return of_those_shapes
