@@ -66,7 +66,7 @@ def build(
         warmup.write_warmup(stage / half / version, signatures)
         if half in HALVES_ON_DEVICES:
             remarks |= _write_litert(stage, half, version, group, signatures)
-    prior = _write_prior(stage / "decoder" / version, facts["prior"])
+    prior = _write_prior(stage / "decoder" / version, parts.prior)
     report = parity.report(stage, facts["version"], endpoints, expected)
     manifest.write_json(stage / "parity.json", report)
     for endpoint in endpoints:

@@ -115,7 +115,8 @@ def write_bundle(
     images = checked_images(images, shape)
     given = Preprocessing.of(preprocessing, options.image_dtype)
     concepts = {"prior": prior, "posterior": posterior, "likelihood": likelihood}
-    facts = {**concepts, "preprocessing": dict(preprocessing or {})}
+    facts: dict[str, Any] = {name: manifest.concept(part) for name, part in concepts.items()}
+    facts["preprocessing"] = dict(preprocessing or {})
     fingerprint = manifest.fingerprint(
         (encoder, decoder, *concepts.values()), {"image_shape": shape, **facts}
     )

@@ -124,13 +124,16 @@ def plain(value: Any) -> Any:
         return str(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if hasattr(value, "get_config"):
-        config = dict(value.get_config())
-        if isinstance(value, keras.layers.Layer):
-            for bookkeeping in ("name", "trainable", "dtype"):
-                config.pop(bookkeeping, None)
-        return {"class_name": type(value).__name__, "config": plain(config)}
-    return str(value)
+    return concept(value) if hasattr(value, "get_config") else str(value)
+
+
+def concept(value: Any) -> dict[str, Any]:
+    """Returns the class name and the configuration, if it tells any, of a prior and the like."""
+    config = dict(value.get_config()) if hasattr(value, "get_config") else {}
+    if isinstance(value, keras.layers.Layer):
+        for bookkeeping in ("name", "trainable", "dtype"):
+            config.pop(bookkeeping, None)
+    return {"class_name": type(value).__name__, "config": plain(config)}
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
