@@ -34,12 +34,13 @@ class FiniteGuard(keras.callbacks.Callback):
     def __init__(self, every: int = 16):
         super().__init__()
         self.every = every
-        self.calls = 0
+        self.unseen = 0
 
     def on_train_batch_end(self, batch, logs=None):
-        """Looks at the loss at every few calls."""
-        self.calls += 1
-        if self.calls % self.every == 0:
+        """Looks at the loss after every few batches."""
+        self.unseen += self.model.steps_per_execution
+        if self.unseen >= self.every:
+            self.unseen = 0
             self._look(logs or {}, f"batch {batch}")
 
     def on_epoch_end(self, epoch, logs=None):

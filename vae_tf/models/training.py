@@ -1,5 +1,7 @@
 """Keras's training loop around the terms of a bound: steps, metrics, `fit`, `evaluate`."""
 
+from typing import Literal
+
 import keras
 import tensorflow as tf
 
@@ -7,7 +9,8 @@ from vae_tf.distributions.likelihoods.base import Likelihood
 from vae_tf.errors import ConfigError
 from vae_tf.models import inputs
 from vae_tf.models.clock import Clock, watched
-from vae_tf.models.optimizers import with_loss_scaling
+from vae_tf.models.executions import steps_per_execution
+from vae_tf.models.optimizers import prepared
 from vae_tf.objectives.base import Objective, Terms
 from vae_tf.objectives.terms import weighted_mean
 
@@ -22,6 +25,8 @@ class Training(keras.Model):
     clock: Clock
     event_shape: tuple[int, ...] | None
     seed: int
+    steps_per_execution: int
+    _chooses_steps = False  # of the steps per execution, until compiled
 
     def _make_state(self) -> None:
         """Makes the metrics and the counters of the training loop."""
@@ -101,16 +106,43 @@ class Training(keras.Model):
         first = (known == 0) & ~tf.reduce_all(finite)
         self._first_bad_stage.assign(tf.where(first, bad, known))
 
-    def compile(self, optimizer="adam", loss=None, loss_weights=None, metrics=None, **kwargs):
-        """Configures training, as in Keras; loss and metrics are the model's own."""
+    def compile(
+        self,
+        optimizer="adam",
+        loss=None,
+        loss_weights=None,
+        metrics=None,
+        steps_per_execution: int | Literal["auto"] = "auto",
+        **kwargs,
+    ):
+        """Configures training, as in Keras; loss and metrics are the model's own.
+
+        Args:
+            optimizer: Adam and what inherits its update run as one fused kernel a variable.
+            loss: refused.
+            loss_weights: refused.
+            metrics: refused.
+            steps_per_execution: batches for each return to Python. "auto": as many as take a
+                fraction of a second, and one where a callback of yours listens to batches.
+            **kwargs: as in Keras.
+        """
         own = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics}
         own["weighted_metrics"] = kwargs.pop("weighted_metrics", None)
         given = [name for name, value in own.items() if value is not None]
         if given:
             fix = "Drop it; give the VAE another `likelihood`, `objective` or `beta` instead."
             raise ConfigError("A VAE brings its own loss and metrics", ", ".join(given), fix)
-        optimizer = with_loss_scaling(optimizer, (self.encoder, self.decoder))
+        self._chooses_steps = steps_per_execution == "auto"
+        kwargs["steps_per_execution"] = 1 if self._chooses_steps else steps_per_execution
+        optimizer = prepared(optimizer, (self.encoder, self.decoder))
         super().compile(optimizer=optimizer, **kwargs)
+
+    def get_compile_config(self):
+        """Returns what `compile` was given."""
+        config = super().get_compile_config()
+        if config and self._chooses_steps:
+            config["steps_per_execution"] = "auto"
+        return config
 
     def compile_from_config(self, config: dict):
         """Compiles as the saved model was, and makes room for the optimizer's state."""
@@ -142,6 +174,10 @@ class Training(keras.Model):
             validation_data = inputs.checked_validation(
                 validation_data, self.event_shape, self.likelihood
             )
+        if self._chooses_steps:
+            self._execute(
+                steps_per_execution(x, batch_size, kwargs.get("steps_per_epoch"), callbacks)
+            )
         self._first_bad_stage.assign(0)
         return super().fit(
             x,
@@ -154,6 +190,12 @@ class Training(keras.Model):
             validation_data=validation_data,
             **kwargs,
         )
+
+    def _execute(self, steps: int) -> None:
+        """Lets a call of the compiled functions take so many batches."""
+        if steps != self.steps_per_execution:
+            self.steps_per_execution = steps
+            self.train_function = self.test_function = self.predict_function = None
 
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs

@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
-from vae_tf.networks.heads import Initializers, Shape, check_sizes, dense_heads
+from vae_tf.networks.heads import (
+    Initializers,
+    Shape,
+    as_float32,
+    check_sizes,
+    dense_heads,
+    head_dtype,
+)
 
 # Below this no further halving: a 3x3 kernel would see little but its own padding.
 SMALLEST_SIDE = 4
@@ -95,14 +102,16 @@ def conv_decoder(
         if any(excess):
             h = keras.layers.Cropping2D(((0, excess[0]), (0, excess[1])))(h)
     heads = {
-        name: keras.layers.Conv2D(
-            shape[-1],
-            3,
-            padding="same",
-            kernel_initializer=initializers(),
-            dtype="float32",
-            name=f"{name}_output",
-        )(h)
+        name: as_float32(
+            keras.layers.Conv2D(
+                shape[-1],
+                3,
+                padding="same",
+                kernel_initializer=initializers(),
+                dtype=head_dtype(name),
+                name=f"{name}_output",
+            )(h)
+        )
         for name, shape in outputs.items()
     }
     return keras.Model(z, heads, name="decoder")

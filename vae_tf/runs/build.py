@@ -14,8 +14,6 @@ from vae_tf.networks import conv_decoder, conv_encoder, mlp_decoder, mlp_encoder
 from vae_tf.runs import parts
 from vae_tf.runs.config import TrainConfig
 
-STEPS_PER_EXECUTION = 20
-
 
 def load_data(config: TrainConfig) -> data.ImageData:
     """Returns the configured data set, binarized as its likelihood needs."""
@@ -50,11 +48,7 @@ def build_model(config: TrainConfig, images: data.ImageData) -> VAE:
         seed=config.seed,
         name="vae",
     )
-    vae.compile(
-        optimizer=_optimizer(config, steps_per_epoch),
-        # Python's part of a step is paid once for so many; the progress bar still moves
-        steps_per_execution=min(STEPS_PER_EXECUTION, steps_per_epoch),
-    )
+    vae.compile(optimizer=_optimizer(config, steps_per_epoch))
     return vae
 
 

@@ -29,7 +29,7 @@ class Bernoulli(Likelihood):
     def distribution(self, params) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event]."""
         logits = named_parameters(params, self.parameters, type(self).__name__)["logits"]
-        return tfd.Independent(tfd.Bernoulli(logits=logits, dtype=tf.float32), event_rank(logits))
+        return tfd.Independent(_Bernoulli(logits=logits, dtype=tf.float32), event_rank(logits))
 
     def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event], of the probabilities in `image`.
@@ -52,3 +52,11 @@ class Bernoulli(Likelihood):
                 "values in between",
                 "Binarize the data, or train with a Gaussian likelihood.",
             )
+
+
+class _Bernoulli(tfd.Bernoulli):
+    """TFP's, whose log-probability takes two softplus functions of the logits where one will do."""
+
+    def _log_prob(self, event: tf.Tensor) -> tf.Tensor:
+        logits = self.logits
+        return tf.math.multiply_no_nan(logits, event) - tf.nn.softplus(logits)

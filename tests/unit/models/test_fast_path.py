@@ -1,0 +1,220 @@
+"""What is there for speed alone changes no result."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from vae_tf import VAE
+from vae_tf.distributions import Bernoulli
+from vae_tf.models.executions import MOST, NUMBERS, steps_per_execution
+from vae_tf.models.optimizers import KernelAdamW
+from vae_tf.networks import conv_decoder, mlp_decoder, mlp_encoder
+
+SHAPE, LATENT = (4, 4, 1), 2
+OPTIMIZERS = {
+    "adam": lambda: keras.optimizers.Adam(1e-2),
+    "settings": lambda: keras.optimizers.Adam(
+        keras.optimizers.schedules.ExponentialDecay(1e-2, 10, 0.9), 0.8, 0.9, 1e-3
+    ),
+    "clipped": lambda: keras.optimizers.Adam(1e-2, global_clipnorm=0.5),
+    "averaged": lambda: keras.optimizers.Adam(1e-2, use_ema=True, ema_overwrite_frequency=7),
+    "accumulated": lambda: keras.optimizers.Adam(1e-2, gradient_accumulation_steps=2),
+    "decayed": lambda: KernelAdamW(1e-2, weight_decay=0.1),
+    "scaled": lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1e-2)),
+}
+
+
+class Slow(keras.optimizers.Adam):
+    """Keras's own update: an override, even of itself, is not replaced."""
+
+    def update_step(self, *args):
+        super().update_step(*args)
+
+
+class SlowDecay(KernelAdamW):
+    def update_step(self, *args):
+        super().update_step(*args)
+
+
+def slow(optimizer):
+    """The same optimizer with Keras's update."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return keras.optimizers.LossScaleOptimizer(slow(optimizer.inner_optimizer))
+    kind = SlowDecay if isinstance(optimizer, KernelAdamW) else Slow
+    return kind.from_config(optimizer.get_config())
+
+
+def data(n=70):
+    return (np.random.default_rng(0).random((n, *SHAPE)) > 0.5).astype("float32")
+
+
+def make():
+    encoder = mlp_encoder(SHAPE, LATENT, (16,), seed=1)
+    decoder = mlp_decoder(LATENT, Bernoulli().parameter_shapes(SHAPE), (16,), seed=2)
+    return VAE(encoder, decoder)
+
+
+def trained(optimizer, x=None, epochs=4, **fit):
+    keras.utils.set_random_seed(0)
+    vae = make()
+    vae.compile(optimizer, steps_per_execution=fit.pop("steps_per_execution", "auto"))
+    batch = {} if isinstance(x, tf.data.Dataset) else {"batch_size": 16}
+    x = data() if x is None else x
+    losses = vae.fit(x, epochs=epochs, verbose=0, **batch, **fit).history["loss"]
+    return vae, losses
+
+
+def has_kernel(vae, x):
+    step = tf.function(lambda batch: vae.train_step(batch)["loss"])
+    graph = step.get_concrete_function(tf.constant(x)).graph
+    graphs = [graph, *(f.graph for f in graph._functions.values() if hasattr(f, "graph"))]
+    ops = {op.type for g in graphs for op in g.get_operations()}
+    names = {node.op for f in graph.as_graph_def().library.function for node in f.node_def}
+    return "ResourceApplyAdam" in ops | names
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_the_fused_update_is_keras_s(kind):
+    fast, fast_losses = trained(OPTIMIZERS[kind]())
+    want, want_losses = trained(slow(OPTIMIZERS[kind]()))
+    np.testing.assert_allclose(fast_losses, want_losses, rtol=1e-5)
+    for a, b in zip(fast.weights, want.weights, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=2e-5, err_msg=a.path)
+    for a, b in zip(fast.optimizer.variables, want.optimizer.variables, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=2e-5, err_msg=a.path)
+    assert has_kernel(fast, data(16))
+    assert not has_kernel(want, data(16))
+
+
+@pytest.mark.parametrize("optimizer", [keras.optimizers.Adam(amsgrad=True), "sgd", Slow()])
+def test_other_updates_are_left_alone(optimizer):
+    vae, losses = trained(optimizer)
+    assert not has_kernel(vae, data(16))
+    assert np.all(np.isfinite(losses))
+
+
+def test_the_optimizer_stays_the_users():
+    optimizer = keras.optimizers.Adam(1e-2)
+    config = optimizer.get_config()
+    vae, _ = trained(optimizer)
+    assert vae.optimizer is optimizer
+    assert optimizer.get_config() == config
+    assert type(optimizer) is keras.optimizers.Adam
+    before = [v.numpy() for v in vae.trainable_variables]
+    optimizer.learning_rate = 0.0
+    vae.fit(data(), verbose=0)
+    for a, b in zip(vae.trainable_variables, before, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b)
+    vae.compile(optimizer)  # anew, with the same
+    vae.fit(data(), verbose=0)
+
+
+def test_a_model_that_is_reloaded_is_as_fast_and_goes_on_alike(tmp_path):
+    vae, _ = trained("adam")
+    vae.save(tmp_path / "vae.keras")
+    copy = keras.models.load_model(tmp_path / "vae.keras")
+    assert has_kernel(copy, data(16))
+    assert copy.get_compile_config()["steps_per_execution"] == "auto"
+    for model in (vae, copy):
+        model.fit(data(), batch_size=16, epochs=2, shuffle=False, verbose=0)
+    for a, b in zip(copy.weights, vae.weights, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
+
+
+def test_sparse_gradients_take_keras_s_way():
+    table = tf.Variable(tf.ones([4, 2]))
+    vae = make()
+    vae.compile("adam")
+    vae.optimizer.build([table])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.gather(table, [1, 3]))
+    vae.optimizer.apply_gradients([(tape.gradient(loss, table), table)])
+    np.testing.assert_allclose(table.numpy()[:, 0], [1, 0.999, 1, 0.999], atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 64])
+def test_steps_per_execution_change_nothing(steps):
+    want, _ = trained("adam")
+    assert want.steps_per_execution == MOST
+    got, _ = trained("adam", steps_per_execution=steps)
+    for a, b in zip(got.weights, want.weights, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6, err_msg=a.path)
+
+
+def test_an_endless_data_set_is_not_read_past_its_epoch():
+    seen = tf.Variable(0)
+
+    def count(i):
+        seen.assign_add(1)
+        return tf.cast(i % 2, tf.float32) * tf.ones([8, *SHAPE])
+
+    endless = tf.data.Dataset.counter().map(count)
+    vae, _ = trained("adam", endless, epochs=3, steps_per_epoch=14)
+    assert vae.steps_per_execution == 14
+    assert int(vae.optimizer.iterations) == 3 * 14
+
+
+def test_how_many_steps():
+    array = np.zeros([1000, *SHAPE])
+    large = tf.data.Dataset.from_tensors(np.zeros([64, 64, 64, 3]))
+    assert steps_per_execution(array, 32, None, None) == MOST
+    assert steps_per_execution(array, None, 47, []) == 47
+    assert steps_per_execution(array, None, 2 * 67, []) == 2
+    assert steps_per_execution(large, None, None, []) == NUMBERS // (64 * 64 * 64 * 3)
+    assert steps_per_execution(large.map(lambda x: (x, x)), None, 10, []) == 5
+    assert steps_per_execution(np.zeros([2, 3000, 3000, 3]), 2, None, []) == 1
+    assert steps_per_execution((batch for batch in array), None, None, None) == 1
+
+
+class Own(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("callback", "steps"),
+    [
+        (keras.callbacks.TerminateOnNaN(), MOST),
+        (keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None), MOST),
+        (keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None), 1),
+        (keras.callbacks.ModelCheckpoint("x.keras", save_freq=5), 1),
+        (keras.callbacks.TensorBoard(update_freq=3), 1),
+        (keras.callbacks.CallbackList([Own()]), 1),
+        (Own(), 1),
+    ],
+)
+def test_a_callback_that_listens_to_batches_hears_each(callback, steps):
+    given = callback if isinstance(callback, keras.callbacks.CallbackList) else [callback]
+    assert steps_per_execution(data(), 16, None, given) == steps
+
+
+def test_all_batches_are_heard():
+    heard = []
+    own = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: heard.append(batch))
+    vae, _ = trained("adam", epochs=1)
+    vae.fit(data(), batch_size=16, verbose=0, callbacks=[own])
+    assert heard == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("event", [0.0, 0.3, 1.0])
+def test_bernoulli_log_probability_and_gradient_are_tfps(event):
+    logits = tf.Variable(np.linspace(-40, 40, 81, dtype="float32")[None])
+    event = tf.fill([1, 81], event)
+    with tf.GradientTape(persistent=True) as tape:
+        got = Bernoulli().distribution({"logits": logits}).log_prob(event)
+        want = tf.reduce_sum(tfd.Bernoulli(logits=logits).log_prob(event), -1)
+    np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-4)
+    gradients = [tape.gradient(value, logits) for value in (got, want)]
+    np.testing.assert_allclose(*gradients, atol=1e-6)
+
+
+@pytest.mark.parametrize("make_decoder", [mlp_decoder, conv_decoder])
+def test_half_precision_outputs(make_decoder, set_dtype_policy):
+    set_dtype_policy("mixed_bfloat16")
+    outputs = {"logits": (8, 8, 1), "loc": (8, 8, 1)}
+    decoder = make_decoder(LATENT, outputs, (16,))
+    dtypes = {layer.name: layer.compute_dtype for layer in decoder.layers}
+    assert (dtypes["logits_output"], dtypes["loc_output"]) == ("bfloat16", "float32")
+    assert {y.dtype for y in decoder(tf.zeros([1, LATENT])).values()} == {tf.float32}

@@ -1,0 +1,58 @@
+"""How many batches a compiled function takes before Python has its turn."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+MOST = 64
+# Of data between two turns: a fraction of a second of training, so that progress still moves
+NUMBERS = 2**22
+HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+
+
+def steps_per_execution(x, batch_size: int | None, steps_per_epoch: int | None, callbacks) -> int:
+    """Returns how many batches of `x` to train on at a time.
+
+    An endless data set must not be read past its epoch, so a divisor of `steps_per_epoch` is
+    taken; where the data end by themselves, Keras stops in time.
+
+    Args:
+        x: an array, or a `tf.data.Dataset`; anything else is Python's, batch by batch.
+        batch_size: of arrays.
+        steps_per_epoch: as `fit` was given it.
+        callbacks: as `fit` was given them.
+    """
+    numbers = _numbers(x, batch_size or 32)
+    callbacks = keras.tree.flatten(getattr(callbacks, "callbacks", callbacks))
+    if not numbers or any(map(_listens_to_batches, callbacks)):
+        return 1
+    most = max(1, min(MOST, NUMBERS // numbers))
+    if steps_per_epoch is None:
+        return most
+    return max(n for n in range(1, most + 1) if steps_per_epoch % n == 0)
+
+
+def _numbers(x, batch_size: int) -> int | None:
+    """Returns how many numbers a batch of `x` has; None where that cannot be told."""
+    if isinstance(x, tf.data.Dataset):
+        spec = x.element_spec
+        shape = getattr(spec[0] if isinstance(spec, tuple) else spec, "shape", None)
+    elif isinstance(x, (np.ndarray, tf.Tensor)):
+        shape = (batch_size, *x.shape[1:])
+    else:
+        return None
+    if shape is None or getattr(shape, "rank", len(shape)) is None:
+        return None
+    return math.prod(32 if size is None else size for size in shape)
+
+
+def _listens_to_batches(callback) -> bool:
+    """Returns whether a callback, other than Keras's and ours, waits for every batch."""
+    hooks = (getattr(callback, name, None) for name in HOOKS)
+    modules = {getattr(hook, "__module__", "") for hook in hooks if hook is not None}
+    frequencies = {getattr(callback, name, "epoch") for name in ("save_freq", "update_freq")}
+    return frequencies != {"epoch"} or any(
+        module.partition(".")[0] not in ("keras", "vae_tf") for module in modules
+    )
