@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
 WAITING, OVERHEAD, OPTIMIZER, LOSS = 0.2, 0.2, 0.3, 0.4  # shares of a step that stand out
 NETWORKS = 0.3  # the least share of the networks for a faster matmul to matter
+BUSY = 2.0  # times that the slowest round takes longer than the fastest
 FASTER = 1.5  # times that a bfloat16 matmul must be faster
 
 
@@ -63,12 +64,23 @@ def _precision(p: "TrainingProfile") -> str | None:
     )
 
 
+def _busy(p: "TrainingProfile") -> str | None:
+    fastest, slowest = p.step_range
+    if slowest < BUSY * fastest:
+        return None
+    return (
+        f"A step took from {fastest:.3g} to {slowest:.3g} ms: something else is using the machine, "
+        "and the shares are rough. Profile again when it is idle."
+    )
+
+
 RULES: tuple[Callable[["TrainingProfile"], str | None], ...] = (
     _data,
     _overhead,
     _optimizer,
     _loss,
     _precision,
+    _busy,
 )
 
 

@@ -29,7 +29,7 @@ def flop(graph: tf.Graph) -> int:
 
 
 def _matmul(op: tf.Operation) -> int:
-    left, right = (tensor.shape.as_list() for tensor in op.inputs[:2])
+    left = op.inputs[0].shape.as_list()
     transposed = any(
         op.get_attr(name) for name in ("transpose_a", "adj_x") if name in op.node_def.attr
     )

@@ -1,5 +1,6 @@
 """A training step taken apart: each piece timed by itself, in turns, and medians taken."""
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +65,7 @@ def profile_training(
             state.restore()
             seconds = {"alone": puller.seconds(PIECE)} if puller else {}
             seconds["fit"] = _fit_seconds(vae, data, **given)
-            seconds["held"] = _fit_seconds(vae, held, steps_per_epoch=_steps(vae))
+            seconds["held"] = _fit_seconds(vae, held, steps_per_epoch=_epoch(vae))
             return seconds | {name: _seconds(call) for name, call in calls.items()}
 
         rounds, began = [once()], time.perf_counter()
@@ -102,7 +103,8 @@ def _shares(rounds: list[dict[str, float]]) -> dict[str, float]:
 def _apart(seconds: dict[str, float]) -> dict[str, float]:
     """Returns the parts of a step, which add up to it, from pieces that hold one another."""
     less = {name: max(0.0, seconds[name] - seconds["nothing"]) for name in seconds}
-    computing, data = _within(seconds["fit"], seconds["held"])
+    data = min(max(0.0, seconds["fit"] - seconds["held"]), seconds.get("alone", math.inf))
+    computing = seconds["fit"] - data
     gradients, optimizer, overhead = _within(computing, less["gradients"], less["optimizer"])
     forward, backward = _within(gradients, less["forward"])
     encoder, decoder, loss = _within(forward, less["encoder"], less["decoder"])
@@ -141,7 +143,8 @@ def _fit_seconds(vae: VAE, data, **arguments) -> float:
     return watch.step
 
 
-def _steps(vae: VAE) -> int:
+def _epoch(vae: VAE) -> int:
+    """Returns the steps of an epoch, which the first `fit` told; many if it did not know."""
     return int(vae.clock.steps_per_epoch) or 10**6
 
 

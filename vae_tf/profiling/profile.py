@@ -4,6 +4,8 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from vae_tf.profiling.advice import advise
+
 WIDTH = 100
 PARTS = {
     "data": "waiting for a batch",
@@ -20,11 +22,11 @@ PARTS = {
 class TrainingProfile:
     """Milliseconds that each part of a training step takes; `str` is the table.
 
-    The parts add up to `step`. Times of parts that were measured apart and take longer so than
-    together are scaled down to fit.
+    The parts add up to `step`. Pieces that take longer apart than together, where they share the
+    cores, are scaled down to fit.
 
     Attributes:
-        data: what `fit` waits for a batch, beyond its time with a batch held in memory.
+        data: what `fit` takes beyond its time with a batch held in memory; at most `data_alone`.
         encoder: forward pass of the encoder.
         decoder: forward pass of the decoder.
         loss: forward pass of all else: draws, prior, posterior, likelihood, penalties.
@@ -84,8 +86,6 @@ class TrainingProfile:
     @property
     def advice(self) -> tuple[str, ...]:
         """What to change, and why; a sentence that says so if nothing stands out."""
-        from vae_tf.profiling.advice import advise
-
         return advise(self)
 
     def share(self, part: str) -> float:
@@ -99,8 +99,8 @@ class TrainingProfile:
         facts = [
             f"{self.examples_per_second:,.0f} examples/s; {self.rounds} rounds, a step "
             f"{low:.3g} to {high:.3g} ms; {self.steps_per_execution} steps an execution",
-            f"{self.gflop:.3g} GFLOP a step in matmuls and convolutions: {self.gflops:,.0f} GFLOP/s,"
-            f" {self.share_of_peak:.0%} of a large {self.compute_dtype} matmul's",
+            f"{self.gflop:.3g} GFLOP a step in matmuls and convolutions: {self.gflops:,.0f} "
+            f"GFLOP/s, {self.share_of_peak:.0%} of a large {self.compute_dtype} matmul's",
             f"a large matmul here, GFLOP/s: {peaks}",
         ]
         if self.data_alone is not None:
