@@ -80,10 +80,11 @@ def in_memory(batch, specs) -> tf.data.Dataset:
     """Returns `batch` again and again, with the shapes of `specs`, as `fit` is compiled for."""
 
     def as_any(*parts):
-        parts = iter(parts)
-        return tf.nest.map_structure(
-            lambda spec: tf.compat.v1.placeholder_with_default(next(parts), spec.shape), specs
-        )
+        relaxed = [
+            tf.compat.v1.placeholder_with_default(part, spec.shape)
+            for part, spec in zip(parts, tf.nest.flatten(specs), strict=True)
+        ]
+        return tf.nest.pack_sequence_as(specs, relaxed)
 
     flat = tuple(tf.nest.flatten(batch))
     return tf.data.Dataset.from_tensors(flat).repeat().map(as_any).prefetch(tf.data.AUTOTUNE)

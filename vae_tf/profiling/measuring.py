@@ -16,7 +16,6 @@ from vae_tf.profiling.pieces import Pieces
 from vae_tf.profiling.profile import TrainingProfile
 from vae_tf.profiling.state import untouched
 
-SECONDS = 10.0  # after which no further round begins
 ROUNDS = (3, 15)  # at least and at most
 PIECE, FIT = 0.02, 0.3  # the least seconds of one measurement
 
@@ -27,19 +26,21 @@ def profile_training(
     batch_size: int | None = None,
     *,
     steps_per_epoch: int | None = None,
+    seconds: float = 10.0,
     trace: str | Path | None = None,
 ) -> TrainingProfile:
     """Returns where the time of a step of `vae.fit(data, ...)` goes; the model stays as it is.
 
     `fit` itself is timed, on `data` and on one of their batches held in memory, and so are the
-    pieces of a step on that batch. All take turns for about ten seconds, so that what else the
-    machine does hits all of them; medians count.
+    pieces of a step on that batch. All take turns, so that what else the
+    machine does hits all of them; the median round counts.
 
     Args:
         vae: a compiled VAE. Its weights, optimizer and random streams are put back.
         data: as for `fit`: a `tf.data.Dataset` of batches, or an array.
         batch_size: of an array.
         steps_per_epoch: as for `fit`.
+        seconds: after which no round begins; there are three at least. Compiling comes before.
         trace: a directory of TensorBoard's, into which a trace of some ten steps is written.
 
     Raises:
@@ -63,14 +64,14 @@ def profile_training(
 
         def once() -> dict[str, float]:
             state.restore()
-            seconds = {"alone": puller.seconds(PIECE)} if puller else {}
-            seconds["fit"] = _fit_seconds(vae, data, **given)
-            seconds["held"] = _fit_seconds(vae, held, steps_per_epoch=_epoch(vae))
-            return seconds | {name: _seconds(call) for name, call in calls.items()}
+            took = {"alone": puller.seconds(PIECE)} if puller else {}
+            took["fit"] = _fit_seconds(vae, data, **given)
+            took["held"] = _fit_seconds(vae, held, steps_per_epoch=_epoch(vae))
+            return took | {name: _seconds(call) for name, call in calls.items()}
 
         rounds, began = [once()], time.perf_counter()
         while len(rounds) < ROUNDS[0] or (
-            len(rounds) < ROUNDS[1] and time.perf_counter() - began < SECONDS
+            len(rounds) < ROUNDS[1] and time.perf_counter() - began < seconds
         ):
             rounds.append(once())
         if trace is not None:

@@ -44,22 +44,23 @@ class Pieces:
         weights = vae.trainable_weights
         z = vae(x, sample_weight=weight, training=True).z
         z = tf.reshape(z, [-1, z.shape[-1]])  # all draws of all examples, as the decoder gets them
-        of_this_batch, updated = tf.function(gradients), tf.function(update)
+        of_this_batch = tf.function(gradients)
+        updated = tf.function(update, jit_compile=vae.jit_compile)
+
+        def compiled(function: Callable, *arguments: tf.Tensor) -> Callable[[], object]:
+            """Returns a call of `function`, compiled for batches of any size as `fit` does."""
+            signature = [tf.TensorSpec([None, *a.shape[1:]], a.dtype) for a in arguments]
+            call = tf.function(function, signature, jit_compile=vae.jit_compile)
+            return lambda: call(*arguments)
+
         found = of_this_batch(*given)
         # The shapes are known here, and not where batches may be partial
         self.flop = flop(of_this_batch.get_concrete_function(*given).graph)
         self.calls: dict[str, Callable[[], object]] = {
-            "nothing": _compiled(lambda x: tf.constant(0.0), x),
-            "encoder": _compiled(lambda x: vae.encoder(x, training=True), x),
-            "decoder": _compiled(lambda z: vae.decoder(z, training=True), z),
-            "forward": _compiled(forward, *given),
-            "gradients": _compiled(gradients, *given),
+            "nothing": compiled(lambda x: tf.constant(0.0), x),
+            "encoder": compiled(lambda x: vae.encoder(x, training=True), x),
+            "decoder": compiled(lambda z: vae.decoder(z, training=True), z),
+            "forward": compiled(forward, *given),
+            "gradients": compiled(gradients, *given),
             "optimizer": lambda: updated(found),
         }
-
-
-def _compiled(function: Callable, *arguments: tf.Tensor) -> Callable[[], object]:
-    """Returns a call of `function`, compiled for batches of any size as `fit` does."""
-    signature = [tf.TensorSpec([None, *a.shape[1:]], a.dtype) for a in arguments]
-    compiled = tf.function(function, input_signature=signature)
-    return lambda: compiled(*arguments)
