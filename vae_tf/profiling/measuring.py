@@ -32,8 +32,8 @@ def profile_training(
     """Returns where the time of a step of `vae.fit(data, ...)` goes; the model stays as it is.
 
     `fit` itself is timed, on `data` and on one of their batches held in memory, and so are the
-    pieces of a step on that batch. All take turns, so that what else the
-    machine does hits all of them; the median round counts.
+    pieces of a step on that batch. All take turns, so that what else the machine does hits all of
+    them; the median round counts.
 
     Args:
         vae: a compiled VAE. Its weights, optimizer and random streams are put back.
@@ -47,7 +47,7 @@ def profile_training(
         ConfigError: the model is not compiled, or the data cannot be repeated.
         DataError: as for `fit`.
     """
-    if vae.optimizer is None:
+    if getattr(vae, "optimizer", None) is None:
         raise ConfigError("A profile needs a compiled model", "no optimizer", "Call `compile`.")
     batch, specs = batch_of(data, batch_size)
     x, _ = inputs.unpack(batch)

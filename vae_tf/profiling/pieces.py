@@ -41,26 +41,21 @@ class Pieces:
             pairs = [(gradient, weights[int(i)]) for i, gradient in gradients.items()]
             vae.optimizer.apply_gradients(pairs)
 
+        def compiled(function: Callable, *arguments) -> Callable[[], object]:
+            call = tf.function(function, jit_compile=vae.jit_compile)
+            return lambda: call(*arguments)
+
         weights = vae.trainable_weights
         z = vae(x, sample_weight=weight, training=True).z
         z = tf.reshape(z, [-1, z.shape[-1]])  # all draws of all examples, as the decoder gets them
-        of_this_batch = tf.function(gradients)
-        updated = tf.function(update, jit_compile=vae.jit_compile)
-
-        def compiled(function: Callable, *arguments: tf.Tensor) -> Callable[[], object]:
-            """Returns a call of `function`, compiled for batches of any size as `fit` does."""
-            signature = [tf.TensorSpec([None, *a.shape[1:]], a.dtype) for a in arguments]
-            call = tf.function(function, signature, jit_compile=vae.jit_compile)
-            return lambda: call(*arguments)
-
-        found = of_this_batch(*given)
-        # The shapes are known here, and not where batches may be partial
-        self.flop = flop(of_this_batch.get_concrete_function(*given).graph)
+        compiled_gradients = tf.function(gradients, jit_compile=vae.jit_compile)
+        found = compiled_gradients(*given)
+        self.flop = flop(compiled_gradients.get_concrete_function(*given).graph)
         self.calls: dict[str, Callable[[], object]] = {
             "nothing": compiled(lambda x: tf.constant(0.0), x),
             "encoder": compiled(lambda x: vae.encoder(x, training=True), x),
             "decoder": compiled(lambda z: vae.decoder(z, training=True), z),
             "forward": compiled(forward, *given),
-            "gradients": compiled(gradients, *given),
-            "optimizer": lambda: updated(found),
+            "gradients": lambda: compiled_gradients(*given),
+            "optimizer": compiled(update, found),
         }
