@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from vae_tf.errors import NonFiniteError, RunError
+from vae_tf.profiling import PARTS, measuring
 from vae_tf.recipes import RECIPES
 from vae_tf.runs import training
 
@@ -93,6 +94,27 @@ def test_interrupted_runs_end_with_the_same_weights_and_numbers(uninterrupted, t
     assert training.train(config) == json.loads(json.dumps(resumed))  # nothing is left to do
     (tmp_path / "run" / "report.json").unlink()  # as if killed in the evaluation
     assert training.train(config)["test"] == report["test"]
+
+
+def test_a_profiled_run_ends_with_the_same_weights_and_numbers(
+    uninterrupted, tmp_path, monkeypatch
+):
+    """Profiled when it begins, when it goes on and when it is done."""
+    for name, value in {"ROUNDS": (1, 1), "PIECE": 1e-3, "FIT": 1e-3}.items():
+        monkeypatch.setattr(measuring, name, value)
+    whole, report = uninterrupted
+    run = tmp_path / "run"
+    config = dataclasses.replace(SMALL, run_dir=str(run), resume=True, profile=True)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(config, Interrupting(1))
+    resumed = training.train(config)
+    assert_same(whole, run)
+    assert resumed["test"] == report["test"]
+    (run / "profile.json").unlink()
+    assert training.train(config) == json.loads(json.dumps(resumed))
+    profile = json.loads((run / "profile.json").read_text())
+    assert sum(profile[part] for part in PARTS) == pytest.approx(profile["step"])
+    assert len(list((run / "logs").glob("plugins/profile/*/*.xplane.pb"))) >= 1
 
 
 def test_a_run_directory_holds_what_it_should(uninterrupted):

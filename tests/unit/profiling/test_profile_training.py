@@ -5,12 +5,15 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from vae_tf import VAE, networks, profile_training
+from vae_tf.cli.tables import show_profile
 from vae_tf.errors import ConfigError, DataError
 from vae_tf.objectives import IWAE, LinearWarmup
 from vae_tf.profiling import PARTS, measuring
 from vae_tf.profiling.fitting import batch_of, in_memory
+from vae_tf.runs.directory import RunDirectory
 
 X = np.random.default_rng(0).integers(0, 2, (40, 12)).astype("float32")
 
@@ -26,6 +29,17 @@ def make(compiled=True, **kwargs):
 
 def dataset(*parts):
     return tf.data.Dataset.from_tensor_slices(parts if len(parts) > 1 else parts[0]).batch(10)
+
+
+def traced(file):
+    """Returns the kinds of events in a trace, which are named as `kind` or `name:kind`."""
+    space = xplane_pb2.XSpace.FromString(file.read_bytes())
+    return {
+        plane.event_metadata[event.metadata_id].name.rpartition(":")[2]
+        for plane in space.planes
+        for line in plane.lines
+        for event in line.events
+    }
 
 
 def state(vae):
@@ -50,7 +64,8 @@ def test_training_goes_on_as_if_nothing_had_been(tmp_path):
         vae.fit(X, batch_size=10, initial_epoch=1, epochs=3, verbose=0, shuffle=False)
     for a, b in zip(state(one), state(other), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert list(tmp_path.glob("plugins/profile/*/*.xplane.pb"))
+    (file,) = tmp_path.glob("plugins/profile/*/*.xplane.pb")  # where TensorBoard looks
+    assert {"MatMul", "train"} <= traced(file)
 
 
 def test_a_model_is_put_back_whatever_happens(monkeypatch):
@@ -70,7 +85,7 @@ def test_a_model_is_put_back_whatever_happens(monkeypatch):
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_parts_make_up_the_step():
+def test_the_parts_make_up_the_step(tmp_path, capsys):
     weighted = dataset(X, np.zeros(40), np.ones(40, "float32"))
     profile = profile_training(make(objective=IWAE(3)), weighted)
     assert list(profile.parts) == list(PARTS)
@@ -81,8 +96,11 @@ def test_the_parts_make_up_the_step():
     assert (profile.batch_size, profile.steps_per_execution) == (10, 2)
     saved = json.loads(json.dumps(profile.as_dict(), allow_nan=False))
     assert saved["advice"] == list(profile.advice)
-    for part in PARTS:
-        assert part in str(profile)
+    show_profile(profile, RunDirectory(tmp_path))
+    printed = capsys.readouterr().out
+    for text in (*PARTS, *profile.advice):
+        assert text in printed
+        assert text in str(profile).replace("\n  ", " ")
 
 
 def test_a_held_batch_looks_like_the_data():
@@ -100,7 +118,7 @@ def test_refusals():
         profile_training(make(compiled=False), X)
     with pytest.raises(ConfigError, match="needs data it can repeat"):
         profile_training(make(), (x for x in X))
-    with pytest.raises(DataError, match="outside"):
+    with pytest.raises(DataError, match="from 0 to 1"):
         profile_training(make(), X + 3)
 
 
