@@ -99,7 +99,7 @@ def test_interrupted_runs_end_with_the_same_weights_and_numbers(uninterrupted, t
 def test_a_profiled_run_ends_with_the_same_weights_and_numbers(
     uninterrupted, tmp_path, monkeypatch
 ):
-    """Profiled when it begins, when it goes on and when it is done."""
+    """Profiled when it begins, and asked again when it goes on and when it is done."""
     for name, value in {"ROUNDS": (1, 1), "PIECE": 1e-3, "FIT": 1e-3}.items():
         monkeypatch.setattr(measuring, name, value)
     whole, report = uninterrupted
@@ -107,14 +107,21 @@ def test_a_profiled_run_ends_with_the_same_weights_and_numbers(
     config = dataclasses.replace(SMALL, run_dir=str(run), resume=True, profile=True)
     with pytest.raises(KeyboardInterrupt):
         training.train(config, Interrupting(1))
+    profile = json.loads((run / "profile.json").read_text())
+    assert sum(profile[part] for part in PARTS) == pytest.approx(profile["step"])
+    assert list((run / "logs").glob("plugins/profile/*/*.xplane.pb"))
+
+    asked_after = []
+
+    def profiled(config, vae, images, run, epochs_done):
+        asked_after.append((epochs_done, int(vae.optimizer.iterations) > 0))
+
+    monkeypatch.setattr(training, "profile_run", profiled)
     resumed = training.train(config)
     assert_same(whole, run)
     assert resumed["test"] == report["test"]
-    (run / "profile.json").unlink()
     assert training.train(config) == json.loads(json.dumps(resumed))
-    profile = json.loads((run / "profile.json").read_text())
-    assert sum(profile[part] for part in PARTS) == pytest.approx(profile["step"])
-    assert len(list((run / "logs").glob("plugins/profile/*/*.xplane.pb"))) >= 1
+    assert asked_after == [(1, True), (6, True)]
 
 
 def test_a_run_directory_holds_what_it_should(uninterrupted):

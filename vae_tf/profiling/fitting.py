@@ -46,10 +46,20 @@ class Tracer(keras.callbacks.Callback):
     def __init__(self, logs: Path):
         super().__init__()
         self.logs, self.running, self.began = logs, False, 0
+        self.mark: tf.profiler.experimental.Trace | None = None
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Marks the execution, by which TensorBoard tells the time of steps."""
+        if self.running:
+            self.mark = tf.profiler.experimental.Trace("train", step_num=batch, _r=1)
+            self.mark.__enter__()
 
     def on_train_batch_end(self, batch, logs=None):
         """Starts the profiler, or stops it."""
         steps = _steps(self.model)
+        if self.mark is not None:
+            self.mark.__exit__(None, None, None)
+            self.mark = None
         if not self.running:
             try:
                 tf.profiler.experimental.start(str(self.logs))

@@ -32,10 +32,10 @@ def dataset(*parts):
 
 
 def traced(file):
-    """Returns the kinds of events in a trace, which are named as `kind` or `name:kind`."""
+    """Returns the names of the events in a trace."""
     space = xplane_pb2.XSpace.FromString(file.read_bytes())
     return {
-        plane.event_metadata[event.metadata_id].name.rpartition(":")[2]
+        plane.event_metadata[event.metadata_id].name
         for plane in space.planes
         for line in plane.lines
         for event in line.events
@@ -65,7 +65,9 @@ def test_training_goes_on_as_if_nothing_had_been(tmp_path):
     for a, b in zip(state(one), state(other), strict=True):
         np.testing.assert_array_equal(a, b)
     (file,) = tmp_path.glob("plugins/profile/*/*.xplane.pb")  # where TensorBoard looks
-    assert {"MatMul", "train"} <= traced(file)
+    names = traced(file)
+    assert "train" in names  # a step
+    assert any(name.endswith("MatMul") for name in names)
 
 
 def test_a_model_is_put_back_whatever_happens(monkeypatch):
