@@ -49,6 +49,7 @@ def profile_training(
     """
     if getattr(vae, "optimizer", None) is None:
         raise ConfigError("A profile needs a compiled model", "no optimizer", "Call `compile`.")
+    data = inputs.checked(data, vae.event_shape, vae.likelihood, "profiled")
     batch, specs = batch_of(data, batch_size)
     x, _ = inputs.unpack(batch)
     if not vae.built:

@@ -26,7 +26,8 @@ class TrainingProfile:
     cores, are scaled down to fit.
 
     Attributes:
-        data: what `fit` takes beyond its time with a batch held in memory; at most `data_alone`.
+        data: what `fit` takes beyond its time with a batch held in memory; in each round at most
+            what a batch takes alone.
         encoder: forward pass of the encoder.
         decoder: forward pass of the decoder.
         loss: forward pass of all else: draws, prior, posterior, likelihood, penalties.

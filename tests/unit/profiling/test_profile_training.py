@@ -122,6 +122,10 @@ def test_refusals():
         profile_training(make(), (x for x in X))
     with pytest.raises(DataError, match="from 0 to 1"):
         profile_training(make(), X + 3)
+    with pytest.raises(DataError, match="as the encoder takes"):
+        profile_training(make(), dataset(X[:, :5]))
+    with pytest.raises(DataError, match="must hold examples"):
+        profile_training(make(), dataset(X).take(0))
 
 
 def test_pieces_taken_apart():
