@@ -15,6 +15,7 @@ _HOMES = {
     "log_likelihood": "vae_tf.evaluation",
     "posteriors": "vae_tf.distributions",
     "priors": "vae_tf.distributions",
+    "profile_training": "vae_tf.profiling",
 }
 _MODULES = (
     "callbacks",
@@ -26,6 +27,7 @@ _MODULES = (
     "networks",
     "objectives",
     "plots",
+    "profiling",
 )
 
 __all__ = [*sorted(_HOMES), *_MODULES, "__version__"]

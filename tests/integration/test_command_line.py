@@ -61,6 +61,13 @@ def test_exporting_a_run(trained):
     refused(again, "already")
 
 
+def test_help_lists_the_flags():
+    done = run(ROOT / "train.py", "--help", cwd=ROOT)
+    assert done.returncode == 0
+    for flag in ("--dataset", "--resume", "--profile", "--export"):
+        assert flag in done.stdout
+
+
 BAD_FLAGS = [
     (["--latent-dim", "0"], "--latent-dim must be at least 1"),
     (["--likelihood", "bernouli"], "bernoulli"),

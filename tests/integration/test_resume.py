@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from vae_tf.errors import NonFiniteError, RunError
+from vae_tf.profiling import PARTS, measuring
 from vae_tf.recipes import RECIPES
 from vae_tf.runs import training
 
@@ -93,6 +94,34 @@ def test_interrupted_runs_end_with_the_same_weights_and_numbers(uninterrupted, t
     assert training.train(config) == json.loads(json.dumps(resumed))  # nothing is left to do
     (tmp_path / "run" / "report.json").unlink()  # as if killed in the evaluation
     assert training.train(config)["test"] == report["test"]
+
+
+def test_a_profiled_run_ends_with_the_same_weights_and_numbers(
+    uninterrupted, tmp_path, monkeypatch
+):
+    """Profiled when it begins, and asked again when it goes on and when it is done."""
+    for name, value in {"ROUNDS": (1, 1), "PIECE": 1e-3, "FIT": 1e-3}.items():
+        monkeypatch.setattr(measuring, name, value)
+    whole, report = uninterrupted
+    run = tmp_path / "run"
+    config = dataclasses.replace(SMALL, run_dir=str(run), resume=True, profile=True)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(config, Interrupting(1))
+    profile = json.loads((run / "profile.json").read_text())
+    assert sum(profile[part] for part in PARTS) == pytest.approx(profile["step"])
+    assert list((run / "logs").glob("plugins/profile/*/*.xplane.pb"))
+
+    asked_after = []
+
+    def profiled(config, vae, images, run, epochs_done):
+        asked_after.append((epochs_done, int(vae.optimizer.iterations) > 0))
+
+    monkeypatch.setattr(training, "profile_run", profiled)
+    resumed = training.train(config)
+    assert_same(whole, run)
+    assert resumed["test"] == report["test"]
+    assert training.train(config) == json.loads(json.dumps(resumed))
+    assert asked_after == [(1, True), (6, True)]
 
 
 def test_a_run_directory_holds_what_it_should(uninterrupted):

@@ -14,7 +14,7 @@ FLOORS = {
     **dict.fromkeys(["data", "networks", "distributions"], 1),
     "objectives": 2,
     "models": 3,
-    **dict.fromkeys(["evaluation", "callbacks", "plots", "exporting"], 4),
+    **dict.fromkeys(["evaluation", "callbacks", "plots", "exporting", "profiling"], 4),
     "runs": 5,
     **dict.fromkeys(["conformance", "recipes"], 6),
     "cli": 7,

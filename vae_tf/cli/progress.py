@@ -6,7 +6,10 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from vae_tf.cli.tables import show_profile
+from vae_tf.profiling import TrainingProfile
 from vae_tf.runs.config import TrainConfig
+from vae_tf.runs.directory import RunDirectory
 from vae_tf.runs.training import Watcher
 
 
@@ -40,6 +43,10 @@ class ConsoleWatcher(Watcher):
                 self._close()
 
         return update
+
+    def profile(self, profile: TrainingProfile, run: RunDirectory) -> None:
+        """Prints the table."""
+        show_profile(profile, run)
 
     def _close(self) -> None:
         if self.bar is not None:

@@ -8,7 +8,7 @@ from typing import Literal
 from vae_tf.errors import ConfigError
 
 # Fields that say how a run is watched or how far it is pushed, not what it computes.
-INCIDENTAL = ("data_dir", "run_dir", "resume", "export")
+INCIDENTAL = ("data_dir", "run_dir", "resume", "export", "profile")
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,8 @@ class TrainConfig:
     """Where the run is kept; runs/<dataset> if not given."""
     resume: bool = False
     """Go on with the run in run_dir from its last checkpoint; start it if there is none."""
+    profile: bool = False
+    """Show first where the time of a training step goes, and what to change; trace some steps."""
     export: str | None = None
     """Export the trained model into this directory as well."""
 

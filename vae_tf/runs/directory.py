@@ -16,8 +16,8 @@ PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-dataset
 class RunDirectory:
     """The paths of a run.
 
-    config.json, metrics.csv, model.keras, report.json, checkpoints/, pictures/, logs/
-    (TensorBoard).
+    config.json, metrics.csv, model.keras, report.json, profile.json if one was asked for,
+    checkpoints/, pictures/, logs/ (TensorBoard).
     """
 
     def __init__(self, path: str | Path):
@@ -26,6 +26,7 @@ class RunDirectory:
         self.metrics = self.path / "metrics.csv"
         self.model = self.path / "model.keras"
         self.report = self.path / "report.json"
+        self.profile = self.path / "profile.json"
         self.checkpoints = self.path / "checkpoints"
         self.pictures = self.path / "pictures"
         self.logs = self.path / "logs"

@@ -12,12 +12,14 @@ from vae_tf.callbacks import ResumableEarlyStopping, TensorBoardPictures
 from vae_tf.data import ImageData
 from vae_tf.errors import RunError
 from vae_tf.models import VAE
+from vae_tf.profiling import TrainingProfile
 from vae_tf.runs.build import build_model, load_data
 from vae_tf.runs.checkpoints import CheckpointEveryEpoch, Checkpoints, best_epoch
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.directory import RunDirectory
 from vae_tf.runs.files import write_aside, write_json
 from vae_tf.runs.pictures import draw
+from vae_tf.runs.profile import profile_run
 from vae_tf.runs.report import make_report
 
 PICTURES_EVERY = 10  # epochs between two sets of TensorBoard images
@@ -36,6 +38,9 @@ class Watcher:
     def progress(self, text: str, total: int) -> Callable[[int], None] | None:
         """Returns a function to be called with how many of `total` are done."""
         return None
+
+    def profile(self, profile: TrainingProfile, run: RunDirectory) -> None:
+        """Hears where the time of a step goes."""
 
 
 def train(config: TrainConfig, watcher: Watcher | None = None) -> dict:
@@ -58,11 +63,15 @@ def train(config: TrainConfig, watcher: Watcher | None = None) -> dict:
 
     checkpoints = Checkpoints(run.checkpoints, config.beta_warmup_epochs)
     state = checkpoints.newest()
+    if state["epochs"] and (config.profile or not state["finished"]):
+        checkpoints.restore(vae, state["epochs"])
+    if config.profile:
+        watcher.stage("profiling")
+        watcher.profile(profile_run(config, vae, images, run, state["epochs"]), run)
     if state["finished"] and (report := run.read_report()):
         return report
     if not state["finished"]:
         if state["epochs"]:
-            checkpoints.restore(vae, state["epochs"])
             watcher.stage(f"resuming after epoch {state['epochs']}")
         _fit(config, vae, images, run, checkpoints, state["history"], watcher)
         state = checkpoints.newest()

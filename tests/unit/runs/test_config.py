@@ -34,7 +34,9 @@ def test_values_out_of_range_are_refused_by_their_flag(name, value):
 
 def test_identity_leaves_out_what_does_not_change_the_numbers():
     config = TrainConfig()
-    moved = dataclasses.replace(config, run_dir="elsewhere", resume=True, export="x", data_dir="y")
+    moved = dataclasses.replace(
+        config, run_dir="elsewhere", resume=True, export="x", data_dir="y", profile=True
+    )
     assert moved.identity() == config.identity()
     assert dataclasses.replace(config, seed=1).identity() != config.identity()
     assert {field.name for field in dataclasses.fields(config)} >= set(INCIDENTAL)

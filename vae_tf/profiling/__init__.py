@@ -1,0 +1,6 @@
+"""Where the time of a training step goes, and what to change."""
+
+from vae_tf.profiling.measuring import profile_training
+from vae_tf.profiling.profile import PARTS, TrainingProfile
+
+__all__ = ["PARTS", "TrainingProfile", "profile_training"]

@@ -1,0 +1,61 @@
+"""The pieces of a training step, each compiled by itself."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from vae_tf.models import inputs
+from vae_tf.objectives.terms import weighted_mean
+from vae_tf.profiling.arithmetic import flop
+
+
+class Pieces:
+    """Functions without arguments, each of which runs a piece of a step on one batch.
+
+    Args:
+        vae: a compiled and built VAE.
+        batch: as the data set gives it.
+
+    Attributes:
+        calls: by name. "nothing" is what the call of a compiled function takes, "forward" is
+            the whole loss, "gradients" that and its gradients.
+        flop: operations of a step's matmuls and convolutions.
+    """
+
+    def __init__(self, vae, batch):
+        x, weight = inputs.unpack(batch)
+        x = tf.cast(x, tf.float32)
+        given = (x,) if weight is None else (x, weight)
+
+        def forward(x, weight=None):
+            terms = vae(x, sample_weight=weight, training=True)
+            return weighted_mean(terms.nll, weight) + tf.add_n(vae.losses)
+
+        def gradients(x, weight=None):
+            with tf.GradientTape() as tape:
+                loss = vae.optimizer.scale_loss(forward(x, weight))
+            found = zip(tape.gradient(loss, weights), range(len(weights)), strict=True)
+            return {str(i): gradient for gradient, i in found if gradient is not None}
+
+        def update(gradients):
+            pairs = [(gradient, weights[int(i)]) for i, gradient in gradients.items()]
+            vae.optimizer.apply_gradients(pairs)
+
+        def compiled(function: Callable, *arguments) -> Callable[[], object]:
+            call = tf.function(function, jit_compile=vae.jit_compile)
+            return lambda: call(*arguments)
+
+        weights = vae.trainable_weights
+        z = vae(x, sample_weight=weight, training=True).z
+        z = tf.reshape(z, [-1, z.shape[-1]])  # all draws of all examples, as the decoder gets them
+        compiled_gradients = tf.function(gradients, jit_compile=vae.jit_compile)
+        found = compiled_gradients(*given)
+        self.flop = flop(compiled_gradients.get_concrete_function(*given).graph)
+        self.calls: dict[str, Callable[[], object]] = {
+            "nothing": compiled(lambda x: tf.constant(0.0), x),
+            "encoder": compiled(lambda x: vae.encoder(x, training=True), x),
+            "decoder": compiled(lambda z: vae.decoder(z, training=True), z),
+            "forward": compiled(forward, *given),
+            "gradients": lambda: compiled_gradients(*given),
+            "optimizer": compiled(update, found),
+        }

@@ -1,0 +1,132 @@
+"""A step's time by part, its arithmetic, and the table of both."""
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from vae_tf.profiling.advice import advise
+
+WIDTH = 100
+PARTS = {
+    "data": "waiting for a batch",
+    "encoder": "its forward pass",
+    "decoder": "its forward pass",
+    "loss": "forward pass of draws, prior and likelihood",
+    "backward": "gradients of all of these",
+    "optimizer": "the update of the weights",
+    "overhead": "metrics, dispatch and Python",
+}
+
+
+@dataclass(frozen=True)
+class TrainingProfile:
+    """Milliseconds that each part of a training step takes; `str` is the table.
+
+    The parts add up to `step`. Pieces that take longer apart than together, where they share the
+    cores, are scaled down to fit.
+
+    Attributes:
+        data: what `fit` takes beyond its time with a batch held in memory; in each round at most
+            what a batch takes alone.
+        encoder: forward pass of the encoder.
+        decoder: forward pass of the decoder.
+        loss: forward pass of all else: draws, prior, posterior, likelihood, penalties.
+        backward: the gradients.
+        optimizer: the update of the weights.
+        overhead: the rest of a step: metrics, TensorFlow's dispatch, Python.
+        step: a step of `fit`, median over the rounds.
+        step_range: the fastest and the slowest round's.
+        data_alone: a batch from the data set while nothing else runs; None if not a `tf.data` one.
+        batch_size: examples a step.
+        steps_per_execution: as compiled.
+        compute_dtype: what the networks compute in.
+        gflop: 1e9 operations of matmuls and convolutions a step.
+        peaks: GFLOP/s of a large matmul here, by dtype.
+        rounds: how often all was measured.
+        trace: where TensorBoard finds the trace, if one was asked for.
+    """
+
+    data: float
+    encoder: float
+    decoder: float
+    loss: float
+    backward: float
+    optimizer: float
+    overhead: float
+    step: float
+    step_range: tuple[float, float]
+    data_alone: float | None
+    batch_size: int
+    steps_per_execution: int
+    compute_dtype: str
+    gflop: float
+    peaks: Mapping[str, float]
+    rounds: int
+    trace: str | None = None
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """Milliseconds by part, in the order of a step."""
+        return {name: getattr(self, name) for name in PARTS}
+
+    @property
+    def examples_per_second(self) -> float:
+        """What `fit` reaches."""
+        return 1e3 * self.batch_size / self.step
+
+    @property
+    def gflops(self) -> float:
+        """GFLOP/s of matmuls and convolutions over the whole step."""
+        return 1e3 * self.gflop / self.step
+
+    @property
+    def share_of_peak(self) -> float:
+        """How much of the matmul peak in `compute_dtype` a step reaches."""
+        return self.gflops / self.peaks[self.compute_dtype]
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What to change, and why; a sentence that says so if nothing stands out."""
+        return advise(self)
+
+    def share(self, part: str) -> float:
+        """Returns a part's share of the step."""
+        return self.parts[part] / self.step
+
+    def facts(self) -> tuple[str, ...]:
+        """Returns the arithmetic in words."""
+        low, high = self.step_range
+        peaks = ", ".join(f"{peak:,.0f} in {dtype}" for dtype, peak in self.peaks.items())
+        facts = [
+            f"{self.examples_per_second:,.0f} examples/s; {self.rounds} rounds, a step "
+            f"{low:.3g} to {high:.3g} ms; {self.steps_per_execution} steps an execution",
+            f"{self.gflop:.3g} GFLOP a step in matmuls and convolutions: {self.gflops:,.0f} "
+            f"GFLOP/s, {self.share_of_peak:.0%} of a large {self.compute_dtype} matmul's",
+            f"a large matmul here, GFLOP/s: {peaks}",
+        ]
+        if self.data_alone is not None:
+            facts.append(f"a batch from the data set alone takes {self.data_alone:.3g} ms")
+        return tuple(facts)
+
+    def as_dict(self) -> dict:
+        """Returns all of it, fit for JSON."""
+        derived = {
+            "examples_per_second": self.examples_per_second,
+            "gflops": self.gflops,
+            "share_of_peak": self.share_of_peak,
+            "advice": list(self.advice),
+        }
+        return {**asdict(self), "step_range": list(self.step_range), **derived}
+
+    def __str__(self) -> str:
+        rows = [
+            f"{name:<11}{time:>9.3f} ms {self.share(name):>5.0%}  {PARTS[name]}"
+            for name, time in self.parts.items()
+        ]
+        step = f"{'step':<11}{self.step:>9.3f} ms       batch size {self.batch_size}"
+        words = [
+            line
+            for text in (*self.facts(), *self.advice)
+            for line in textwrap.wrap(f"- {text}", WIDTH, subsequent_indent="  ")
+        ]
+        return "\n".join([*rows, step, *words])
