@@ -1,7 +1,7 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: demo web test test-all lint bench clean
+.PHONY: demo web test test-ci test-all lint bench clean
 
 # Train on the embedded digits, evaluate, draw, export, prove: runs/demo, artefacts/demo
 demo:
@@ -16,9 +16,14 @@ web:
 # The tests, without the slow proofs
 test:
 	scripts/install dev
-	scripts/test -m "not slow"
+	scripts/test -m "not slow and not long"
 
-# All tests
+# The tests and the slow proofs
+test-ci:
+	scripts/install dev
+	scripts/test -m "not long"
+
+# All tests, over every combination of parts: an hour or two
 test-all:
 	scripts/install dev
 	scripts/test

@@ -18,7 +18,7 @@ def test_alone(name):
     ask(FAST, likelihood=LIKELIHOODS[name]())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_alone_in_compilers(name):
     ask(COMPILERS, likelihood=LIKELIHOODS[name]())

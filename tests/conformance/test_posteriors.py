@@ -18,7 +18,7 @@ def test_alone(name):
     ask(FAST, posterior=POSTERIORS[name]())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", POSTERIORS)
 def test_alone_in_compilers(name):
     ask(COMPILERS, posterior=POSTERIORS[name]())

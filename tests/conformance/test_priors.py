@@ -18,7 +18,7 @@ def test_alone(name):
     ask(FAST, prior=PRIORS[name]())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", PRIORS)
 def test_alone_in_compilers(name):
     ask(COMPILERS, prior=PRIORS[name]())

@@ -41,7 +41,7 @@ def made(names):
     return {kind: KINDS[kind][name]() for kind, name in zip(KINDS, names, strict=True)}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("names", covering(), ids=" + ".join)
 def test_every_pair(names):
     ask(FASTEST, **made(names))

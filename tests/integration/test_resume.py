@@ -204,8 +204,10 @@ def test_a_truncated_model_file_is_named(uninterrupted, tmp_path):
         training.load_run(path)
 
 
-@pytest.mark.slow
-def test_sigkill_at_ten_random_moments(tmp_path):
+@pytest.mark.parametrize(
+    "times", [pytest.param(3, marks=pytest.mark.slow), pytest.param(10, marks=pytest.mark.long)]
+)
+def test_sigkill_at_random_moments(tmp_path, times):
     flags = ["--recipe", "demo", "--deterministic", "--epochs", "40", "--importance-samples", "20"]
     flags += ["--hidden", "64", "--beta-warmup-epochs", "5", "--dropout", "0.1"]
     command = [sys.executable, str(ROOT / "train.py"), *flags]
@@ -216,7 +218,7 @@ def test_sigkill_at_ten_random_moments(tmp_path):
 
     command += ["--run-dir", str(tmp_path / "killed"), "--resume"]
     chance = random.Random(0)
-    for _ in range(10):
+    for _ in range(times):
         # the latter part, where work is done; the first seconds are imports
         delay = duration * chance.uniform(0.3, 1.0)
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -39,8 +39,15 @@ def request(n, seed=0):
     }
 
 
-@pytest.mark.parametrize("known", [0.7, 0.3, 0.0])
-@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize(
+    ("exact", "known"),
+    [
+        (True, 0.7),
+        (False, 0.3),
+        *(pytest.param(*c, marks=pytest.mark.long) for c in [(True, 0.3), (True, 0.0)]),
+        *(pytest.param(*c, marks=pytest.mark.long) for c in [(False, 0.7), (False, 0.0)]),
+    ],
+)
 def test_means_are_those_of_the_exact_conditional(linear, known, exact):
     if exact:
         encoder, posterior = linear.exact(), posteriors.FullNormal()
@@ -79,7 +86,13 @@ LIKELIHOODS = {
 }
 
 
-@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("bernoulli", "continuous") else pytest.param(name, marks=pytest.mark.long)
+        for name in LIKELIHOODS
+    ],
+)
 def test_every_likelihood_imputes_alike_everywhere(serve, name):
     parts = networks_for(posteriors.DiagonalNormal(), LIKELIHOODS[name]())
     prior = distributions.MixtureOfNormals(LATENT, 10)

@@ -158,7 +158,13 @@ def agree(serve, made, step):
     return run
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    [
+        case if case in ("vamp-flow", "joint-joint") else pytest.param(case, marks=pytest.mark.long)
+        for case in CASES
+    ],
+)
 def test_every_prior_and_posterior_scores_alike_everywhere(serve, case):
     prior, posterior = CASES[case]()
     model = vae(prior, posterior, distributions.Bernoulli())
