@@ -11,12 +11,13 @@ from vae_tf import evaluation
 from vae_tf.callbacks import ResumableEarlyStopping, TensorBoardPictures
 from vae_tf.data import ImageData
 from vae_tf.errors import RunError
+from vae_tf.files import write_aside
 from vae_tf.models import VAE
 from vae_tf.runs.build import build_model, load_data
 from vae_tf.runs.checkpoints import CheckpointEveryEpoch, Checkpoints, best_epoch
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.directory import RunDirectory
-from vae_tf.runs.files import write_aside, write_json
+from vae_tf.runs.files import write_json
 from vae_tf.runs.pictures import draw
 from vae_tf.runs.report import make_report
 

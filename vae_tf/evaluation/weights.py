@@ -1,0 +1,118 @@
+"""Sums of importance weights, decoded chunk by chunk in one graph."""
+
+import contextlib
+import math
+from typing import NamedTuple
+
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from vae_tf.evaluation.half_precision import in_bfloat16
+from vae_tf.models import VAE
+from vae_tf.objectives import log_importance_weights
+
+# What a chunk's widest activation may take: little enough for the cache, enough for the cores.
+CHUNK_BYTES = 1 << 25
+MOST_ROWS = 2048
+# The largest power of two below float32's largest number: so many factors from 1 to 2 fit.
+MOST_FACTORS = 126
+
+
+class Sums(NamedTuple):
+    """Logarithms of sums over draws, [B] float64 each."""
+
+    log_sum: tf.Tensor  # of w
+    log_sum_of_squares: tf.Tensor  # of w^2
+
+    def plus(self, other: "Sums") -> "Sums":
+        """Returns the sums over the draws of both."""
+        pairs = zip(self, other, strict=True)
+        return Sums(*(tf.reduce_logsumexp(tf.stack(pair), 0) for pair in pairs))
+
+
+class Weights:
+    """The importance weights of a model's examples, w = p(x, z) / q(z|x) of draws z ~ q(z|x).
+
+    Draw k of chunk c depends on the seed, c and the chunks' size alone; all chunks of a batch
+    are of one size, so that one graph serves them, and draws beyond `num_samples` count nothing.
+
+    Args:
+        vae: a model.
+        num_samples: K.
+    """
+
+    def __init__(self, vae: VAE, num_samples: int):
+        self.vae, self.num_samples = vae, num_samples
+        self.rows = max(1, min(MOST_ROWS, CHUNK_BYTES // (4 * _widest(vae))))
+        self._compiled = tf.function(self._sum, reduce_retracing=True)
+
+    def chunks(self, batch: int) -> tuple[int, int]:
+        """Returns how many chunks a batch of so many examples takes, and their draws each."""
+        count = math.ceil(self.num_samples / max(1, self.rows // batch))
+        return count, math.ceil(self.num_samples / count)
+
+    def sums(self, x, params, seed, first: int, last: int, bfloat16: bool = False) -> Sums:
+        """Returns the sums over the draws of chunks first, first + 1, ..., last - 1.
+
+        Args:
+            x: [B, *event].
+            params: what the encoder put out for it.
+            seed: int32 [2].
+            first: a chunk.
+            last: the one after the last.
+            bfloat16: whether to decode in that precision; all else is float32, sums float64.
+        """
+        size = tf.constant(self.chunks(len(x))[1])
+        return self._compiled(
+            x, params, seed, tf.constant(first), tf.constant(last), size, bfloat16
+        )
+
+    def _sum(self, x, params, seed, first, last, size, bfloat16: bool) -> Sums:
+        vae = self.vae
+        qz, pz = vae.posterior.distribution(params), vae.prior.distribution()
+        repeated = tf.tile(x, [size] + [1] * (x.shape.rank - 1))
+        half = in_bfloat16(vae.decoder) if bfloat16 else contextlib.nullcontext()
+
+        def add(chunk, sums):
+            z = qz.sample(size, seed=tf.random.experimental.stateless_fold_in(seed, chunk))
+            px = vae.decode(tf.reshape(z, [-1, z.shape[-1]]))  # batch [size * B]
+            log_px = tf.reshape(log_prob(px, repeated), [size, -1])
+            log_w = tf.cast(log_importance_weights(log_px, z, qz, pz), tf.float64)  # [size, B]
+            counted = chunk * size + tf.range(size) < self.num_samples
+            log_w = tf.where(counted[:, None], log_w, -math.inf)
+            new = Sums(tf.reduce_logsumexp(log_w, 0), tf.reduce_logsumexp(2 * log_w, 0))
+            return chunk + 1, sums.plus(new)
+
+        nothing = tf.fill([tf.shape(x)[0]], tf.constant(-math.inf, tf.float64))
+        start = (first, Sums(nothing, nothing))
+        with half:
+            # one at a time: chunks side by side would take the memory of each
+            _, sums = tf.while_loop(lambda c, _: c < last, add, start, parallel_iterations=1)
+        return sums
+
+
+def log_prob(px: tfd.Distribution, x: tf.Tensor) -> tf.Tensor:
+    """Returns log p(x|z), [B], by a shorter way than TFP's where px is of independent bits."""
+    bits, size = getattr(px, "distribution", None), px.event_shape.num_elements()
+    bernoulli = isinstance(px, tfd.Independent) and type(bits) is tfd.Bernoulli
+    if not bernoulli or bits.logits is None or not size or px.batch_shape.rank != 1:
+        return px.log_prob(x)
+    # log p = x l - max(l, 0) - log(1 + exp(-|l|)); a logarithm for each product of many factors,
+    # where TFP takes two softplus an element
+    logits = tf.reshape(bits.logits, [-1, size])
+    finite = tf.clip_by_value(logits, logits.dtype.min, logits.dtype.max)  # inf - inf is NaN
+    linear = tf.reduce_sum(finite * tf.reshape(x, [-1, size]) - tf.nn.relu(finite), -1)
+    factors = 1 + tf.exp(-tf.abs(logits))
+    group = max(n for n in range(1, MOST_FACTORS + 1) if size % n == 0)
+    products = tf.reduce_prod(tf.reshape(factors, [-1, size // group, group]), -1)
+    return linear - tf.reduce_sum(tf.math.log(products), -1)
+
+
+def _widest(vae: VAE) -> int:
+    """Returns the numbers in the largest activation of the decoder for one row."""
+    spec = tf.TensorSpec([None, vae.prior.latent_dim])
+    decode = tf.function(lambda z: vae.decoder(z, training=False), autograph=False)
+    operations = decode.get_concrete_function(spec).graph.get_operations()
+    shapes = [output.shape for operation in operations for output in operation.outputs]
+    rows = [s[1:].num_elements() for s in shapes if s.rank and s[0] is None]
+    return max([n for n in rows if n], default=1)
