@@ -16,7 +16,7 @@ from vae_tf.evaluation.weights import Sums, Weights
 from vae_tf.models import VAE, inputs
 from vae_tf.models.shapes import check_event
 
-# Nats that bfloat16 may shift the mean of a batch's estimates by: less than the draws of z do.
+# Nats that bfloat16 may shift the mean of the estimates by.
 TOLERANCE = 0.01
 
 
@@ -81,9 +81,9 @@ def log_likelihood(
     weights summed as they come, in float64, so memory does not grow with `num_samples`.
 
     In bfloat16 the decoder is up to twice as fast, or four times, by the machine. Its error is
-    measured: the first chunk of each batch is decoded both ways at the same draws. Where it
-    shifts the mean over the batch by more than TOLERANCE, or the decoder does not run in it, the
-    batch is decoded in float32.
+    measured: the first chunk of each batch is decoded both ways at the same draws. Where that
+    shifts the mean over the examples so far by more than TOLERANCE, or the decoder does not run
+    in it, the batch is decoded in float32.
 
     Args:
         vae: a trained model.
@@ -124,51 +124,55 @@ def log_likelihood(
             if weights is None:
                 check_event(vae.decode(tf.zeros([1, vae.prior.latent_dim])), x)
                 weights = Weights(vae, num_samples)
-            partial.add(array, _estimate(weights, x, tf.constant([seed, index]), bfloat16))
+            shifts = partial.joined().shift if bfloat16 else None
+            partial.add(array, _estimate(weights, x, tf.constant([seed, index]), shifts))
         done += len(x)
         if progress:
             progress(done)
     if not done:
         fix = "Check the split and any filter."
         raise DataError("The evaluation data must hold examples", "an empty dataset", fix)
-    all_ = partial.joined()
-    errors = all_.precision_error[~np.isnan(all_.precision_error)]
-    return LogLikelihood(
-        all_.estimate,
-        all_.variance,
-        num_samples,
-        "bfloat16" if len(errors) else "float32",
-        float(np.mean(errors)) if len(errors) else 0.0,
-    )
+    estimate, variance, shift, in_bfloat16 = partial.joined()
+    if not np.any(in_bfloat16):
+        return LogLikelihood(estimate, variance, num_samples)
+    error = float(np.mean(shift[in_bfloat16]))
+    return LogLikelihood(estimate, variance, num_samples, "bfloat16", error)
 
 
-def _estimate(weights: Weights, x: tf.Tensor, seed: tf.Tensor, bfloat16: bool) -> Batch:
-    """Returns what is known of the examples `x` after all draws."""
+def _estimate(weights: Weights, x: tf.Tensor, seed: tf.Tensor, shifts: np.ndarray | None) -> Batch:
+    """Returns what is known of the examples `x` after all draws.
+
+    Args:
+        weights: of the model.
+        x: [B, *event].
+        seed: int32 [2].
+        shifts: of the examples before, where bfloat16 is wanted; else None.
+    """
     params = weights.vae.encoder(x, training=False)
     chunks, _ = weights.chunks(len(x))
-    shift = np.full(len(x), np.nan)
-    if not bfloat16 or chunks == 1:  # a check would cost what it saves
+    shift, accepted = np.full(len(x), np.nan), False
+    if shifts is None or chunks == 1:  # a check would cost what it saves
         sums = weights.sums(x, params, seed, 0, chunks)
     else:
         first = weights.sums(x, params, seed, 0, 1)
-        measured = _shift(weights, x, params, seed, first)
-        accepted = measured is not None and abs(np.mean(measured)) <= TOLERANCE  # not if NaN
+        shift = _shift(weights, x, params, seed, first)
+        measured = np.append(shifts[~np.isnan(shifts)], shift)
+        accepted = bool(abs(np.mean(measured)) <= TOLERANCE)  # NaN: no
         sums = first.plus(weights.sums(x, params, seed, 1, chunks, bfloat16=accepted))
-        shift = measured if accepted else shift
     log_sum, log_sum_of_squares = (part.numpy() for part in sums)
     # Var[log mean w] = Var[w] / (K mean(w)^2) = sum(w^2) / sum(w)^2 - 1/K
     ratio, total = np.exp(log_sum_of_squares - 2 * log_sum), weights.num_samples
     single = total == 1  # one draw tells nothing of its spread
     variance = np.maximum(ratio - 1 / total, np.nan if single else 0.0)
-    return Batch(log_sum - math.log(total), variance, shift)
+    return Batch(log_sum - math.log(total), variance, shift, np.full(len(x), accepted))
 
 
-def _shift(weights: Weights, x, params, seed, exact: Sums) -> np.ndarray | None:
-    """Returns what bfloat16 adds to log sum w of the first chunk, [B]; None if it cannot run."""
+def _shift(weights: Weights, x, params, seed, exact: Sums) -> np.ndarray:
+    """Returns what bfloat16 adds to log sum w of the first chunk, [B]; infinity if it fails."""
     try:
         sums = weights.sums(x, params, seed, 0, 1, bfloat16=True)
     except (TypeError, ValueError, tf.errors.OpError):  # a user's layer that insists on float32
-        return None
+        return np.full(len(x), np.inf)
     return (sums.log_sum - exact.log_sum).numpy()
 
 

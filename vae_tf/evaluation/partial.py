@@ -18,7 +18,8 @@ class Batch(NamedTuple):
 
     estimate: np.ndarray
     variance: np.ndarray
-    precision_error: np.ndarray  # NaN where decoded in float32
+    shift: np.ndarray  # by bfloat16, on the first draws; NaN where not measured
+    in_bfloat16: np.ndarray  # whether decoded so
 
 
 class Partial:
@@ -71,6 +72,8 @@ class Partial:
 
     def joined(self) -> Batch:
         """Returns the batches as one."""
+        if not self.batches:
+            return Batch(*(np.zeros(0) for _ in Batch._fields))
         return Batch(*map(np.concatenate, zip(*self.batches, strict=True)))
 
     def _read(self, path: Path) -> None:

@@ -44,7 +44,7 @@ class Weights:
     def __init__(self, vae: VAE, num_samples: int):
         self.vae, self.num_samples = vae, num_samples
         self.rows = max(1, min(MOST_ROWS, CHUNK_BYTES // (4 * _widest(vae))))
-        self._compiled = tf.function(self._sum, reduce_retracing=True)
+        self._compiled = tf.function(self._sum, autograph=False, reduce_retracing=True)
 
     def chunks(self, batch: int) -> tuple[int, int]:
         """Returns how many chunks a batch of so many examples takes, and their draws each."""

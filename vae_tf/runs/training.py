@@ -75,7 +75,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None) -> dict:
     began = time.perf_counter()
     test = images.test.batches(config.batch_size)
     bound = vae.evaluate(test, return_dict=True, verbose=0)
-    likelihood = _log_likelihood(config, vae, images, watcher)
+    likelihood = _log_likelihood(config, vae, images, run, watcher)
     seconds = time.perf_counter() - began
     watcher.stage("drawing")
     pictures = draw(vae, images, state["history"], run.pictures)
@@ -86,6 +86,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None) -> dict:
         "pictures": [path.name for path in pictures],
     }
     write_json(run.report, report)
+    run.likelihood.unlink(missing_ok=True)
     return report
 
 
@@ -123,13 +124,15 @@ def _fit(config, vae: VAE, images: ImageData, run, checkpoints, history, watcher
     )
 
 
-def _log_likelihood(config: TrainConfig, vae: VAE, images: ImageData, watcher: Watcher):
+def _log_likelihood(config: TrainConfig, vae: VAE, images: ImageData, run, watcher: Watcher):
     if not config.importance_samples:
         return None
     total, samples = images.test.num_examples, config.importance_samples
     progress = watcher.progress(f"log p(x), {samples} samples an image", total)
     test = images.test.batches(config.batch_size)
-    return evaluation.log_likelihood(vae, test, samples, seed=config.seed, progress=progress)
+    return evaluation.log_likelihood(
+        vae, test, samples, seed=config.seed, checkpoint=run.likelihood, progress=progress
+    )
 
 
 def load_run(path: str | Path) -> tuple[VAE, dict]:
