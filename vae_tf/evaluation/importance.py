@@ -156,7 +156,7 @@ def _estimate(weights: Weights, x: tf.Tensor, seed: tf.Tensor, shifts: np.ndarra
     else:
         first = weights.sums(x, params, seed, 0, 1)
         shift = _shift(weights, x, params, seed, first)
-        measured = np.append(shifts[~np.isnan(shifts)], shift)
+        measured: np.ndarray = np.append(shifts[~np.isnan(shifts)], shift)
         accepted = bool(abs(np.mean(measured)) <= TOLERANCE)  # NaN: no
         sums = first.plus(weights.sums(x, params, seed, 1, chunks, bfloat16=accepted))
     log_sum, log_sum_of_squares = (part.numpy() for part in sums)

@@ -78,10 +78,11 @@ class Partial:
 
     def _read(self, path: Path) -> None:
         try:
-            with np.load(path, allow_pickle=False) as file:
-                head = json.loads(str(file["head"]))
-                ends = np.cumsum(file["sizes"])[:-1]
-                parts = [np.split(file[name], ends) for name in Batch._fields]
+            # opened here: np.load leaves a damaged file open
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
+                head = json.loads(str(saved["head"]))
+                ends = np.cumsum(saved["sizes"])[:-1]
+                parts = [np.split(saved[name], ends) for name in Batch._fields]
             identity, self.digests = head["identity"], list(head["digests"])
             self.batches = [Batch(*arrays) for arrays in zip(*parts, strict=True)]
             if len(self.batches) != len(self.digests):

@@ -94,12 +94,13 @@ class Weights:
 def log_prob(px: tfd.Distribution, x: tf.Tensor) -> tf.Tensor:
     """Returns log p(x|z), [B], by a shorter way than TFP's where px is of independent bits."""
     bits, size = getattr(px, "distribution", None), px.event_shape.num_elements()
-    bernoulli = isinstance(px, tfd.Independent) and type(bits) is tfd.Bernoulli
-    if not bernoulli or bits.logits is None or not size or px.batch_shape.rank != 1:
+    logits = getattr(bits, "logits", None) if type(bits) is tfd.Bernoulli else None
+    independent = getattr(type(px), "_log_prob", None) is tfd.Independent._log_prob
+    if logits is None or not independent or not size or px.batch_shape.rank != 1:
         return px.log_prob(x)
     # log p = x l - max(l, 0) - log(1 + exp(-|l|)); a logarithm for each product of many factors,
     # where TFP takes two softplus an element
-    logits = tf.reshape(bits.logits, [-1, size])
+    logits = tf.reshape(logits, [-1, size])
     finite = tf.clip_by_value(logits, logits.dtype.min, logits.dtype.max)  # inf - inf is NaN
     linear = tf.reduce_sum(finite * tf.reshape(x, [-1, size]) - tf.nn.relu(finite), -1)
     factors = 1 + tf.exp(-tf.abs(logits))

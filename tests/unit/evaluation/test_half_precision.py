@@ -19,7 +19,7 @@ class Rigid(keras.layers.Layer):
     """A user's layer that knows float32 alone."""
 
     def call(self, x):
-        return tf.matmul(x, tf.eye(x.shape[-1]))
+        return x + tf.zeros([2])
 
 
 class Shifted(keras.layers.Layer):
