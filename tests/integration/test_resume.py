@@ -72,6 +72,14 @@ class Interrupting(training.Watcher):
         return [Interrupt(self.epoch)]
 
 
+class StopsTheLikelihood(training.Watcher):
+    def progress(self, text, total):
+        def stop(done):
+            raise KeyboardInterrupt
+
+        return stop
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "run"
@@ -92,8 +100,13 @@ def test_interrupted_runs_end_with_the_same_weights_and_numbers(uninterrupted, t
     assert resumed["test"] == report["test"]
     assert resumed["epochs"] == report["epochs"] == 6
     assert training.train(config) == json.loads(json.dumps(resumed))  # nothing is left to do
-    (tmp_path / "run" / "report.json").unlink()  # as if killed in the evaluation
+    (tmp_path / "run" / "report.json").unlink()
+    partial = tmp_path / "run" / "likelihood.npz"
+    with pytest.raises(KeyboardInterrupt):
+        training.train(config, StopsTheLikelihood())
+    assert partial.is_file()
     assert training.train(config)["test"] == report["test"]
+    assert not partial.exists()
 
 
 def test_a_profiled_run_ends_with_the_same_weights_and_numbers(

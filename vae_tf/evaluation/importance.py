@@ -3,18 +3,21 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from vae_tf.checks import instance, whole
 from vae_tf.errors import DataError
+from vae_tf.evaluation.half_precision import wants_bfloat16
+from vae_tf.evaluation.partial import Batch, Partial, weights_digest
+from vae_tf.evaluation.weights import Sums, Weights
 from vae_tf.models import VAE, inputs
 from vae_tf.models.shapes import check_event
-from vae_tf.objectives import log_importance_weights
 
-# Decoder outputs held at a time, in rows: enough to fill the cores, little enough for memory.
-ROWS = 2048
+# Nats that bfloat16 may shift the mean of the estimates by.
+TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,16 @@ class LogLikelihood:
         per_example: log (1/K) sum_k w_k, [N].
         monte_carlo_variance: of each of them, by the delta method, [N]; NaN for one sample.
         num_samples: K.
+        precision: "bfloat16" if at least one batch was decoded in it, else "float32".
+        precision_error: what bfloat16 shifted the mean of such batches by, in nats, as measured
+            on the first draws of each; 0.0 for float32.
     """
 
     per_example: np.ndarray
     monte_carlo_variance: np.ndarray
     num_samples: int
+    precision: str = "float32"
+    precision_error: float = 0.0
 
     @property
     def mean(self) -> float:
@@ -63,12 +71,19 @@ def log_likelihood(
     *,
     batch_size: int = 128,
     seed: int = 0,
+    precision: str = "float32",
+    checkpoint: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> LogLikelihood:
     """Returns importance-weighted estimates of log p(x) for each example of `data`.
 
-    The encoder runs once a batch; samples are decoded in chunks and their weights summed as
-    they come, so memory does not grow with `num_samples`.
+    The encoder runs once a batch; samples are decoded in chunks that fit the cache and their
+    weights summed as they come, in float64, so memory does not grow with `num_samples`.
+
+    In bfloat16 the decoder is up to twice as fast, or four times, by the machine. Its error is
+    measured: the first chunk of each batch is decoded both ways at the same draws. Where that
+    shifts the mean over the examples so far by more than TOLERANCE, or the decoder does not run
+    in it, the batch is decoded in float32.
 
     Args:
         vae: a trained model.
@@ -77,67 +92,88 @@ def log_likelihood(
         num_samples: K, draws z ~ q(z|x) for each example.
         batch_size: examples at a time, for arrays.
         seed: of the draws; the same seed gives the same numbers.
+        precision: of the decoder: "float32"; "bfloat16", checked as said; "auto", which is that
+            on a CPU with instructions for it, and float32 elsewhere.
+        checkpoint: a file to keep each finished batch in, `.npz`. If it exists already, its
+            batches are not computed again, and the numbers are those of an uninterrupted run.
+            It stays when all is done.
         progress: called after each batch with the number of examples done.
 
     Raises:
         DataError: no data, or data the likelihood gives no density (grey values, Bernoulli).
-        ConfigError: `num_samples` below 1.
+        ConfigError: `num_samples` below 1, or an unknown `precision`.
+        RunError: a checkpoint that is damaged, or of another model, other data or settings.
     """
     instance("vae", vae, VAE)
     num_samples = whole("num_samples", num_samples, fix="Pass num_samples=5000 to publish.")
     batch_size = whole("batch_size", batch_size)
-    estimates, variances, done = [], [], 0
-    accumulate = _accumulator(vae)
+    bfloat16 = wants_bfloat16(precision)
+    weights: Weights | None = None
+    identity = {
+        "num_samples": num_samples,
+        "seed": seed,
+        "precision": "bfloat16" if bfloat16 else "float32",
+    }
+    if checkpoint is not None:
+        identity["weights"] = weights_digest(vae)
+    partial, done = Partial(checkpoint, identity), 0
     for index, x in enumerate(_batches(data, batch_size)):
-        inputs.check(x.numpy(), vae.event_shape, vae.likelihood, "evaluation", strict=True)
-        if not index:
-            check_event(vae.decode(tf.zeros([1, vae.prior.latent_dim])), x)
-        params = vae.encoder(x, training=False)
-        state = (tf.fill([len(x)], -math.inf),) * 2
-        for chunk, size in enumerate(_chunks(num_samples, max(1, ROWS // len(x)))):
-            key = tf.random.experimental.stateless_fold_in([seed, index], chunk)
-            state = accumulate(x, params, state, tf.constant(size), key)
-        log_sum, log_sum_of_squares = (part.numpy().astype("float64") for part in state)
-        estimates.append(log_sum - math.log(num_samples))
-        # Var[log mean w] = Var[w] / (K mean(w)^2) = sum(w^2) / sum(w)^2 - 1/K
-        ratio = np.exp(log_sum_of_squares - 2 * log_sum)
-        single = num_samples == 1  # one draw tells nothing of its spread
-        variances.append(np.maximum(ratio - 1 / num_samples, np.nan if single else 0.0))
+        array = x.numpy()
+        inputs.check(array, vae.event_shape, vae.likelihood, "evaluation", strict=True)
+        if not partial.done(index, array):
+            if weights is None:
+                check_event(vae.decode(tf.zeros([1, vae.prior.latent_dim])), x)
+                weights = Weights(vae, num_samples)
+            shifts = partial.joined().shift if bfloat16 else None
+            partial.add(array, _estimate(weights, x, tf.constant([seed, index]), shifts))
         done += len(x)
         if progress:
             progress(done)
-    if not estimates:
+    if not done:
         fix = "Check the split and any filter."
         raise DataError("The evaluation data must hold examples", "an empty dataset", fix)
-    return LogLikelihood(np.concatenate(estimates), np.concatenate(variances), num_samples)
+    estimate, variance, shift, in_bfloat16 = partial.joined()
+    if not np.any(in_bfloat16):
+        return LogLikelihood(estimate, variance, num_samples)
+    error = float(np.mean(shift[in_bfloat16]))
+    return LogLikelihood(estimate, variance, num_samples, "bfloat16", error)
 
 
-def _accumulator(vae: VAE):
-    """Returns a compiled (x, params, (log sum w, log sum w^2), K, key) -> the sums with K more."""
+def _estimate(weights: Weights, x: tf.Tensor, seed: tf.Tensor, shifts: np.ndarray | None) -> Batch:
+    """Returns what is known of the examples `x` after all draws.
 
-    @tf.function(reduce_retracing=True)
-    def accumulate(x, params, state, num_samples, key):
-        pz = vae.prior.distribution()
-        qz = vae.posterior.distribution(params)
-        z = qz.sample(num_samples, seed=key)  # [K, B, L]
-        rows = tf.reshape(z, [-1, z.shape[-1]])
-        px = vae.decode(rows)  # batch [K * B]
-        repeated = tf.tile(x, [num_samples] + [1] * (x.shape.rank - 1))
-        log_px = tf.reshape(px.log_prob(repeated), [num_samples, -1])
-        log_w = log_importance_weights(log_px, z, qz, pz)
-        new = (tf.reduce_logsumexp(log_w, 0), tf.reduce_logsumexp(2 * log_w, 0))
-        return tuple(_log_add_exp(a, b) for a, b in zip(state, new, strict=True))
+    Args:
+        weights: of the model.
+        x: [B, *event].
+        seed: int32 [2].
+        shifts: of the examples before, where bfloat16 is wanted; else None.
+    """
+    params = weights.vae.encoder(x, training=False)
+    chunks, _ = weights.chunks(len(x))
+    shift, accepted = np.full(len(x), np.nan), False
+    if shifts is None or chunks == 1:  # a check would cost what it saves
+        sums = weights.sums(x, params, seed, 0, chunks)
+    else:
+        first = weights.sums(x, params, seed, 0, 1)
+        shift = _shift(weights, x, params, seed, first)
+        measured: np.ndarray = np.append(shifts[~np.isnan(shifts)], shift)
+        accepted = bool(abs(np.mean(measured)) <= TOLERANCE)  # NaN: no
+        sums = first.plus(weights.sums(x, params, seed, 1, chunks, bfloat16=accepted))
+    log_sum, log_sum_of_squares = (part.numpy() for part in sums)
+    # Var[log mean w] = Var[w] / (K mean(w)^2) = sum(w^2) / sum(w)^2 - 1/K
+    ratio, total = np.exp(log_sum_of_squares - 2 * log_sum), weights.num_samples
+    single = total == 1  # one draw tells nothing of its spread
+    variance = np.maximum(ratio - 1 / total, np.nan if single else 0.0)
+    return Batch(log_sum - math.log(total), variance, shift, np.full(len(x), accepted))
 
-    return accumulate
 
-
-def _log_add_exp(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_logsumexp(tf.stack([a, b]), 0)
-
-
-def _chunks(total: int, size: int) -> Iterator[int]:
-    for start in range(0, total, size):
-        yield min(size, total - start)
+def _shift(weights: Weights, x, params, seed, exact: Sums) -> np.ndarray:
+    """Returns what bfloat16 adds to log sum w of the first chunk, [B]; infinity if it fails."""
+    try:
+        sums = weights.sums(x, params, seed, 0, 1, bfloat16=True)
+    except (TypeError, ValueError, tf.errors.OpError):  # a user's layer that insists on float32
+        return np.full(len(x), np.inf)
+    return (sums.log_sum - exact.log_sum).numpy()
 
 
 def _batches(data, batch_size: int) -> Iterator[tf.Tensor]:

@@ -27,6 +27,7 @@ class RunDirectory:
         self.model = self.path / "model.keras"
         self.report = self.path / "report.json"
         self.profile = self.path / "profile.json"
+        self.likelihood = self.path / "likelihood.npz"  # until the report is written
         self.checkpoints = self.path / "checkpoints"
         self.pictures = self.path / "pictures"
         self.logs = self.path / "logs"

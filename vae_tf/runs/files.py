@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written aside, flushed, renamed."""
+"""Text, tables and directories that are either whole or absent."""
 
 import csv
 import hashlib
@@ -9,19 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-
-def write_aside(path: Path, write: Callable[[Path], object]) -> None:
-    """Calls `write` with a path beside `path`, then moves what it wrote into place.
-
-    The aside path keeps the suffix, which Keras and Matplotlib go by.
-    """
-    aside = path.with_name(f".aside-{os.getpid()}-{path.name}")
-    try:
-        write(aside)
-        _flush(aside)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+from vae_tf.files import flush, write_aside
 
 
 def write_text(path: Path, text: str) -> None:
@@ -52,7 +40,7 @@ def write_directory(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write(aside)
         for file in aside.iterdir():
-            _flush(file)
+            flush(file)
         if path.exists():
             shutil.rmtree(path)
         os.rename(aside, path)
@@ -73,8 +61,3 @@ def sha256(path: Path) -> str:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -6,8 +6,8 @@ import numpy as np
 
 from vae_tf import plots
 from vae_tf.data import ImageData
+from vae_tf.files import write_aside
 from vae_tf.models import VAE
-from vae_tf.runs.files import write_aside
 
 SIDE = 10  # samples are a SIDE x SIDE grid
 MANIFOLD_SIDE = 20

@@ -11,13 +11,14 @@ from vae_tf import evaluation
 from vae_tf.callbacks import ResumableEarlyStopping, TensorBoardPictures
 from vae_tf.data import ImageData
 from vae_tf.errors import RunError
+from vae_tf.files import write_aside
 from vae_tf.models import VAE
 from vae_tf.profiling import TrainingProfile
 from vae_tf.runs.build import build_model, load_data
 from vae_tf.runs.checkpoints import CheckpointEveryEpoch, Checkpoints, best_epoch
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.directory import RunDirectory
-from vae_tf.runs.files import write_aside, write_json
+from vae_tf.runs.files import write_json
 from vae_tf.runs.pictures import draw
 from vae_tf.runs.profile import profile_run
 from vae_tf.runs.report import make_report
@@ -83,7 +84,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None) -> dict:
     began = time.perf_counter()
     test = images.test.batches(config.batch_size)
     bound = vae.evaluate(test, return_dict=True, verbose=0)
-    likelihood = _log_likelihood(config, vae, images, watcher)
+    likelihood = _log_likelihood(config, vae, images, run, watcher)
     seconds = time.perf_counter() - began
     watcher.stage("drawing")
     pictures = draw(vae, images, state["history"], run.pictures)
@@ -94,6 +95,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None) -> dict:
         "pictures": [path.name for path in pictures],
     }
     write_json(run.report, report)
+    run.likelihood.unlink(missing_ok=True)
     return report
 
 
@@ -131,13 +133,15 @@ def _fit(config, vae: VAE, images: ImageData, run, checkpoints, history, watcher
     )
 
 
-def _log_likelihood(config: TrainConfig, vae: VAE, images: ImageData, watcher: Watcher):
+def _log_likelihood(config: TrainConfig, vae: VAE, images: ImageData, run, watcher: Watcher):
     if not config.importance_samples:
         return None
     total, samples = images.test.num_examples, config.importance_samples
     progress = watcher.progress(f"log p(x), {samples} samples an image", total)
     test = images.test.batches(config.batch_size)
-    return evaluation.log_likelihood(vae, test, samples, seed=config.seed, progress=progress)
+    return evaluation.log_likelihood(
+        vae, test, samples, seed=config.seed, checkpoint=run.likelihood, progress=progress
+    )
 
 
 def load_run(path: str | Path) -> tuple[VAE, dict]:

@@ -110,10 +110,10 @@ def test_data_come_in_any_batches_and_repeat_themselves():
 
 
 def test_many_samples_are_taken_in_chunks(monkeypatch):
-    from vae_tf.evaluation import importance as module
+    from vae_tf.evaluation import weights as module
 
     vae = ppca(2.0)
-    monkeypatch.setattr(module, "ROWS", 130)  # chunks of 2 for 50 examples, the last of 1
+    monkeypatch.setattr(module, "MOST_ROWS", 130)  # chunks of 2 for 50 examples, the last of 1
     estimate = vae_tf.log_likelihood(vae, X, 1001)
     assert abs(estimate.mean - EXACT.mean()) < 5 * estimate.monte_carlo_stderr
 

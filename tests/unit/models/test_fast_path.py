@@ -198,16 +198,65 @@ def test_all_batches_are_heard():
     assert heard == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("event", [0.0, 0.3, 1.0])
-def test_bernoulli_log_probability_and_gradient_are_tfps(event):
-    logits = tf.Variable(np.linspace(-40, 40, 81, dtype="float32")[None])
-    event = tf.fill([1, 81], event)
+@pytest.mark.parametrize("shape", [(1,), (81,), (127,), (28, 28, 1), (251, 2)], ids=str)
+@pytest.mark.parametrize("grey", [False, True])
+def test_log_probability_of_bits_against_numpy(shape, grey):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(scale=30, size=(4, *shape)).astype("float32")
+    x = rng.random((4, *shape)).astype("float32")
+    x = x if grey else np.rint(x)
+    exact = logits.astype("float64")
+    exact = (x * exact - np.logaddexp(0, exact)).reshape(4, -1).sum(-1)
+    result = Bernoulli().distribution({"logits": tf.constant(logits)}).log_prob(tf.constant(x))
+    np.testing.assert_allclose(result, exact, rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_gradients_of_bits_are_tfps(compiled):
+    rng = np.random.default_rng(1)
+    logits, x = (tf.Variable(rng.normal(size=(5, 3, 4)).astype("float32")) for _ in range(2))
+    weight = tf.constant(rng.normal(size=5).astype("float32"))
+
+    def gradients(distribution):
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(weight * distribution(logits).log_prob(x) ** 2)
+        return tape.gradient(total, [logits, x])
+
+    got = tf.function(gradients, jit_compile=compiled)(
+        lambda logits: Bernoulli().distribution({"logits": logits})
+    )
+    want = gradients(lambda logits: tfd.Independent(tfd.Bernoulli(logits=logits), 2))
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shapes", [((1, 6), (5, 6)), ((5, 6), (1, 6)), ((5, 6), (2, 5, 6))])
+def test_bits_that_broadcast(shapes):
+    rng = np.random.default_rng(2)
+    logits, x = (tf.Variable(rng.random(shape).astype("float32")) for shape in shapes)
     with tf.GradientTape(persistent=True) as tape:
-        got = Bernoulli().distribution({"logits": logits}).log_prob(event)
-        want = tf.reduce_sum(tfd.Bernoulli(logits=logits).log_prob(event), -1)
-    np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-4)
-    gradients = [tape.gradient(value, logits) for value in (got, want)]
-    np.testing.assert_allclose(*gradients, atol=1e-6)
+        got = Bernoulli().distribution({"logits": logits}).log_prob(x)
+        want = tfd.Independent(tfd.Bernoulli(logits=logits), 1).log_prob(x)
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+    for a, b in zip(*(tape.gradient(y, [logits, x]) for y in (got, want)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_certain_bits():
+    logits = tf.constant([[np.inf, -np.inf], [np.inf, -np.inf], [3e38, 3e38], [np.nan, 0]])
+    x = tf.constant([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    result = Bernoulli().distribution({"logits": logits}).log_prob(x).numpy()
+    assert result[0] == 0
+    assert result[1] < -1e38
+    assert result[2] == -np.inf
+    assert np.isnan(result[3])
+
+
+def test_bits_of_half_precision_logits():
+    logits = np.linspace(-9, 9, 126)[None].astype("float16")
+    px = Bernoulli().distribution({"logits": tf.constant(logits)})
+    want = -np.logaddexp(0, logits.astype("float64")).sum()
+    np.testing.assert_allclose(px.log_prob(tf.zeros([1, 126])), [want], rtol=1e-5)
 
 
 @pytest.mark.parametrize("make_decoder", [mlp_decoder, conv_decoder])
