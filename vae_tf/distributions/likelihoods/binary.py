@@ -84,6 +84,8 @@ def _log_prob_of_bits(logits: tf.Tensor, x: tf.Tensor):
 
     def gradient(upstream):
         upstream = tf.reshape(upstream, [-1] + [1] * (logits.shape.rank - 1))
-        return upstream * (x - tf.sigmoid(logits)), upstream * finite
+        likelier = 1 / factors  # sigmoid(|l|), without another exponential
+        probability = tf.where(logits > 0, likelier, 1 - likelier)
+        return upstream * (x - probability), upstream * finite
 
     return value, gradient
