@@ -1,0 +1,170 @@
+"""Contenders in processes of their own, measured in turn: A B C A B C ...
+
+All of a race are alive at once, at rest while another one works, so that whatever else the
+machine does hits all alike.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long to measure, and where files may be left.
+
+    Attributes:
+        rounds: of each race.
+        seconds: of work of each contender in a round.
+        scratch: a directory that vanishes afterwards.
+    """
+
+    rounds: int
+    seconds: float
+    scratch: Path
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to do the work of a race.
+
+    Attributes:
+        name: unique in its race.
+        make: `module:function` in this package; `function(**options)` returns a `measure`:
+            seconds -> (units of work done, seconds taken).
+        options: for the function; plain data.
+        ours: whether it is `vae_tf`.
+    """
+
+    name: str
+    make: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    ours: bool = False
+
+
+class Failed(Exception):
+    """A contender that could not be set up or broke down; the text says why."""
+
+
+class Worker:
+    """The process of one contender."""
+
+    def __init__(self, contender: Contender, scratch: Path):
+        self.contender, self.idle_cpu, self._left = contender, 0.0, None
+        self._log = tempfile.TemporaryFile("w+")
+        job = {"make": contender.make, "options": dict(contender.options), "scratch": str(scratch)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.speed.worker", json.dumps(job)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            cwd=ROOT,
+        )
+
+    def wait_until_ready(self) -> None:
+        """Returns when all is set up and warm.
+
+        Raises:
+            Failed: it never will be.
+        """
+        self._answer()
+
+    def measure(self, seconds: float) -> float:
+        """Returns units/s over about `seconds` of work.
+
+        Raises:
+            Failed: the work could not be done.
+        """
+        if self._left is not None:
+            self.idle_cpu += cpu_seconds(self._process.pid) - self._left
+        self._process.stdin.write(json.dumps({"seconds": seconds}) + "\n")
+        self._process.stdin.flush()
+        answer = self._answer()
+        self._left = cpu_seconds(self._process.pid)
+        return answer["units"] / answer["seconds"]
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._log.close()
+
+    def _answer(self) -> dict:
+        line = self._process.stdout.readline()
+        answer = json.loads(line) if line else {"error": self._last_words()}
+        if "error" in answer:
+            raise Failed(answer["error"])
+        return answer
+
+    def _last_words(self) -> str:
+        self._process.wait()
+        self._log.seek(0)
+        lines = self._log.read().strip().splitlines() or ["no message"]
+        return f"exit status {self._process.returncode}: {lines[-1]}"
+
+
+def race(
+    name: str, contenders: Sequence[Contender], settings: Settings, *, unit: str, what: str
+) -> dict:
+    """Returns the rates of each contender in each round, with what is needed to read them.
+
+    Those that fail are named with the reason and left out. `idle_cpu` is the share of a core that
+    a worker took while at rest, the largest of all; it should be next to nothing.
+    """
+    print(f"{name}: starting {len(contenders)} contenders", flush=True)
+    workers = [Worker(contender, settings.scratch) for contender in contenders]
+    rates: dict[str, list[float]] = {}
+    failed: dict[str, str] = {}
+    try:
+        for worker in workers:
+            try:
+                worker.wait_until_ready()
+                rates[worker.contender.name] = []
+            except Failed as failure:
+                failed[worker.contender.name] = str(failure)
+        began, running = time.perf_counter(), [w for w in workers if w.contender.name in rates]
+        for _ in range(settings.rounds):
+            for worker in running:
+                rates[worker.contender.name].append(worker.measure(settings.seconds))
+        elapsed = time.perf_counter() - began
+    finally:
+        for worker in workers:
+            worker.close()
+    for contender, values in rates.items():
+        print(f"  {contender:<44} {median(values):>12,.0f} {unit}", flush=True)
+    for contender, reason in failed.items():
+        print(f"  {contender:<44} failed: {reason}", flush=True)
+    return {
+        "name": name,
+        "what": what,
+        "unit": unit,
+        "ours": [c.name for c in contenders if c.ours and c.name in rates],
+        "rates": rates,
+        "failed": failed,
+        "idle_cpu": max((w.idle_cpu for w in running), default=0.0) / elapsed,
+    }
+
+
+def cpu_seconds(pid: int) -> float:
+    """Returns the seconds of processor time a process has had; 0 where nobody tells."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return 0.0
+    user, system = stat.read_text().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
