@@ -10,13 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+CORES = os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,14 @@ class Contender:
             seconds -> (units of work done, seconds taken).
         options: for the function; plain data.
         ours: whether it is `vae_tf`.
+        environment: variables of its process.
     """
 
     name: str
     make: str
     options: Mapping[str, Any] = field(default_factory=dict)
     ours: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Failed(Exception):
@@ -61,7 +64,8 @@ class Worker:
 
     def __init__(self, contender: Contender, scratch: Path):
         self.contender, self.idle_cpu, self._left = contender, 0.0, None
-        self._log = tempfile.TemporaryFile("w+")
+        self.peak_mb = 0.0
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by close
         job = {"make": contender.make, "options": dict(contender.options), "scratch": str(scratch)}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.speed.worker", json.dumps(job)],
@@ -70,6 +74,7 @@ class Worker:
             stderr=self._log,
             text=True,
             cwd=ROOT,
+            env=os.environ | contender.environment,
         )
 
     def wait_until_ready(self) -> None:
@@ -92,6 +97,7 @@ class Worker:
         self._process.stdin.flush()
         answer = self._answer()
         self._left = cpu_seconds(self._process.pid)
+        self.peak_mb = answer["peak_mb"]
         return answer["units"] / answer["seconds"]
 
     def close(self) -> None:
@@ -128,20 +134,28 @@ def race(
     a worker took while at rest, the largest of all; it should be next to nothing.
     """
     print(f"{name}: starting {len(contenders)} contenders", flush=True)
-    workers = [Worker(contender, settings.scratch) for contender in contenders]
-    rates: dict[str, list[float]] = {}
+    workers: list[Worker] = []
+    rates: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     failed: dict[str, str] = {}
+
+    def attempt(worker: Worker, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except Failed as failure:
+            failed[worker.contender.name] = str(failure)
+            del rates[worker.contender.name]
+
     try:
-        for worker in workers:
-            try:
-                worker.wait_until_ready()
-                rates[worker.contender.name] = []
-            except Failed as failure:
-                failed[worker.contender.name] = str(failure)
-        began, running = time.perf_counter(), [w for w in workers if w.contender.name in rates]
+        for i in range(0, len(contenders), CORES):  # as many set up at once
+            started = [Worker(c, settings.scratch) for c in contenders[i : i + CORES]]
+            workers += started
+            for worker in started:
+                attempt(worker, worker.wait_until_ready)
+        began = time.perf_counter()
         for _ in range(settings.rounds):
-            for worker in running:
-                rates[worker.contender.name].append(worker.measure(settings.seconds))
+            for worker in workers:
+                if (own := rates.get(worker.contender.name)) is not None:
+                    own.append(attempt(worker, lambda w=worker: w.measure(settings.seconds)))
         elapsed = time.perf_counter() - began
     finally:
         for worker in workers:
@@ -157,7 +171,8 @@ def race(
         "ours": [c.name for c in contenders if c.ours and c.name in rates],
         "rates": rates,
         "failed": failed,
-        "idle_cpu": max((w.idle_cpu for w in running), default=0.0) / elapsed,
+        "peak_mb": {w.contender.name: round(w.peak_mb) for w in workers if w.peak_mb},
+        "idle_cpu": max((w.idle_cpu for w in workers), default=0.0) / elapsed,
     }
 
 

@@ -108,7 +108,12 @@ class Stopwatch(keras.callbacks.Callback):
 
 
 def measured(
-    model: keras.Model, data, batch_size: int, num_examples: int, arguments: dict
+    model: keras.Model,
+    data,
+    batch_size: int,
+    num_examples: int,
+    arguments: dict,
+    warmup: int = STEPS_OF_WARMUP,
 ) -> Measure:
     """Returns a `measure` of `model.fit(data, **arguments)`, warmed up."""
 
@@ -117,7 +122,7 @@ def measured(
         model.fit(data, epochs=10**6, verbose=0, callbacks=[watch], **arguments)
         return watch.units, watch.seconds
 
-    measure(0.0, STEPS_OF_WARMUP)
+    measure(0.0, warmup)
     return measure
 
 

@@ -1,7 +1,7 @@
 """The process of one contender: sets up, says so, then measures a round for each line it reads.
 
 `python -m benchmarks.speed.worker JOB`, with `{"make", "options", "scratch"}` as JSON. Standard
-output: `{"ready": true}`, then `{"units", "seconds"}` for each `{"seconds"}` on standard input; or
+output: `{"ready": true}`, then `{"units", "seconds", "peak_mb"}` for each `{"seconds"}` on standard input; or
 `{"error": text}`.
 """
 
@@ -9,6 +9,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -36,7 +37,8 @@ def main() -> None:
         for line in sys.stdin:
             units, seconds = measure(json.loads(line)["seconds"])
             gc.collect()  # between rounds, not within the next one
-            say(units=units, seconds=seconds)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            say(units=units, seconds=seconds, peak_mb=peak / 2**10)
     except Exception as error:
         say(error=f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
         raise
