@@ -85,19 +85,17 @@ def torch_half(scratch: Path, task: str, count: int, script: bool, precision: st
     from benchmarks.speed import training_torch
 
     training_torch.start()
-    vae = training_torch.VAE("mlp").eval()
     generates = task == "generate"
-    half = torch.nn.Sequential(vae.decoder, torch.nn.Sigmoid()) if generates else vae.encoder
-    half.eval()
-    x = torch.from_numpy(given(task, count))
-    x = x if generates else x.permute(0, 3, 1, 2).contiguous()
+    half = training_torch.Images("mlp") if generates else training_torch.Encoder("mlp")
+    half, x = half.eval(), given(task, count)
+    x = torch.from_numpy(x) if generates else training_torch.channels_first(x)
     with torch.inference_mode():
         if script:
             half = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(half, x)))
 
     def once() -> object:
         with torch.inference_mode(), training_torch.autocast(precision):
-            return half(torch.randn(count, LATENT_DIM) if generates else x)
+            return half(x)
 
     return repeated(once, count)
 
@@ -111,16 +109,16 @@ def contenders(task: str, count: int, environment: Mapping[str, str]) -> list[Co
     torch["TorchScript"] = {"script": True, "precision": "float32"}
     return [
         *(
-            Contender(f"{name}, {p}", "generation:method", {**work, "precision": p}, ours=True)
+            Contender(f"{name}, {p}", ".generation:method", {**work, "precision": p}, ours=True)
             for p in precisions
         ),
-        Contender("SavedModel, C++", "generation:saved_model", work, ours=True),
-        Contender("LiteRT", "generation:litert", work, ours=True),
-        Contender("Keras predict", "generation:keras_predict", work),
+        Contender("SavedModel, C++", ".generation:saved_model", work, ours=True),
+        Contender("LiteRT", ".generation:litert", work, ours=True),
+        Contender("Keras predict", ".generation:keras_predict", work),
         *(
             Contender(
                 f"PyTorch {name}",
-                "generation:torch_half",
+                ".generation:torch_half",
                 {**work, **options},
                 environment=environment,
             )
@@ -146,7 +144,7 @@ def run(settings: Settings) -> dict:
     """Returns a race for each task, one at a time and in bulk."""
     export_untrained(settings.scratch / "bundle")
     work = {"task": "generate", "count": BULK, "script": False, "precision": "float32"}
-    probe = Contender("PyTorch eager", "generation:torch_half", work)
+    probe = Contender("PyTorch eager", ".generation:torch_half", work)
     environment, tried = waiting.quickest(probe, settings)
     brief = dataclasses.replace(settings, seconds=min(SECONDS, settings.seconds))
     races = []

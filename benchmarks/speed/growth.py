@@ -106,7 +106,7 @@ def curves() -> dict[str, tuple[str, list[Contender]]]:
 
     def points(values, make, **fixed) -> list[Contender]:
         (key,) = [name for name, value in fixed.items() if value is None]
-        return [Contender(str(v), f"growth:{make}", {**fixed, key: v}) for v in values]
+        return [Contender(str(v), f".growth:{make}", {**fixed, key: v}) for v in values]
 
     mlp, conv = {"network": "mlp"}, {"network": "conv"}
     images = "images/s"

@@ -112,12 +112,12 @@ def run(settings: Settings) -> dict:
     data = images.prepare(settings.scratch)
     what = f"importance-weighted NLL, {data}, black and white, K = {NUM_SAMPLES}, untrained MLP"
     own = [
-        Contender(f"log_likelihood, {p}", "nll:ours", {"precision": p}, ours=True)
+        Contender(f"log_likelihood, {p}", ".nll:ours", {"precision": p}, ours=True)
         for p in PRECISIONS
     ]
     others = [
-        Contender("pythae get_nll", "nll:pythae"),
-        *(Contender(f"PyTorch loop, {p}", "nll:by_hand", {"precision": p}) for p in PRECISIONS),
+        Contender("pythae get_nll", ".nll:pythae"),
+        *(Contender(f"PyTorch loop, {p}", ".nll:by_hand", {"precision": p}) for p in PRECISIONS),
     ]
     environment, tried = waiting.quickest(others[-1], settings)
     field = [*own, *(dataclasses.replace(c, environment=environment) for c in others)]

@@ -68,7 +68,7 @@ def copy(scratch: Path) -> Measure:
 def ceilings() -> list[Contender]:
     """Returns what a training race is seen against: the best the chip does, in GFLOP/s."""
     return [
-        Contender(f"matmul 2048^3, {p}", "roofline:matmul", {"shape": SQUARE, "precision": p})
+        Contender(f"matmul 2048^3, {p}", ".roofline:matmul", {"shape": SQUARE, "precision": p})
         for p in DTYPES
     ]
 
@@ -79,19 +79,22 @@ def run(settings: Settings) -> dict:
     contenders = [
         *ceilings(),
         *(
-            Contender(f"matmul {shape}, {p}", "roofline:matmul", {"shape": LAYER, "precision": p})
+            Contender(f"matmul {shape}, {p}", ".roofline:matmul", {"shape": LAYER, "precision": p})
             for p in DTYPES
         ),
         *(
-            Contender(f"conv 3x3, 64 channels, {p}", "roofline:convolution", {"precision": p})
+            Contender(f"conv 3x3, 64 channels, {p}", ".roofline:convolution", {"precision": p})
             for p in DTYPES
         ),
     ]
     brief = dataclasses.replace(settings, seconds=min(SECONDS, settings.seconds))
     what = "what the chip can do, in TensorFlow"
+    copying = [Contender("copy", ".roofline:copy")]
     return {
         "compute": race("ceilings", contenders, brief, unit="GFLOP/s", what=what),
-        "memory": race("copy", [Contender("copy", "roofline:copy")], brief, unit="GB/s", what=what),
+        "memory": race(
+            "copy", [Contender("copy", ".roofline:copy")], brief, unit="GB/s", what=what
+        ),
         "networks": {
             network: {
                 "flops_per_image": work.flops_per_image(network),

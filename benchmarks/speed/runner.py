@@ -41,8 +41,8 @@ class Contender:
 
     Attributes:
         name: unique in its race.
-        make: `module:function` in this package; `function(**options)` returns a `measure`:
-            seconds -> (units of work done, seconds taken).
+        make: `module:function`, `.module` if in this package; `function(scratch, **options)`
+            returns a `measure`: seconds -> (units of work done, seconds taken).
         options: for the function; plain data.
         ours: whether it is `vae_tf`.
         environment: variables of its process.

@@ -25,23 +25,23 @@ def contenders(network: str, batch_size: int, environment: Mapping[str, str]) ->
     own = [("fit", p) for p in PRECISIONS] + [("training_batches", "bf16")]
     return [
         *(
-            Contender(f"{way}, {p}", f"training_tf:{way}", {**job, "precision": p}, ours=True)
+            Contender(f"{way}, {p}", f".training_tf:{way}", {**job, "precision": p}, ours=True)
             for way, p in own
         ),
         *(
-            Contender(f"Keras fit, {p}", "training_tf:keras_fit", {**job, "precision": p})
+            Contender(f"Keras fit, {p}", ".training_tf:keras_fit", {**job, "precision": p})
             for p in PRECISIONS
         ),
         *(
             Contender(
                 f"PyTorch {name}",
-                "training_torch:loop",
+                ".training_torch:loop",
                 {**job, **options},
                 environment=environment,
             )
             for name, options in torch.items()
         ),
-        Contender("pythae", "training_torch:pythae", job, environment=environment),
+        Contender("pythae", ".training_torch:pythae", job, environment=environment),
     ]
 
 
@@ -68,7 +68,7 @@ def run(settings: Settings) -> dict:
     """Returns a race for each network and batch size."""
     data = images.prepare(settings.scratch)
     job = {"network": "mlp", "batch_size": BATCH_SIZES[0], "precision": "bf16", "fused": True}
-    probe = Contender("PyTorch bf16 fused", "training_torch:loop", job)
+    probe = Contender("PyTorch bf16 fused", ".training_torch:loop", job)
     environment, tried = waiting.quickest(probe, settings)
     what = f"training throughput, {data} in memory, Adam, Bernoulli likelihood"
     races = []

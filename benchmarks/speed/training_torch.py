@@ -61,6 +61,14 @@ class Decoder(nn.Sequential):
         super().__init__(*layers)
 
 
+class Images(Decoder):
+    """z [B, L] -> E[x|z] [B, 1, 28, 28]."""
+
+    def forward(self, z):
+        """Returns probabilities, float32."""
+        return torch.sigmoid(super().forward(z).float())
+
+
 class VAE(nn.Module):
     """The loss of a VAE: mean over the batch of -log p(x|z) + KL, in nats."""
 

@@ -1,7 +1,7 @@
 """The process of one contender: sets up, says so, then measures a round for each line it reads.
 
 `python -m benchmarks.speed.worker JOB`, with `{"make", "options", "scratch"}` as JSON. Standard
-output: `{"ready": true}`, then `{"units", "seconds", "peak_mb"}` for each `{"seconds"}` on standard input; or
+output: `{"ready": true}`, then `{"units", "seconds", "peak_mb"}` for each `{"seconds"}` read; or
 `{"error": text}`.
 """
 
@@ -30,7 +30,7 @@ def main() -> None:
     try:
         job = json.loads(sys.argv[1])
         module, function = job["make"].split(":")
-        make = getattr(importlib.import_module(f"benchmarks.speed.{module}"), function)
+        make = getattr(importlib.import_module(module, "benchmarks.speed"), function)
         measure: Measure = make(scratch=Path(job["scratch"]), **job["options"])
         gc.collect()
         say(ready=True)
