@@ -92,9 +92,7 @@ def run(settings: Settings) -> dict:
     copying = [Contender("copy", ".roofline:copy")]
     return {
         "compute": race("ceilings", contenders, brief, unit="GFLOP/s", what=what),
-        "memory": race(
-            "copy", [Contender("copy", ".roofline:copy")], brief, unit="GB/s", what=what
-        ),
+        "memory": race("copy", copying, brief, unit="GB/s", what=what),
         "networks": {
             network: {
                 "flops_per_image": work.flops_per_image(network),
