@@ -6,6 +6,7 @@ machine does hits all alike.
 
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 CORES = os.cpu_count() or 1
+PATIENCE = 300  # seconds; compilers are slow, and some never end
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,9 @@ class Worker:
         self._log.close()
 
     def _answer(self) -> dict:
+        if not select.select([self._process.stdout], [], [], PATIENCE)[0]:
+            self._process.kill()
+            raise Failed(f"no answer in {PATIENCE} s")
         line = self._process.stdout.readline()
         answer = json.loads(line) if line else {"error": self._last_words()}
         if "error" in answer:

@@ -16,7 +16,7 @@ LEARNING_RATE = 1e-3
 POLICIES = {"float32": "float32", "bf16": "mixed_bfloat16"}
 MLP_LATENT_DIM, MLP_HIDDEN = 32, (500, 500)
 CONV_LATENT_DIM, CONV_FILTERS, CONV_HIDDEN = 2, (32, 64), 16
-STEPS_OF_WARMUP = 60
+STEPS_OF_WARMUP = 10
 
 
 @contextlib.contextmanager
