@@ -72,7 +72,7 @@ def origin(result: Mapping[str, Any], section: str) -> str:
 def table(race: Mapping[str, Any], comparisons: list[Mapping[str, Any]]) -> str:
     """Returns a race: rates, and for each of ours the ratio to the others."""
     ratios = {c["name"]: c for c in comparisons}
-    headings = ["", race["unit"], *(f"{own} is faster by" for own in race["ours"])]
+    headings = ["", race["unit"], *(f"{own}: times as fast" for own in race["ours"])]
     shares = race.get("share", {})
     if shares:
         headings.insert(2, "share of the ceiling")
