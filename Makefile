@@ -32,5 +32,10 @@ lint:
 	scripts/install dev
 	scripts/lint
 
+# Speed beside Keras, PyTorch and pythae, in a .venv-bench of its own: benchmarks/README.md
+bench:
+	scripts/install bench
+	scripts/bench
+
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-bench build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

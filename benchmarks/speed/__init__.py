@@ -1,0 +1,1 @@
+"""Speed, measured against others: `make bench`, or `scripts/bench [SECTION ...]`."""

@@ -1,0 +1,172 @@
+"""benchmarks/README.md out of results/speed.json: every figure in it is there.
+
+python -m benchmarks.speed page
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.speed import pictures, results
+
+HOME = results.PATH.parents[1]
+INTRODUCTION = """# Speed
+
+Written by `scripts/bench page` from [results/speed.json](results/speed.json); `make bench` measures
+all anew, in an environment of its own (`.venv-bench`, half an hour on two cores), and
+`scripts/bench SECTION ...` some of it.
+
+Contenders are processes that stay alive for the whole race and are measured in turn, A B C A B C,
+so that whatever else the machine does hits all alike; a ratio is of rates of the same round. Tables
+give the median over rounds, with the least and the greatest. All have all cores, the data in
+memory, and what compiles or warms up is not counted. PyTorch's threads wait for each other as is
+fastest for PyTorch on the machine at the time; `waiting` in the JSON says how that was found.
+"""
+TRAINING = """
+MLP 784-500-500-32 and keras.io's conv VAE, relu, Adam, Bernoulli. `fit` is `vae.fit(x,
+batch_size=...)` on an array, `training_batches` what `train.py` feeds, with a new binarization each
+epoch; Keras is the recipe of keras.io; PyTorch a loop written by hand over batches gathered from
+memory; pythae its trainer, as it is. The share is that of the multiplications which a 2048x2048
+matmul of the same precision, measured in the same race, does in the same time.
+"""
+NLL = """
+`log_likelihood` beside pythae's `get_nll` (as it is, but without a graph for gradients) and a
+vectorised PyTorch loop, which runs the encoder once and sums weights by chunk. A sample is one
+decoded draw.
+"""
+GENERATION = """
+From memory to memory. `sample()` and `encode()` are methods of `vae_tf.VAE`, SavedModel and LiteRT
+what `vae_tf.export` writes, the rest others' ways with the same networks.
+"""
+NOTES = {"training": TRAINING, "nll": NLL, "generation": GENERATION}
+TITLES = {
+    "training": "Training",
+    "nll": "Importance-weighted NLL",
+    "generation": "Generation and encoding",
+}
+
+
+def text(result: Mapping[str, Any]) -> str:
+    """Returns the page, of the sections there are."""
+    parts = [INTRODUCTION]
+    for section, title in TITLES.items():
+        if section in result:
+            parts += [f"## {title}\n", origin(result, section), NOTES[section]]
+            parts += [f"![{title}](images/speed_{section}.png)\n"]
+            parts += [table(race, result["comparisons"]) for race in result[section]["races"]]
+    for section, make in (("roofline", roofline), ("startup", startup), ("growth", growth)):
+        if section in result:
+            parts.append(make(result))
+    return "\n".join(parts)
+
+
+def origin(result: Mapping[str, Any], section: str) -> str:
+    """Returns where and at which commit a section was measured."""
+    entry = result[section]
+    machine = entry["machine"]
+    where = f"{machine['cores']} cores of {machine['cpu']}, {machine['system']}"
+    return f"`scripts/bench {section}`, commit {entry['commit']}, {where}.\n"
+
+
+def table(race: Mapping[str, Any], comparisons: list[Mapping[str, Any]]) -> str:
+    """Returns a race: rates, and for each of ours the ratio to the others."""
+    ratios = {c["name"]: c for c in comparisons}
+    headings = ["", race["unit"], *(f"{own}: times as fast" for own in race["ours"])]
+    shares = race.get("share", {})
+    if shares:
+        headings.insert(2, "share of the ceiling")
+    rows = []
+    for name, rates in race["rates"].items():
+        cells = [f"**{name}**" if name in race["ours"] else name, spread(rates, "{:,.0f}")]
+        if shares:
+            cells.append(f"{shares[name]:.0%}" if name in shares else "")
+        for own in race["ours"]:
+            found = ratios.get(f"{race['name']}: {own} / {name}")
+            keys = ("ratio_median", "ratio_min", "ratio_max")
+            cells.append(
+                "" if found is None else "{:.2f} ({:.2f}–{:.2f})".format(*map(found.get, keys))
+            )
+        rows.append(cells)
+    failed = [f"{name} failed: {reason}\n" for name, reason in race["failed"].items()]
+    return "\n".join([f"### {race['name']}\n", *lines(headings, rows), "", *failed])
+
+
+def roofline(result: Mapping[str, Any]) -> str:
+    """Returns the ceilings and what a training step cannot do without."""
+    section = result["roofline"]
+    speeds = section["compute"]["rates"]
+    rows = [[name, spread(rates, "{:,.0f}")] for name, rates in speeds.items()]
+    rates = section["memory"]["rates"].get("copy", [])
+    parts = ["## Roofline\n", origin(result, "roofline"), *lines(["", "GFLOP/s"], rows), ""]
+    if rates:
+        parts.append(f"Copying: {spread(rates, '{:.1f}')} GB/s read and written.\n")
+    steps = list(bounds(result)) if rates else []
+    headings = ["a step of", "GFLOP", "MB, if no weight stays in a cache"]
+    headings += ["ms for the one, in bf16", "ms for the other", "ms it took, `fit` in bf16"]
+    return "\n".join([*parts, *lines(headings, steps), ""])
+
+
+def bounds(result: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Yields, for each training race, least and actual times of a step."""
+    section = result["roofline"]
+    bandwidth = median(section["memory"]["rates"]["copy"])
+    for race in result.get("training", {}).get("races", ()):
+        network = section["networks"][race["network"]]
+        gflop = race["batch_size"] * network["flops_per_image"] / 1e9
+        megabytes = network["bytes_per_step"] / 1e6
+        ceiling, own = race["ceilings"].get("bf16"), race["rates"].get("fit, bf16")
+        if ceiling and own:
+            times = gflop / median(ceiling), megabytes / 1e3 / bandwidth
+            times = (*times, race["batch_size"] / median(own))
+            cells = [f"{gflop:.2f}", f"{megabytes:.1f}", *(f"{1e3 * t:.2f}" for t in times)]
+            yield [race["name"], *cells]
+
+
+def startup(result: Mapping[str, Any]) -> str:
+    """Returns the seconds until something happens."""
+    entry = result["startup"]["all"]
+    rows = [[name, spread(seconds, "{:.2f}")] for name, seconds in entry.items()]
+    parts = ["## Start-up\n", origin(result, "startup"), *lines(["", "seconds"], rows), ""]
+    return "\n".join(parts)
+
+
+def growth(result: Mapping[str, Any]) -> str:
+    """Returns the curves, as picture and as tables."""
+    parts = ["## Cost as work grows\n", origin(result, "growth")]
+    parts.append("![Cost as work grows](images/speed_growth.png)\n")
+    for name, race in result["growth"]["curves"].items():
+        rows = [
+            [f"{int(x):,}", spread(rates, "{:,.0f}"), f"{race['peak_mb'][x]:,}"]
+            for x, rates in race["rates"].items()
+        ]
+        parts += [*lines([name, race["unit"], "peak memory, MB"], rows), ""]
+    return "\n".join(parts)
+
+
+def ratio(comparison: Mapping[str, Any] | None) -> str:
+    """Returns the ratio and its range; nothing for what is not compared."""
+    if comparison is None:
+        return ""
+    return "{ratio_median:.2f} ({ratio_min:.2f}–{ratio_max:.2f})".format_map(comparison)
+
+
+def spread(values: list[float], form: str) -> str:
+    """Returns median and range."""
+    middle, least, most = (form.format(f(values)) for f in (median, min, max))
+    return f"{middle} ({least}–{most})"
+
+
+def lines(headings: list[str], rows: list[list[str]]) -> list[str]:
+    """Returns a Markdown table."""
+    bars = ["|---" * len(headings) + "|"]
+    return [f"| {' | '.join(headings)} |", *bars, *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def write(home: Path = HOME) -> Path:
+    """Writes the page and its pictures, and returns its path."""
+    result = results.read()
+    pictures.draw(result, home / "images")
+    path = home / "README.md"
+    path.write_text(text(result), "utf-8")
+    return path

@@ -1,0 +1,70 @@
+"""The pictures of the page: bars of rates, curves of growth."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from matplotlib.figure import Figure
+
+OURS, THEIRS = "tab:blue", "tab:gray"
+RACES = ("training", "nll", "generation")
+
+
+def draw(result: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Returns the paths of the pictures of all sections there are, written below `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = {name: bars(result[name]["races"]) for name in RACES if name in result}
+    if "growth" in result:
+        figures["growth"] = curves(result["growth"]["curves"])
+    paths = []
+    for name, figure in figures.items():
+        paths.append(folder / f"speed_{name}.png")
+        figure.savefig(paths[-1], dpi=110)
+    return paths
+
+
+def bars(races: list[Mapping[str, Any]]) -> Figure:
+    """Returns a panel for each race: the median rate, and the range over rounds as a line."""
+    rows = max(len(race["rates"]) for race in races)
+    columns = min(2, len(races))
+    height = 0.28 * rows + 0.9
+    figure = Figure((6.2 * columns, height * -(-len(races) // columns)), layout="constrained")
+    panels = figure.subplots(-(-len(races) // columns), columns, squeeze=False).ravel()
+    for axes, race in zip(panels, races, strict=False):
+        names = list(race["rates"])[::-1]
+        rates = [race["rates"][name] for name in names]
+        middle = [median(values) for values in rates]
+        colours = [OURS if name in race["ours"] else THEIRS for name in names]
+        errors = [
+            [m - min(values) for m, values in zip(middle, rates, strict=True)],
+            [max(values) - m for m, values in zip(middle, rates, strict=True)],
+        ]
+        axes.barh(names, middle, xerr=errors, color=colours, error_kw={"elinewidth": 0.8})
+        axes.tick_params(labelsize=8)
+        axes.set_title(race["name"], fontsize=10)
+        axes.set_xlabel(f"{race['unit']}; blue: vae_tf", fontsize=8)
+    return figure
+
+
+def curves(races: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Returns a panel for each curve: rate and peak memory over what grows."""
+    columns = min(3, len(races))
+    rows = -(-len(races) // columns)
+    figure = Figure((4.2 * columns, 3.0 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (name, race) in zip(panels, races.items(), strict=False):
+        points = list(race["rates"])
+        x = [int(point) for point in points]
+        axes.plot(x, [median(race["rates"][p]) for p in points], marker="o", color=OURS)
+        axes.set_xscale("log")
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel(name, fontsize=8)
+        axes.set_ylabel(race["unit"], fontsize=8, color=OURS)
+        memory = axes.twinx()
+        memory.plot(x, [race["peak_mb"][p] for p in points], "x--", color="tab:orange")
+        memory.set_ylim(bottom=0)
+        memory.set_ylabel("peak MB", fontsize=8, color="tab:orange")
+        for side in (axes, memory):
+            side.tick_params(labelsize=7)
+    return figure
