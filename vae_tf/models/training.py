@@ -1,5 +1,7 @@
 """Keras's training loop around the terms of a bound: steps, metrics, `fit`, `evaluate`."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Literal
 
 import keras
@@ -14,6 +16,8 @@ from vae_tf.models.optimizers import prepared
 from vae_tf.objectives.base import Objective, Terms
 from vae_tf.objectives.terms import weighted_mean
 
+COMPILED = ("train_function", "test_function", "predict_function")
+
 
 class Training(keras.Model):
     """Trains a model whose `call` returns Terms and adds the KL term as a loss."""
@@ -27,6 +31,7 @@ class Training(keras.Model):
     seed: int
     steps_per_execution: int
     _chooses_steps = False  # of the steps per execution, until compiled
+    _functions: dict[int, dict]  # by steps per execution, while others are in use
 
     def _make_state(self) -> None:
         """Makes the metrics and the counters of the training loop."""
@@ -132,7 +137,7 @@ class Training(keras.Model):
         if given:
             fix = "Drop it; give the VAE another `likelihood`, `objective` or `beta` instead."
             raise ConfigError("A VAE brings its own loss and metrics", ", ".join(given), fix)
-        self._chooses_steps = steps_per_execution == "auto"
+        self._chooses_steps, self._functions = steps_per_execution == "auto", {}
         kwargs["steps_per_execution"] = 1 if self._chooses_steps else steps_per_execution
         optimizer = prepared(optimizer, (self.encoder, self.decoder))
         super().compile(optimizer=optimizer, **kwargs)
@@ -174,28 +179,40 @@ class Training(keras.Model):
             validation_data = inputs.checked_validation(
                 validation_data, self.event_shape, self.likelihood
             )
-        if self._chooses_steps:
-            self._execute(
-                steps_per_execution(x, batch_size, kwargs.get("steps_per_epoch"), callbacks)
-            )
         self._first_bad_stage.assign(0)
-        return super().fit(
-            x,
-            y,
-            batch_size=batch_size,
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=watched(callbacks),
-            validation_split=validation_split,
-            validation_data=validation_data,
-            **kwargs,
-        )
+        steps = self.steps_per_execution
+        if self._chooses_steps:
+            steps = steps_per_execution(x, batch_size, kwargs.get("steps_per_epoch"), callbacks)
+        with self._executing(steps):
+            return super().fit(
+                x,
+                y,
+                batch_size=batch_size,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=watched(callbacks),
+                validation_split=validation_split,
+                validation_data=validation_data,
+                **kwargs,
+            )
 
-    def _execute(self, steps: int) -> None:
-        """Lets a call of the compiled functions take so many batches."""
-        if steps != self.steps_per_execution:
-            self.steps_per_execution = steps
-            self.train_function = self.test_function = self.predict_function = None
+    @contextlib.contextmanager
+    def _executing(self, steps: int) -> Iterator[None]:
+        """Lets a call of Keras's compiled functions take so many batches; each is compiled once."""
+        before = self.steps_per_execution
+        self._exchange_functions(steps)
+        try:
+            yield
+        finally:
+            self._exchange_functions(before)
+
+    def _exchange_functions(self, steps: int) -> None:
+        if steps == self.steps_per_execution:
+            return
+        self._functions[self.steps_per_execution] = {name: getattr(self, name) for name in COMPILED}
+        self.steps_per_execution = steps
+        for name in COMPILED:
+            setattr(self, name, self._functions.get(steps, {}).get(name))
 
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
