@@ -106,14 +106,12 @@ def config_of(vae):
     return {part: vae.get_config()[part] for part in PARTS}
 
 
-# One of each kind of state; the others are slow proofs
+# One of each kind of state; the others are long proofs
 STATES = ("ELBO, mixture", "RunningMean", "LearnedBaseline", "Capacity", "FactorVAE", "several")
+KINDS = [kind if kind in STATES else pytest.param(kind, marks=pytest.mark.long) for kind in MODELS]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [kind if kind in STATES else pytest.param(kind, marks=pytest.mark.slow) for kind in MODELS],
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_saved_model_is_the_same(kind, tmp_path):
     vae = small(kind)
     fit(vae, 2 if vae.beta.in_epochs or "GroupBalance" in kind else 1)
@@ -179,7 +177,7 @@ def test_baselines_do_not_round_the_data(set_dtype_policy):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_xla_trains(kind):
     vae, plain = small(kind, run_eagerly=False, jit_compile=True), small(kind)
     history = fit(vae, epochs=4)
@@ -195,7 +193,7 @@ def test_xla_trains(kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_graphs_compute_what_eager_code_does(kind):
     eager, graph = small(kind), small(kind, run_eagerly=False, jit_compile=False)
     one, other = fit(eager, epochs=3), fit(graph, epochs=3)
