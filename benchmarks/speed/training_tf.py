@@ -1,6 +1,7 @@
 """Training in Keras: `vae_tf`, and keras.io's recipe of a VAE after its description."""
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,8 @@ LEARNING_RATE = 1e-3
 POLICIES = {"float32": "float32", "bf16": "mixed_bfloat16"}
 MLP_LATENT_DIM, MLP_HIDDEN = 32, (500, 500)
 CONV_LATENT_DIM, CONV_FILTERS, CONV_HIDDEN = 2, (32, 64), 16
-STEPS_OF_WARMUP = 10
+# Images of an epoch here: so few that a round has several, divided by all batch sizes
+EPOCH = {"mlp": 20_480, "conv": 5_120}
 
 
 @contextlib.contextmanager
@@ -53,7 +55,8 @@ def conv(shape=images.SHAPE, latent_dim=CONV_LATENT_DIM) -> tuple[keras.Model, k
     h = layers.Reshape(start)(h)
     for filters in reversed(CONV_FILTERS):
         h = layers.Conv2DTranspose(filters, 3, **relu)(h)
-    logits = layers.Conv2DTranspose(shape[-1], 3, padding="same", dtype="float32")(h)
+    logits = layers.Conv2DTranspose(shape[-1], 3, padding="same")(h)
+    logits = layers.Activation("linear", dtype="float32")(logits)
     return keras.Model(x, heads), keras.Model(z, {"logits": logits})
 
 
@@ -70,77 +73,58 @@ def build(network: str, precision: str = "float32", **sizes) -> vae_tf.VAE:
 
 
 class Stopwatch(keras.callbacks.Callback):
-    """Ends a training after so many seconds and counts its images.
+    """Ends a training with the first epoch that is over after so many seconds.
 
-    The clock starts when the first batch is wanted: what `fit` does before is done once, be the
+    It looks at epochs alone: one that listens to batches would take `fit` back to Python after
+    each. The clock starts with the first epoch: what `fit` does before is done once, be the
     training as long as it may.
     """
 
-    def __init__(self, seconds: float, batch_size: int, num_examples: int, steps: int = 0):
+    def __init__(self, seconds: float):
         super().__init__()
-        self.limit, self.batch_size, self.num_examples = seconds, batch_size, num_examples
-        self.least_steps, self.steps, self.seconds = steps, 0, 0.0
+        self.limit, self.epochs, self.seconds = seconds, 0, 0.0
         self.began: float | None = None
-        self.epochs, self.in_epoch = 0, 0
 
-    @property
-    def units(self) -> int:
-        """Images seen."""
-        return self.epochs * self.num_examples + self.in_epoch
-
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_epoch_begin(self, epoch, logs=None):
         """Starts the clock."""
         if self.began is None:
             self.began = time.perf_counter()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_epoch_end(self, epoch, logs=None):
         """Stops the clock, and the training when the time is up."""
-        self.seconds = time.perf_counter() - self.began
-        self.in_epoch = min((batch + 1) * self.batch_size, self.num_examples)
-        steps = self.units // self.batch_size
-        if self.seconds >= self.limit and steps >= self.least_steps:
+        self.epochs, self.seconds = self.epochs + 1, time.perf_counter() - self.began
+        if self.seconds >= self.limit:
             self.model.stop_training = True
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Counts whole epochs."""
-        if self.in_epoch == self.num_examples:
-            self.epochs, self.in_epoch = self.epochs + 1, 0
 
+def measured(model: keras.Model, data, num_examples: int, arguments: dict) -> Measure:
+    """Returns a `measure` of `model.fit(data, **arguments)`, warmed up for an epoch."""
 
-def measured(
-    model: keras.Model,
-    data,
-    batch_size: int,
-    num_examples: int,
-    arguments: dict,
-    warmup: int = STEPS_OF_WARMUP,
-) -> Measure:
-    """Returns a `measure` of `model.fit(data, **arguments)`, warmed up."""
-
-    def measure(seconds: float, steps: int = 0) -> tuple[float, float]:
-        watch = Stopwatch(seconds, batch_size, num_examples, steps)
+    def measure(seconds: float) -> tuple[float, float]:
+        watch = Stopwatch(seconds)
         model.fit(data, epochs=10**6, verbose=0, callbacks=[watch], **arguments)
-        return watch.units, watch.seconds
+        return watch.epochs * num_examples, watch.seconds
 
-    measure(0.0, warmup)
+    measure(0.0)
     return measure
 
 
 def fit(scratch: Path, network: str, batch_size: int, precision: str) -> Measure:
     """Returns a `measure` of `vae.fit(x, batch_size=...)`, x in memory, nothing else set."""
-    x = images.load(scratch)
+    x = images.load(scratch)[: EPOCH[network]]
     vae = build(network, precision)
-    return measured(vae, x, batch_size, len(x), {"batch_size": batch_size})
+    return measured(vae, x, len(x), {"batch_size": batch_size})
 
 
 def training_batches(scratch: Path, network: str, batch_size: int, precision: str) -> Measure:
     """Returns a `measure` of what `train.py` does: a new binarization in every epoch."""
     name = f"array:{scratch / 'images.npy'}"
     split = vae_tf.data.load(name, binarization="dynamic").train
+    split = dataclasses.replace(split, rows=split.rows[: EPOCH[network]])
     vae = build(network, precision)
     arguments = {"steps_per_epoch": split.steps_per_epoch(batch_size), "shuffle": False}
     batches = split.training_batches(batch_size, seed=0)
-    return measured(vae, batches, batch_size, split.num_examples, arguments)
+    return measured(vae, batches, split.num_examples, arguments)
 
 
 class Sampling(keras.layers.Layer):
@@ -190,9 +174,9 @@ class PlainVAE(keras.Model):
 
 def keras_fit(scratch: Path, network: str, batch_size: int, precision: str) -> Measure:
     """Returns a `measure` of plain Keras."""
-    x = images.load(scratch)
+    x = images.load(scratch)[: EPOCH[network]]
     with policy(precision):
         encoder, decoder = NETWORKS[network]()
     vae = PlainVAE(encoder, decoder)
     vae.compile(optimizer=keras.optimizers.Adam(LEARNING_RATE))
-    return measured(vae, x, batch_size, len(x), {"batch_size": batch_size})
+    return measured(vae, x, len(x), {"batch_size": batch_size})

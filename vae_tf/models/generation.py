@@ -1,5 +1,6 @@
 """What a trained model is for: sampling, reconstructing, interpolating."""
 
+import functools
 from collections.abc import Callable
 
 import keras
@@ -28,7 +29,16 @@ class Generation:
         """Returns E[x|z] for `num_samples` draws z ~ p(z), [num_samples, *event]."""
         num_samples = whole("num_samples", num_samples, least=0)
         seed = self._next_seed() if seed is None else tf.constant([seed, 0], tf.int32)
-        return self._image(self.prior.distribution().sample(num_samples, seed=seed))
+        return self._sampled(tf.constant(num_samples), seed)
+
+    @functools.cached_property
+    def _sampled(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+        """Compiled: one by one, the small operations of a distribution take milliseconds."""
+
+        def image(num_samples, seed):
+            return self._image(self.prior.distribution().sample(num_samples, seed=seed))
+
+        return tf.function(image, autograph=False)
 
     def reconstruct(self, x) -> tf.Tensor:
         """Returns E[x|z] at the point that stands for q(z|x), its mean mostly, [B, *event]."""
