@@ -39,9 +39,14 @@ GENERATION = """
 From memory to memory. `sample()` and `encode()` are methods of `vae_tf.VAE`, SavedModel and LiteRT
 what `vae_tf.export` writes, the rest others' ways with the same networks.
 """
-NOTES = {"training": TRAINING, "nll": NLL, "generation": GENERATION}
+ABLATION = """
+`fit` as it is, and with one thing changed: a ratio above 1 is what that thing brings, below 1 what
+it would cost. docs/speed.md says why.
+"""
+NOTES = {"training": TRAINING, "ablation": ABLATION, "nll": NLL, "generation": GENERATION}
 TITLES = {
     "training": "Training",
+    "ablation": "What brings what",
     "nll": "Importance-weighted NLL",
     "generation": "Generation and encoding",
 }

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 OURS, THEIRS = "tab:blue", "tab:gray"
-RACES = ("training", "nll", "generation")
+RACES = ("training", "ablation", "nll", "generation")
 
 
 def draw(result: Mapping[str, Any], folder: Path) -> list[Path]:

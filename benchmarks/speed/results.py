@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks import common
 
 PATH = common.RESULTS / "speed.json"
-SECTIONS = ("training", "nll", "generation", "roofline", "startup", "growth")
+SECTIONS = ("training", "ablation", "nll", "generation", "roofline", "startup", "growth")
 
 
 def comparisons(race: Mapping[str, Any]) -> Iterator[dict]:
