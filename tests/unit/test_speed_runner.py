@@ -41,7 +41,8 @@ def test_a_section_measured_again_replaces_its_own_comparisons_alone():
         {}, {"training": {"races": [made_up()]}, "nll": {"races": [made_up("NLL")]}}
     )
     again = results.merged(first, {"nll": {"races": [made_up("NLL", scale=2)]}})
-    assert list(again) == ["comparisons", "training", "nll"]
+    assert list(again) == ["comparisons", "mlp_over_pytorch", "training", "nll"]
+    assert again["mlp_over_pytorch"] == 1.5  # the README's, of the fastest that begins so
     assert again["training"] == first["training"]
     ratios = {c["name"]: c["ratio_median"] for c in again["comparisons"]}
     assert ratios["NLL: fit, bf16 / Keras"] == 4
