@@ -49,9 +49,10 @@ def test_reported_parts_add_up_in_fit_and_evaluate(vae, x, beta):
         assert part["loss"] == pytest.approx(part["nll"] + beta * part["kl"], rel=1e-5)
         assert part["elbo"] == pytest.approx(-part["nll"] - part["kl"], rel=1e-5)
         assert part["beta"] == beta
-    assert {f"val_{n}": v for n, v in evaluated.items()} == {
-        n: v for n, v in logs.items() if n.startswith("val_")
-    }
+    # But for rounding: `fit` takes several batches in one graph
+    assert {f"val_{n}": v for n, v in evaluated.items()} == pytest.approx(
+        {n: v for n, v in logs.items() if n.startswith("val_")}, rel=1e-6
+    )
 
 
 def test_regularizers_are_in_the_loss_and_reported(x):
