@@ -127,6 +127,12 @@ class TrainingProfile:
         words = [
             line
             for text in (*self.facts(), *self.advice)
-            for line in textwrap.wrap(f"- {text}", WIDTH, subsequent_indent="  ")
+            for line in textwrap.wrap(
+                # flags are copied from here: they must not be broken at their hyphens
+                f"- {text}",
+                WIDTH,
+                subsequent_indent="  ",
+                break_on_hyphens=False,
+            )
         ]
         return "\n".join([*rows, step, *words])
