@@ -15,8 +15,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the sections named, or all; the others keep what they have."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("sections", nargs="*", help=", ".join((*results.SECTIONS, "page")))
-    parser.add_argument("--rounds", type=int, default=7, help="of each race")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of a contender in a round")
+    parser.add_argument("--rounds", type=int, default=5, help="of each race")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of a contender in a round")
     args = parser.parse_args(argv)
     known = (*results.SECTIONS, "page")
     if strangers := sorted(set(args.sections) - set(known)):
