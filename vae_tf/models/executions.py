@@ -15,9 +15,6 @@ HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_bat
 def steps_per_execution(x, batch_size: int | None, steps_per_epoch: int | None, callbacks) -> int:
     """Returns how many batches of `x` to train on at a time.
 
-    An endless data set must not be read past its epoch, so a divisor of `steps_per_epoch` is
-    taken; where the data end by themselves, Keras stops in time.
-
     Args:
         x: an array, or a `tf.data.Dataset`; anything else is Python's, batch by batch.
         batch_size: of arrays.
@@ -28,6 +25,15 @@ def steps_per_execution(x, batch_size: int | None, steps_per_epoch: int | None, 
     callbacks = keras.tree.flatten(getattr(callbacks, "callbacks", callbacks))
     if not numbers or any(map(_listens_to_batches, callbacks)):
         return 1
+    return steps_of(numbers, steps_per_epoch)
+
+
+def steps_of(numbers: int, steps_per_epoch: int | None) -> int:
+    """Returns how many batches of so many numbers to train on at a time.
+
+    An endless data set must not be read past its epoch, so a divisor of `steps_per_epoch` is
+    taken; where the data end by themselves, Keras stops in time.
+    """
     most = max(1, min(MOST, NUMBERS // numbers))
     if steps_per_epoch is None:
         return most

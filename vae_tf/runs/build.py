@@ -1,6 +1,7 @@
 """From a configuration to the objects it names: data, likelihood, networks, model, optimizer."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 
 import keras
@@ -9,6 +10,7 @@ from vae_tf import data
 from vae_tf.distributions import Likelihood, Posterior
 from vae_tf.errors import ConfigError
 from vae_tf.models import VAE
+from vae_tf.models.executions import steps_of
 from vae_tf.models.optimizers import KernelAdamW
 from vae_tf.networks import conv_decoder, conv_encoder, mlp_decoder, mlp_encoder
 from vae_tf.runs import parts
@@ -48,7 +50,10 @@ def build_model(config: TrainConfig, images: data.ImageData) -> VAE:
         seed=config.seed,
         name="vae",
     )
-    vae.compile(optimizer=_optimizer(config, steps_per_epoch))
+    numbers = config.batch_size * math.prod(images.shape)
+    # Whoever listens: a run that is resumed, or watched, has to compute the same
+    steps = steps_of(numbers, steps_per_epoch)
+    vae.compile(optimizer=_optimizer(config, steps_per_epoch), steps_per_execution=steps)
     return vae
 
 
