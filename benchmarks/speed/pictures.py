@@ -58,6 +58,8 @@ def curves(races: Mapping[str, Mapping[str, Any]]) -> Figure:
         x = [int(point) for point in points]
         axes.plot(x, [median(race["rates"][p]) for p in points], marker="o", color=OURS)
         axes.set_xscale("log")
+        axes.set_xticks(x, [f"{value:,}" for value in x])
+        axes.minorticks_off()
         axes.set_ylim(bottom=0)
         axes.set_xlabel(name, fontsize=8)
         axes.set_ylabel(race["unit"], fontsize=8, color=OURS)
