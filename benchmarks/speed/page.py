@@ -14,7 +14,7 @@ HOME = results.PATH.parents[1]
 INTRODUCTION = """# Speed
 
 Written by `scripts/bench page` from [results/speed.json](results/speed.json); `make bench` measures
-all anew, in an environment of its own (`.venv-bench`, half an hour on two cores), and
+all anew, in an environment of its own (`.venv-bench`, forty minutes on two cores), and
 `scripts/bench SECTION ...` some of it.
 
 Contenders are processes that stay alive for the whole race and are measured in turn, A B C A B C,
