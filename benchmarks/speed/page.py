@@ -87,11 +87,7 @@ def table(race: Mapping[str, Any], comparisons: list[Mapping[str, Any]]) -> str:
         if shares:
             cells.append(f"{shares[name]:.0%}" if name in shares else "")
         for own in race["ours"]:
-            found = ratios.get(f"{race['name']}: {own} / {name}")
-            keys = ("ratio_median", "ratio_min", "ratio_max")
-            cells.append(
-                "" if found is None else "{:.2f} ({:.2f}–{:.2f})".format(*map(found.get, keys))
-            )
+            cells.append(ratio(ratios.get(f"{race['name']}: {own} / {name}")))
         rows.append(cells)
     failed = [f"{name} failed: {reason}\n" for name, reason in race["failed"].items()]
     return "\n".join([f"### {race['name']}\n", *lines(headings, rows), "", *failed])

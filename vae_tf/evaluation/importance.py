@@ -80,10 +80,10 @@ def log_likelihood(
     The encoder runs once a batch; samples are decoded in chunks that fit the cache and their
     weights summed as they come, in float64, so memory does not grow with `num_samples`.
 
-    In bfloat16 the decoder is up to twice as fast, or four times, by the machine. Its error is
-    measured: the first chunk of each batch is decoded both ways at the same draws. Where that
-    shifts the mean over the examples so far by more than TOLERANCE, or the decoder does not run
-    in it, the batch is decoded in float32.
+    In bfloat16 the decoder is faster on CPUs with instructions for it. Its error is measured: the
+    first chunk of each batch is decoded both ways at the same draws. Where that shifts the mean
+    over the examples so far by more than TOLERANCE, or the decoder does not run in it, the batch
+    is decoded in float32.
 
     Args:
         vae: a trained model.

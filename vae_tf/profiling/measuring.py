@@ -75,6 +75,8 @@ def profile_training(
             len(rounds) < ROUNDS[1] and time.perf_counter() - began < seconds
         ):
             rounds.append(once())
+        # `fit` may have chosen them for itself, and goes back to 1
+        steps = max(vae.steps_per_execution, *vae._functions, 1)
         if trace is not None:
             state.restore()
             _trace(vae, data, Path(trace), **given)
@@ -86,7 +88,7 @@ def profile_training(
         step_range=(float(times["fit"].min()), float(times["fit"].max())),
         data_alone=float(np.median(times["alone"])) if puller else None,
         batch_size=int(x.shape[0]),
-        steps_per_execution=vae.steps_per_execution,
+        steps_per_execution=steps,
         compute_dtype=dtype,
         gflop=pieces.flop / 1e9,
         peaks={name: 2e-6 * PROBE**3 / float(times[name].min()) for name in probes},

@@ -38,7 +38,7 @@ class TrainingProfile:
         step_range: the fastest and the slowest round's.
         data_alone: a batch from the data set while nothing else runs; None if not a `tf.data` one.
         batch_size: examples a step.
-        steps_per_execution: as compiled.
+        steps_per_execution: as compiled, or as `fit` chose.
         compute_dtype: what the networks compute in.
         gflop: 1e9 operations of matmuls and convolutions a step.
         peaks: GFLOP/s of a large matmul here, by dtype.

@@ -3,9 +3,9 @@
 import contextlib
 from collections.abc import Iterator
 
-# What `fit` sets besides variables. The compiled step goes too: its random kernels, if a user's
+# What `fit` sets besides variables. The compiled steps go too: their random kernels, if a user's
 # network has any, remember how often they ran.
-ATTRIBUTES = ("train_function", "stop_training", "history")
+ATTRIBUTES = ("train_function", "_functions", "stop_training", "history")
 
 
 class State:
@@ -32,7 +32,7 @@ def untouched(vae) -> Iterator[State]:
     """Gives the state of `vae` and restores it at the end, whatever happened."""
     state = State(vae)
     attributes = {name: getattr(vae, name, None) for name in ATTRIBUTES}
-    vae.train_function = None
+    vae.train_function, vae._functions = None, {}
     try:
         yield state
     finally:

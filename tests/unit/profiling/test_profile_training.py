@@ -10,6 +10,7 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from vae_tf import VAE, networks, profile_training
 from vae_tf.cli.tables import show_profile
 from vae_tf.errors import ConfigError, DataError
+from vae_tf.models.executions import MOST
 from vae_tf.objectives import IWAE, LinearWarmup
 from vae_tf.profiling import PARTS, measuring
 from vae_tf.profiling.fitting import batch_of, in_memory
@@ -103,6 +104,17 @@ def test_the_parts_make_up_the_step(tmp_path, capsys):
     for text in (*PARTS, *profile.advice):
         assert text in printed
         assert text in str(profile).replace("\n  ", " ")
+
+
+@pytest.mark.usefixtures("quick")
+def test_steps_that_fit_chose_are_told_and_its_functions_stay():
+    vae = make(compiled=False)
+    vae.compile("adam")
+    vae.fit(X, batch_size=10, verbose=0)
+    before = {steps: dict(functions) for steps, functions in vae._functions.items()}
+    assert profile_training(vae, X, 10).steps_per_execution == MOST
+    assert vae._functions == before
+    assert vae.steps_per_execution == 1
 
 
 def test_a_held_batch_looks_like_the_data():
