@@ -40,33 +40,56 @@ def _fuse(optimizer: keras.optimizers.Optimizer) -> None:
     """Lets Adam, and what inherits its update, update a variable by TensorFlow's own kernel.
 
     Keras's update of a variable is a dozen operations, each of which reads and writes arrays as
-    large as the variable; the kernel reads and writes each once. The object stays the user's:
-    its state, its class, what it saves and what may be set on it are as before.
+    large as the variable; the kernel reads and writes each once. A variable is updated as soon as
+    its gradient is known, while the others' are computed; in Keras a sum over replicas, though
+    there is one, has all wait for the last. The object stays the user's: its state, its class,
+    what it saves and what may be set on it are as before.
     """
-    inherited = type(optimizer).update_step is keras.optimizers.Adam.update_step
-    if not inherited or optimizer.amsgrad or "update_step" in vars(optimizer):
+    adam, own = keras.optimizers.Adam, ("update_step", "_backend_update_step")
+    inherited = all(getattr(type(optimizer), name) is getattr(adam, name) for name in own)
+    if not inherited or optimizer.amsgrad or vars(optimizer).keys() & set(own):
         return
-    slow = optimizer.update_step
+    slow = optimizer._backend_update_step
 
-    def update_step(gradient, variable, learning_rate):
-        plain = isinstance(variable, tf.Variable) and not isinstance(gradient, tf.IndexedSlices)
-        if not plain or tf.distribute.has_strategy():
-            return slow(gradient, variable, learning_rate)
-        index = optimizer._get_variable_index(variable)
-        dtype = variable.dtype
-        step = tf.cast(tf.convert_to_tensor(optimizer.iterations) + 1, dtype)
-        beta1, beta2 = (tf.cast(beta, dtype) for beta in (optimizer.beta_1, optimizer.beta_2))
-        return tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=optimizer._momentums[index].value.handle,
-            v=optimizer._velocities[index].value.handle,
-            beta1_power=beta1**step,
-            beta2_power=beta2**step,
-            lr=tf.cast(learning_rate, dtype),
-            beta1=beta1,
-            beta2=beta2,
-            epsilon=tf.cast(optimizer.epsilon, dtype),
-            grad=tf.cast(gradient, dtype),
-        )
+    def update(gradients, variables, learning_rate):
+        pairs = list(zip(gradients, variables, strict=True))
+        rest = [pair for pair in pairs if not _fusible(*pair)]
+        if rest:
+            slow(*zip(*rest, strict=True), learning_rate)
+        of_dtype: dict[str, dict] = {}
+        for gradient, variable in pairs:
+            if _fusible(gradient, variable):
+                dtype = variable.dtype
+                if dtype not in of_dtype:
+                    of_dtype[dtype] = _numbers_of_adam(optimizer, learning_rate, dtype)
+                index = optimizer._get_variable_index(variable)
+                tf.raw_ops.ResourceApplyAdam(
+                    var=variable.value.handle,
+                    m=optimizer._momentums[index].value.handle,
+                    v=optimizer._velocities[index].value.handle,
+                    grad=tf.cast(gradient, dtype),
+                    **of_dtype[dtype],
+                )
 
-    optimizer.update_step = update_step
+    optimizer._backend_update_step = update
+
+
+def _fusible(gradient, variable) -> bool:
+    """Returns whether the kernel can update this variable; those of one device, densely."""
+    value = getattr(variable, "value", None)
+    sparse = isinstance(gradient, tf.IndexedSlices)
+    return isinstance(value, tf.Variable) and not sparse and not tf.distribute.has_strategy()
+
+
+def _numbers_of_adam(optimizer: keras.optimizers.Adam, learning_rate, dtype: str) -> dict:
+    """Returns what the kernel is told beside the arrays, the same for all variables."""
+    step = tf.cast(tf.convert_to_tensor(optimizer.iterations) + 1, dtype)
+    beta1, beta2 = (tf.cast(beta, dtype) for beta in (optimizer.beta_1, optimizer.beta_2))
+    return {
+        "beta1_power": beta1**step,
+        "beta2_power": beta2**step,
+        "lr": tf.cast(learning_rate, dtype),
+        "beta1": beta1,
+        "beta2": beta2,
+        "epsilon": tf.cast(optimizer.epsilon, dtype),
+    }

@@ -12,6 +12,7 @@ from vae_tf.errors import ConfigError
 from vae_tf.models import inputs
 from vae_tf.models.clock import Clock, watched
 from vae_tf.models.executions import steps_per_execution
+from vae_tf.models.means import Means
 from vae_tf.models.optimizers import prepared
 from vae_tf.objectives.base import Objective, Terms
 from vae_tf.objectives.terms import weighted_mean
@@ -37,7 +38,7 @@ class Training(keras.Model):
         """Makes the metrics and the counters of the training loop."""
         own_bound = () if self.objective.has_kl_term else ("bound",)
         names = ("loss", "nll", "kl", "elbo", *own_bound, "beta", "regularization")
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        self.means = Means(names)
         counter = {"shape": (), "initializer": "zeros", "dtype": "int64", "trainable": False}
         self._batches_evaluated = self.add_weight(name="batches_evaluated", **counter)
         self._first_bad_stage = self.add_weight(name="first_bad_stage", **counter)
@@ -91,14 +92,22 @@ class Training(keras.Model):
             values["bound"] = terms.bound
         if regularized:
             values["regularization"] = penalty * tf.ones_like(terms.kl)
-        for name, value in values.items():
-            self.trackers[name].update_state(value, sample_weight=sample_weight)
-        return {name: self.trackers[name].result() for name in values}
+        self.means.update_state(values, sample_weight)
+        means = self.means.result()
+        return {name: means[name] for name in values}
 
     @property
     def metrics(self):
         """The running means that `fit` and `evaluate` report; Keras's own loss is left out."""
-        return list(self.trackers.values())
+        return [self.means]
+
+    @property
+    def metrics_names(self):
+        """What `evaluate` returns where it returns a list, in this order."""
+        return list(self.means.names)
+
+    def _flatten_metrics_in_order(self, logs):
+        return [logs[name] for name in self.means.names if name in logs]
 
     def reset_metrics(self):
         """Starts new means, and the draws of an evaluation from the first."""

@@ -12,7 +12,7 @@ from vae_tf.distributions.likelihoods.base import Likelihood, event_rank
 from vae_tf.errors import DataError
 
 SMALLEST, LARGEST = 2.0**-126, 1 - 2.0**-25
-# Two to this power is float32's largest power of two but one: so many factors from 1 to 2 fit.
+# One half to this power is float32's least normal number: so many factors from 1/2 to 1 fit.
 MOST_FACTORS = 126
 
 
@@ -59,8 +59,8 @@ class Bernoulli(Likelihood):
 class _Bits(tfd.Independent):
     """TFP's, by a shorter way than two softplus functions of each logit.
 
-    log p(x) = sum_i x_i l_i - max(l_i, 0) - log(1 + exp(-|l_i|)), of which the last terms are
-    the logarithms of a few products of many factors.
+    log p(x) = sum_i x_i l_i - max(l_i, 0) + log sigmoid(|l_i|), of which the last terms are the
+    logarithms of a few products of many factors.
     """
 
     def _log_prob(self, x: tf.Tensor) -> tf.Tensor:
@@ -77,15 +77,14 @@ def _log_prob_of_bits(logits: tf.Tensor, x: tf.Tensor):
     size = logits.shape[1:].num_elements()
     finite = tf.clip_by_value(logits, logits.dtype.min, logits.dtype.max)  # inf - inf is NaN
     linear = tf.reshape(finite * x - tf.nn.relu(finite), [-1, size])
-    factors = 1 + tf.exp(-tf.abs(logits))
+    probability = tf.sigmoid(logits)
+    likelier = tf.maximum(probability, 1 - probability)  # sigmoid(|l|)
     group = max(n for n in range(1, MOST_FACTORS + 1) if size % n == 0)
-    products = tf.reduce_prod(tf.reshape(factors, [-1, size // group, group]), -1)
-    value = tf.reduce_sum(linear, -1) - tf.reduce_sum(tf.math.log(products), -1)
+    products = tf.reduce_prod(tf.reshape(likelier, [-1, size // group, group]), -1)
+    value = tf.reduce_sum(linear, -1) + tf.reduce_sum(tf.math.log(products), -1)
 
     def gradient(upstream):
         upstream = tf.reshape(upstream, [-1] + [1] * (logits.shape.rank - 1))
-        likelier = 1 / factors  # sigmoid(|l|), without another exponential
-        probability = tf.where(logits > 0, likelier, 1 - likelier)
         return upstream * (x - probability), upstream * finite
 
     return value, gradient
