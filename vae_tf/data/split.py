@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from vae_tf.checks import whole
 from vae_tf.data.binarization import bernoulli
+from vae_tf.data.pipeline import beside_training
 from vae_tf.data.randomness import FIXED_DRAW, ORDER, TRAINING_DRAW, check_seed, key, permutation
 from vae_tf.data.source import SPLITS
 from vae_tf.data.storage import Storage, as_tensor
@@ -69,8 +70,8 @@ class Split:
             x = self._gather(stored, rows)
             return bernoulli(x, key(seed, TRAINING_DRAW, e, step)) if self.binarize else x
 
-        batches = tf.data.Dataset.counter(first).flat_map(epoch).map(batch, tf.data.AUTOTUNE)
-        return _finish(batches, tf.data.INFINITE_CARDINALITY)
+        batches = tf.data.Dataset.counter(first).flat_map(epoch).map(batch)
+        return beside_training(batches, tf.data.INFINITE_CARDINALITY)
 
     def batches(self, batch_size: int) -> tf.data.Dataset:
         """Returns every image once, in fixed order, in batches [<=B, H, W, C].
@@ -89,8 +90,8 @@ class Split:
             x = self._gather(stored, members[i * _BLOCK : (i + 1) * _BLOCK])
             return bernoulli(x, key(self.seed, FIXED_DRAW, position, i)) if self.binarize else x
 
-        blocks = tf.data.Dataset.range(self.steps_per_epoch(_BLOCK)).map(block, tf.data.AUTOTUNE)
-        return _finish(blocks.rebatch(batch_size), steps)
+        blocks = tf.data.Dataset.range(self.steps_per_epoch(_BLOCK)).map(block)
+        return beside_training(blocks.rebatch(batch_size), steps)
 
     def array(self, limit: int | None = None) -> np.ndarray:
         """Returns the first `limit` images, or all, [N, H, W, C] float32 as `batches` feeds them.
@@ -125,10 +126,3 @@ def binarized(split: Split, storage: Storage) -> Split:
         start += len(batch)
     rows = np.arange(split.num_examples)
     return Split(split.name, stored, rows, split.labels, white=1, binarize=False, seed=split.seed)
-
-
-def _finish(batches: tf.data.Dataset, cardinality: int) -> tf.data.Dataset:
-    options = tf.data.Options()
-    options.deterministic = True
-    batches = batches.apply(tf.data.experimental.assert_cardinality(cardinality))
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)

@@ -11,8 +11,10 @@ from vae_tf.models import VAE
 from vae_tf.objectives import log_importance_weights
 
 # What a chunk's widest activation may take: little enough for the cache, enough for the cores.
-CHUNK_BYTES = 1 << 25
-MOST_ROWS = 2048
+CHUNK_BYTES = 1 << 24
+MOST_ROWS = 1024
+# While one chunk's operations wait for each other, the cores have those of another
+CHUNKS_AT_A_TIME = 2
 
 
 class Sums(NamedTuple):
@@ -83,8 +85,9 @@ class Weights:
         nothing = tf.fill([tf.shape(x)[0]], tf.constant(-math.inf, tf.float64))
         start = (first, Sums(nothing, nothing))
         with half:
-            # one at a time: chunks side by side would take the memory of each
-            _, sums = tf.while_loop(lambda c, _: c < last, add, start, parallel_iterations=1)
+            _, sums = tf.while_loop(
+                lambda c, _: c < last, add, start, parallel_iterations=CHUNKS_AT_A_TIME
+            )
         return sums
 
 

@@ -12,6 +12,7 @@ from vae_tf.errors import ConfigError
 from vae_tf.models import inputs
 from vae_tf.models.clock import Clock, watched
 from vae_tf.models.executions import steps_per_execution
+from vae_tf.models.feeding import gathered
 from vae_tf.models.means import Means
 from vae_tf.models.optimizers import prepared
 from vae_tf.objectives.base import Objective, Terms
@@ -192,6 +193,10 @@ class Training(keras.Model):
         steps = self.steps_per_execution
         if self._chooses_steps:
             steps = steps_per_execution(x, batch_size, kwargs.get("steps_per_epoch"), callbacks)
+        batches = self._gathered(x, y, batch_size, validation_split, kwargs)
+        if batches is not None:
+            x, y = batches, None
+            kwargs |= {"sample_weight": None, "shuffle": False}  # they are in the batches
         with self._executing(steps):
             return super().fit(
                 x,
@@ -204,6 +209,15 @@ class Training(keras.Model):
                 validation_data=validation_data,
                 **kwargs,
             )
+
+    def _gathered(self, x, y, batch_size, validation_split, kwargs) -> tf.data.Dataset | None:
+        """Returns batches of arrays, or None where these are Keras's to make."""
+        shuffle = kwargs.get("shuffle", True)
+        others = (validation_split, kwargs.get("steps_per_epoch"), kwargs.get("class_weight"))
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if any(others) or shuffle not in (True, False) or replicas > 1:
+            return None
+        return gathered(x, y, kwargs.get("sample_weight"), batch_size, shuffle)
 
     @contextlib.contextmanager
     def _executing(self, steps: int) -> Iterator[None]:

@@ -278,3 +278,36 @@ def test_half_precision_outputs(make_decoder, set_dtype_policy):
     dtypes = {layer.name: layer.compute_dtype for layer in decoder.layers}
     assert (dtypes["logits_output"], dtypes["loc_output"]) == ("bfloat16", "float32")
     assert {y.dtype for y in decoder(tf.zeros([1, LATENT])).values()} == {tf.float32}
+
+
+def test_a_variable_is_updated_before_the_last_gradient_is_known():
+    vae = make()
+    vae.compile("adam")
+    vae.optimizer.build(vae.trainable_variables)
+    graph = tf.function(vae.train_step).get_concrete_function(tf.constant(data(16))).graph
+    updates = [op for op in graph.get_operations() if op.type == "ResourceApplyAdam"]
+    assert len(updates) == len(vae.trainable_variables)
+
+    def products_before(op):
+        seen, ahead = set(), [op]
+        while ahead:
+            op = ahead.pop()
+            if op not in seen:
+                seen.add(op)
+                ahead += [tensor.op for tensor in op.inputs] + list(op.control_inputs)
+        return sum(op.type == "MatMul" for op in seen)
+
+    counts = [products_before(op) for op in updates]
+    assert min(counts) < max(counts)
+
+
+def test_evaluate_lists_its_means_in_the_order_of_their_names():
+    vae, _ = trained("adam")
+    values = vae.evaluate(data(), verbose=0)
+    by_name = vae.evaluate(data(), verbose=0, return_dict=True)
+    reported = [name for name in vae.metrics_names if name in by_name]
+    assert reported == ["loss", "nll", "kl", "elbo", "beta"]
+    assert values == pytest.approx([by_name[name] for name in reported])
+    on_a_batch = vae.train_on_batch(data(16))
+    assert len(on_a_batch) == len(values)
+    assert on_a_batch[0] == pytest.approx(on_a_batch[1] + on_a_batch[2], rel=1e-6)

@@ -1,0 +1,59 @@
+"""Batches for `fit` out of arrays in memory."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vae_tf.data.pipeline import beside_training
+from vae_tf.data.randomness import permutation
+
+KERAS_BATCH_SIZE = 32
+
+
+def gathered(
+    x, y=None, sample_weight=None, batch_size: int | None = None, shuffle: bool = True
+) -> tf.data.Dataset | None:
+    """Returns batches of arrays as Keras makes them, but sooner; None where Keras has to.
+
+    Each epoch has an order of its own, the same in every process in which
+    `keras.utils.set_random_seed` was called; Keras's own, then, is the same in all epochs.
+
+    Args:
+        x: [N, ...].
+        y: [N, ...] or None.
+        sample_weight: [N] or None.
+        batch_size: Keras's default if None.
+        shuffle: whether to draw an order for each epoch.
+    """
+    arrays = [part for part in (x, y, sample_weight) if part is not None]
+    if not all(isinstance(part, np.ndarray) and part.dtype.kind in "fbiu" for part in arrays):
+        return None
+    size = KERAS_BATCH_SIZE if batch_size is None else batch_size
+    whole_batches = isinstance(size, (int, np.integer)) and size > 0
+    if {part.shape[:1] for part in arrays} != {(len(x),)} or not whole_batches:
+        return None
+    with tf.device("CPU:0"):
+        tensors = [tf.constant(_as_keras_has_it(part)) for part in arrays]
+    steps, examples = math.ceil(len(x) / size), len(x)
+
+    def batches_of(seed):
+        order = tf.range(examples, dtype=tf.int64)
+        if shuffle:
+            order = permutation(examples, tf.stack([seed, 0]))
+        return tf.data.Dataset.range(steps).map(lambda i: order[i * size : (i + 1) * size])
+
+    def gather(rows):
+        parts = iter([tf.gather(tensor, rows) for tensor in tensors])
+        present = [None if part is None else next(parts) for part in (x, y, sample_weight)]
+        return keras.utils.pack_x_y_sample_weight(*present)
+
+    seeds = tf.data.Dataset.random(rerandomize_each_iteration=True).take(1)
+    return beside_training(seeds.flat_map(batches_of).map(gather), steps)
+
+
+def _as_keras_has_it(array: np.ndarray) -> np.ndarray:
+    """Returns floating-point numbers in Keras's precision, others as they are."""
+    floatx = keras.config.floatx()
+    return array.astype(floatx) if array.dtype.kind == "f" and array.dtype != floatx else array
