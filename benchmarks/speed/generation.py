@@ -30,14 +30,14 @@ def given(task: str, count: int) -> np.ndarray:
 
 
 def method(scratch: Path, task: str, count: int, precision: str) -> Measure:
-    """Returns a `measure` of the model's own method; `sample` draws z as well."""
+    """Returns a `measure` of the model's own method; `sample` draws z, as PyTorch has to."""
     from benchmarks.speed.training_tf import build
 
     vae = build("mlp", precision)
     if task == "generate":
-        return repeated(lambda: vae.sample(count).numpy(), count)
+        return repeated(lambda: vae.sample(count), count)
     x = given(task, count)
-    return repeated(lambda: vae.encode(x).mean().numpy(), count)
+    return repeated(lambda: vae.encode(x).mean(), count)
 
 
 def keras_predict(scratch: Path, task: str, count: int) -> Measure:
@@ -95,7 +95,7 @@ def torch_half(scratch: Path, task: str, count: int, script: bool, precision: st
 
     def once() -> object:
         with torch.inference_mode(), training_torch.autocast(precision):
-            return half(x)
+            return half(torch.randn(x.shape) if generates else x)
 
     return repeated(once, count)
 

@@ -26,9 +26,11 @@ fastest for PyTorch on the machine at the time; `waiting` in the JSON says how t
 TRAINING = """
 MLP 784-500-500-32 and keras.io's conv VAE, relu, Adam, Bernoulli. `fit` is `vae.fit(x,
 batch_size=...)` on an array, `training_batches` what `train.py` feeds, with a new binarization each
-epoch; Keras is the recipe of keras.io; PyTorch a loop written by hand over batches gathered from
-memory; pythae its trainer, as it is. The share is that of the multiplications which a 2048x2048
-matmul of the same precision, measured in the same race, does in the same time.
+epoch; "a thread an operation" is `fit` in a process with `TF_NUM_INTRAOP_THREADS=1`, which has to
+be set before TensorFlow starts. Keras is the recipe of keras.io; PyTorch a loop written by hand
+over batches gathered from memory; pythae its trainer, as it is. The share is that of the
+multiplications which a 2048x2048 matmul of the same precision, measured in the same race, does in
+the same time.
 """
 NLL = """
 `log_likelihood` beside pythae's `get_nll` (as it is, but without a graph for gradients) and a
@@ -37,7 +39,8 @@ decoded draw.
 """
 GENERATION = """
 From memory to memory. `sample()` and `encode()` are methods of `vae_tf.VAE`, SavedModel and LiteRT
-what `vae_tf.export` writes, the rest others' ways with the same networks.
+what `vae_tf.export` writes, the rest others' ways with the same networks. `sample()` and PyTorch
+draw their latents; the others are given them.
 """
 ABLATION = """
 `fit` as it is, and with one thing changed: a ratio above 1 is what that thing brings, below 1 what

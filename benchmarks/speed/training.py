@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from statistics import median
 
 from benchmarks.speed import images, roofline, waiting, work
-from benchmarks.speed.runner import Contender, Settings, race
+from benchmarks.speed.runner import CORES, Contender, Settings, race
 
 NETWORKS = {"mlp": "MLP", "conv": "conv"}
 BATCH_SIZES = (128, 512)
 PRECISIONS = ("float32", "bf16")
+# Several operations at a time, each in one thread: what a user may set for a small network
+THREAD_AN_OPERATION = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": str(CORES)}
 
 
 def contenders(network: str, batch_size: int, environment: Mapping[str, str]) -> list[Contender]:
@@ -27,6 +29,13 @@ def contenders(network: str, batch_size: int, environment: Mapping[str, str]) ->
         *(
             Contender(f"{way}, {p}", f".training_tf:{way}", {**job, "precision": p}, ours=True)
             for way, p in own
+        ),
+        Contender(
+            "fit, bf16, a thread an operation",
+            ".training_tf:fit",
+            {**job, "precision": "bf16"},
+            ours=True,
+            environment=THREAD_AN_OPERATION,
         ),
         *(
             Contender(f"Keras fit, {p}", ".training_tf:keras_fit", {**job, "precision": p})
