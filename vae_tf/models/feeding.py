@@ -27,26 +27,31 @@ def gathered(
         batch_size: Keras's default if None.
         shuffle: whether to draw an order for each epoch.
     """
-    arrays = [part for part in (x, y, sample_weight) if part is not None]
-    if not all(isinstance(part, np.ndarray) and part.dtype.kind in "fbiu" for part in arrays):
+    arrays = [array for array in (x, y, sample_weight) if array is not None]
+    if not all(isinstance(array, np.ndarray) and array.dtype.kind in "fbiu" for array in arrays):
         return None
     size = KERAS_BATCH_SIZE if batch_size is None else batch_size
     whole_batches = isinstance(size, (int, np.integer)) and size > 0
-    if {part.shape[:1] for part in arrays} != {(len(x),)} or not whole_batches:
+    if {array.shape[:1] for array in arrays} != {(len(x),)} or not whole_batches:
         return None
     with tf.device("CPU:0"):
-        tensors = [tf.constant(_as_keras_has_it(part)) for part in arrays]
+        tensors = [tf.constant(_as_keras_has_it(array)) for array in arrays]
     steps, examples = math.ceil(len(x) / size), len(x)
 
     def batches_of(seed):
         order = tf.range(examples, dtype=tf.int64)
         if shuffle:
             order = permutation(examples, tf.stack([seed, 0]))
-        return tf.data.Dataset.range(steps).map(lambda i: order[i * size : (i + 1) * size])
+        return tf.data.Dataset.range(steps).map(lambda i: part(order, i))
+
+    def part(order, i):
+        rows = order[i * size : (i + 1) * size]
+        # Where all batches are of one size, XLA wants to know
+        return tf.ensure_shape(rows, [size]) if examples % size == 0 else rows
 
     def gather(rows):
-        parts = iter([tf.gather(tensor, rows) for tensor in tensors])
-        present = [None if part is None else next(parts) for part in (x, y, sample_weight)]
+        batch = iter([tf.gather(tensor, rows) for tensor in tensors])
+        present = [None if array is None else next(batch) for array in (x, y, sample_weight)]
         return keras.utils.pack_x_y_sample_weight(*present)
 
     seeds = tf.data.Dataset.random(rerandomize_each_iteration=True).take(1)

@@ -56,6 +56,11 @@ def test_targets_and_weights_go_with_their_examples():
     assert len(next(iter(gathered(numbered(), y, batch_size=SIZE)))) == 2
 
 
+def test_the_size_of_a_batch_is_known_where_all_are_of_one():
+    assert gathered(numbered(), batch_size=5).element_spec.shape == (5, *SHAPE)
+    assert gathered(numbered(), batch_size=SIZE).element_spec.shape.as_list() == [None, *SHAPE]
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float16", "float32", "uint8", "int64", "bool"])
 def test_the_dtype_is_what_keras_makes_of_it(dtype):
     seen = []
