@@ -26,11 +26,9 @@ fastest for PyTorch on the machine at the time; `waiting` in the JSON says how t
 TRAINING = """
 MLP 784-500-500-32 and keras.io's conv VAE, relu, Adam, Bernoulli. `fit` is `vae.fit(x,
 batch_size=...)` on an array, `training_batches` what `train.py` feeds, with a new binarization each
-epoch; "a thread an operation" is `fit` in a process with `TF_NUM_INTRAOP_THREADS=1`, which has to
-be set before TensorFlow starts. Keras is the recipe of keras.io; PyTorch a loop written by hand
-over batches gathered from memory; pythae its trainer, as it is. The share is that of the
-multiplications which a 2048x2048 matmul of the same precision, measured in the same race, does in
-the same time.
+epoch; Keras is the recipe of keras.io; PyTorch a loop written by hand over batches gathered from
+memory; pythae its trainer, as it is. The share is that of the multiplications which a 2048x2048
+matmul of the same precision, measured in the same race, does in the same time.
 """
 NLL = """
 `log_likelihood` beside pythae's `get_nll` (as it is, but without a graph for gradients) and a

@@ -17,8 +17,6 @@ HEADLINE = {
     "mlp_over_keras": ("MLP batch 128", "fit, bf16", "Keras fit, float32"),
     "mlp_over_pythae": ("MLP batch 128", "fit, bf16", "pythae"),
     "mlp_over_pytorch": ("MLP batch 128", "fit, bf16", "PyTorch"),
-    "mlp_threads_over_keras": ("MLP batch 128", "fit, bf16, a thread an operation", "Keras fit, f"),
-    "mlp_threads_over_pytorch": ("MLP batch 128", "fit, bf16, a thread an operation", "PyTorch"),
     "mlp_float32_over_keras": ("MLP batch 128", "fit, float32", "Keras fit, float32"),
     "conv_over_keras": ("conv batch 128", "fit, bf16", "Keras fit, float32"),
     "conv_over_pytorch": ("conv batch 128", "fit, bf16", "PyTorch"),

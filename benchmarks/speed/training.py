@@ -31,7 +31,7 @@ def contenders(network: str, batch_size: int, environment: Mapping[str, str]) ->
             for way, p in own
         ),
         Contender(
-            "fit, bf16, a thread an operation",
+            "fit, bf16, TF_NUM_INTRAOP_THREADS=1",
             ".training_tf:fit",
             {**job, "precision": "bf16"},
             ours=True,
