@@ -25,7 +25,8 @@ def all_finite(*stages) -> tf.Tensor:
         total = tf.add_n([tf.reduce_sum(tf.cast(tensor, tf.float32)) for tensor in tensors])
         return tf.math.is_finite(total)
 
-    stages = tf.nest.map_structure(tf.stop_gradient, stages)  # the branches' too
+    # A look, not a term: the tape shall not go through the branches
+    stages = tf.nest.map_structure(tf.stop_gradient, stages)
     return tf.cond(
         finite(stages[STAGES.index("kl")], stages[STAGES.index("nll")]),
         lambda: tf.ones([len(STAGES)], tf.bool),
