@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +13,8 @@ from vae_tf.distributions.likelihoods.base import Likelihood
 from vae_tf.distributions.posteriors.base import Posterior
 from vae_tf.distributions.priors.base import Prior
 from vae_tf.errors import ConfigError
+
+Compiled = Callable[..., Any]  # a `tf.function`
 
 
 class Generation:
@@ -31,18 +34,9 @@ class Generation:
         seed = self._next_seed() if seed is None else tf.constant([seed, 0], tf.int32)
         return self._sampled(tf.constant(num_samples), seed)
 
-    @functools.cached_property
-    def _sampled(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-        """Compiled: one by one, the small operations of a distribution take milliseconds."""
-
-        def image(num_samples, seed):
-            return self._image(self.prior.distribution().sample(num_samples, seed=seed))
-
-        return tf.function(image, autograph=False)
-
     def reconstruct(self, x) -> tf.Tensor:
         """Returns E[x|z] at the point that stands for q(z|x), its mean mostly, [B, *event]."""
-        return self._image(self._code(x))
+        return self._image(self._code(tf.cast(x, tf.float32)))
 
     def interpolate(self, a, b, steps: int = 8) -> tf.Tensor:
         """Returns images on the straight line between the codes of `a` and `b`.
@@ -62,16 +56,40 @@ class Generation:
             fix = f"Pass two examples {self.event_shape} or two batches of them."
             raise ConfigError("`a` and `b` must be alike", f"{a.shape} and {b.shape}", fix)
         single = a.ndim == rank
-        z = [self._code(end[None] if single else end) for end in (a, b)]
+        z = [self._code(tf.constant(end[None] if single else end)) for end in (a, b)]
         weight = tf.linspace(0.0, 1.0, steps)[:, None]
         path = (1 - weight) * z[0][:, None] + weight * z[1][:, None]  # [B, steps, L]
         images = self._image(tf.reshape(path, [-1, path.shape[-1]]))
         images = tf.reshape(images, [-1, steps, *images.shape[1:]])
         return images[0] if single else images
 
-    def _code(self, x) -> tf.Tensor:
-        params = self.encoder(tf.cast(x, tf.float32), training=False)
-        return self.posterior.point(params)
+    # Compiled, each as one function: one by one, small operations take milliseconds in Python
 
-    def _image(self, z) -> tf.Tensor:
-        return self.likelihood.statistics(self.decoder(z, training=False))["image"]
+    @functools.cached_property
+    def _sampled(self) -> Compiled:
+        def image(num_samples, seed):
+            z = self.prior.distribution().sample(num_samples, seed=seed)
+            return self.likelihood.statistics(self._decoded(z))["image"]
+
+        return compiled(image)
+
+    @functools.cached_property
+    def _encoded(self) -> Compiled:
+        return compiled(lambda x: self.encoder(x, training=False))
+
+    @functools.cached_property
+    def _decoded(self) -> Compiled:
+        return compiled(lambda z: self.decoder(z, training=False))
+
+    @functools.cached_property
+    def _code(self) -> Compiled:
+        return compiled(lambda x: self.posterior.point(self._encoded(x)))
+
+    @functools.cached_property
+    def _image(self) -> Compiled:
+        return compiled(lambda z: self.likelihood.statistics(self._decoded(z))["image"])
+
+
+def compiled(work: Callable) -> Compiled:
+    """Returns a function of tensors as a graph, the same one for batches of any size."""
+    return tf.function(work, autograph=False, reduce_retracing=True)

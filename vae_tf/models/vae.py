@@ -108,11 +108,17 @@ class VAE(Generation, Training):
 
     def encode(self, x, training: bool = False) -> tfd.Distribution:
         """Returns q(z|x), batch [B], event [L], of data `x` [B, *event]."""
-        return self.posterior.distribution(self.encoder(tf.cast(x, tf.float32), training=training))
+        x = tf.cast(x, tf.float32)
+        direct = training or not tf.executing_eagerly()
+        params = self.encoder(x, training=training) if direct else self._encoded(x)
+        return self.posterior.distribution(params)
 
     def decode(self, z, training: bool = False) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event], of latents `z` [B, L]."""
-        return self.likelihood.distribution(self.decoder(tf.cast(z, tf.float32), training=training))
+        z = tf.cast(z, tf.float32)
+        direct = training or not tf.executing_eagerly()
+        params = self.decoder(z, training=training) if direct else self._decoded(z)
+        return self.likelihood.distribution(params)
 
     def call(self, x, sample_weight=None, seed=None, training: bool = False) -> Terms:
         """Returns the terms of the bound at draws z ~ q(z|x), and adds the KL term as a loss.
