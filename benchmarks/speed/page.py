@@ -28,9 +28,8 @@ MLP 784-500-500-32 and keras.io's conv VAE, relu, Adam, Bernoulli. `fit` is `vae
 batch_size=...)` on an array, `training_batches` what `train.py` feeds, with a new binarization each
 epoch; Keras is the recipe of keras.io; PyTorch a loop written by hand over batches gathered from
 memory; pythae its trainer, as it is. TensorFlow by hand is a loop in one graph, for this network
-alone, that checks and reports nothing; `vae_tf.networks` are the package's own convolutions in the
-sizes of keras.io's. The share is that of the multiplications which a 2048x2048 matmul of the same
-precision, measured in the same race, does in the same time.
+alone, that checks and reports nothing. The share is that of the multiplications which a 2048x2048
+matmul of the same precision, measured in the same race, does in the same time.
 """
 NLL = """
 `log_likelihood` beside pythae's `get_nll` (as it is, but without a graph for gradients) and a

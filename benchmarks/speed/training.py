@@ -25,13 +25,7 @@ def contenders(network: str, batch_size: int, environment: Mapping[str, str]) ->
     # channels_last where it helps: convolutions in bf16
     torch["compiled bf16"] = {**bf16, "compiled": True, "channels_last": network == "conv"}
     own = [("fit", p) for p in PRECISIONS] + [("training_batches", "bf16")]
-    half = {**job, "precision": "bf16"}
-    if network == "conv":
-        layers = {**half, "network": "conv of vae_tf"}
-        special = Contender("fit, bf16, vae_tf.networks", ".training_tf:fit", layers, ours=True)
-    else:
-        by_hand = {"batch_size": batch_size}
-        special = Contender("TensorFlow by hand, bf16", ".training_raw:loop", by_hand)
+    by_hand = Contender("TensorFlow by hand, bf16", ".training_raw:loop", {"batch_size": batch_size})
     return [
         *(
             Contender(f"{way}, {p}", f".training_tf:{way}", {**job, "precision": p}, ours=True)
@@ -40,11 +34,11 @@ def contenders(network: str, batch_size: int, environment: Mapping[str, str]) ->
         Contender(
             "fit, bf16, TF_NUM_INTRAOP_THREADS=1",
             ".training_tf:fit",
-            half,
+            {**job, "precision": "bf16"},
             ours=True,
             environment=THREAD_AN_OPERATION,
         ),
-        special,
+        *([by_hand] if network == "mlp" else []),
         *(
             Contender(f"Keras fit, {p}", ".training_tf:keras_fit", {**job, "precision": p})
             for p in PRECISIONS

@@ -18,7 +18,7 @@ POLICIES = {"float32": "float32", "bf16": "mixed_bfloat16"}
 MLP_LATENT_DIM, MLP_HIDDEN = 32, (500, 500)
 CONV_LATENT_DIM, CONV_FILTERS, CONV_HIDDEN = 2, (32, 64), 16
 # Images of an epoch here: so few that a round has several, divided by all batch sizes
-EPOCH = {"mlp": 20_480, "conv": 5_120, "conv of vae_tf": 5_120}
+EPOCH = {"mlp": 20_480, "conv": 5_120}
 
 
 @contextlib.contextmanager
@@ -60,19 +60,7 @@ def conv(shape=images.SHAPE, latent_dim=CONV_LATENT_DIM) -> tuple[keras.Model, k
     return keras.Model(x, heads), keras.Model(z, {"logits": logits})
 
 
-def own_conv(shape=images.SHAPE, latent_dim=CONV_LATENT_DIM) -> tuple[keras.Model, keras.Model]:
-    """Returns `vae_tf`'s networks in the sizes of keras.io's, with 16 units more before decoding.
-
-    The last layer is a convolution, where keras.io's is a transposed one of stride 1.
-    """
-    outputs = vae_tf.likelihoods.Bernoulli().parameter_shapes(shape)
-    sizes = {"hidden": CONV_HIDDEN, "activation": "relu"}
-    encoder = vae_tf.networks.conv_encoder(shape, latent_dim, CONV_FILTERS, **sizes)
-    decoder = vae_tf.networks.conv_decoder(latent_dim, outputs, CONV_FILTERS[::-1], **sizes)
-    return encoder, decoder
-
-
-NETWORKS = {"mlp": mlp, "conv": conv, "conv of vae_tf": own_conv}
+NETWORKS = {"mlp": mlp, "conv": conv}
 
 
 def build(network: str, precision: str = "float32", **sizes) -> vae_tf.VAE:
