@@ -25,7 +25,9 @@ def contenders(network: str, batch_size: int, environment: Mapping[str, str]) ->
     # channels_last where it helps: convolutions in bf16
     torch["compiled bf16"] = {**bf16, "compiled": True, "channels_last": network == "conv"}
     own = [("fit", p) for p in PRECISIONS] + [("training_batches", "bf16")]
-    by_hand = Contender("TensorFlow by hand, bf16", ".training_raw:loop", {"batch_size": batch_size})
+    by_hand = Contender(
+        "TensorFlow by hand, bf16", ".training_raw:loop", {"batch_size": batch_size}
+    )
     return [
         *(
             Contender(f"{way}, {p}", f".training_tf:{way}", {**job, "precision": p}, ours=True)
