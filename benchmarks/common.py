@@ -20,9 +20,19 @@ def machine() -> dict:
 
 
 def commit() -> str:
-    """Returns the commit measured, marked where the tree differed from it."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    """Returns the commit measured, marked where the code differed from it.
+
+    What benchmarks write themselves is no code: `make bench` writes after each section.
+    """
+
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    written = ("benchmarks/results", "benchmarks/images", "benchmarks/README.md")
+    elsewhere = [f":(top,exclude){path}" for path in written]
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":(top)", *elsewhere)
+    return git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
 
 
 def write(name: str, result: dict) -> Path:

@@ -83,6 +83,16 @@ def as_tensor(array: np.ndarray) -> tf.Tensor:
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
+def copied(array: np.ndarray, dtype: np.dtype) -> tf.Tensor:
+    """Returns a copy of `array` as a tensor of `dtype`; `tf.constant` needs twice its memory."""
+    if array.nbytes < _CHUNK_BYTES or dtype.kind not in "fiu":
+        return tf.constant(array.astype(dtype))
+    memory = np.frombuffer(mmap.mmap(-1, array.size * dtype.itemsize), dtype)
+    copy = memory.reshape(array.shape)
+    np.copyto(copy, array, casting="same_kind")
+    return as_tensor(copy)
+
+
 def chunks(array: np.ndarray) -> Iterator[slice]:
     """Yields slices over the first axis of `array`, each of about 32 MB."""
     rows = max(1, _CHUNK_BYTES // max(1, array[:1].nbytes))

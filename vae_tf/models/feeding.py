@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from vae_tf.data.pipeline import beside_training
 from vae_tf.data.randomness import permutation
+from vae_tf.data.storage import copied
 
 KERAS_BATCH_SIZE = 32
 
@@ -35,7 +36,7 @@ def gathered(
     if {array.shape[:1] for array in arrays} != {(len(x),)} or not whole_batches:
         return None
     with tf.device("CPU:0"):
-        tensors = [tf.constant(_as_keras_has_it(array)) for array in arrays]
+        tensors = [copied(array, _keras_dtype(array.dtype)) for array in arrays]
     steps, examples = math.ceil(len(x) / size), len(x)
 
     def batches_of(seed):
@@ -58,7 +59,6 @@ def gathered(
     return beside_training(seeds.flat_map(batches_of).map(gather), steps)
 
 
-def _as_keras_has_it(array: np.ndarray) -> np.ndarray:
-    """Returns floating-point numbers in Keras's precision, others as they are."""
-    floatx = keras.config.floatx()
-    return array.astype(floatx) if array.dtype.kind == "f" and array.dtype != floatx else array
+def _keras_dtype(dtype: np.dtype) -> np.dtype:
+    """Returns in which type Keras holds numbers: floating-point ones in its own precision."""
+    return np.dtype(keras.config.floatx() if dtype.kind == "f" else dtype.newbyteorder("="))

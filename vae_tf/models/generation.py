@@ -15,6 +15,8 @@ from vae_tf.distributions.priors.base import Prior
 from vae_tf.errors import ConfigError
 
 Compiled = Callable[..., Any]  # a `tf.function`
+PARTS = ("encoder", "decoder", "prior", "posterior", "likelihood")
+GRAPHS = ("_sampled", "_encoded", "_decoded", "_code", "_image")
 
 
 class Generation:
@@ -31,7 +33,7 @@ class Generation:
     def sample(self, num_samples: int, seed: int | None = None) -> tf.Tensor:
         """Returns E[x|z] for `num_samples` draws z ~ p(z), [num_samples, *event]."""
         num_samples = whole("num_samples", num_samples, least=0)
-        seed = self._next_seed() if seed is None else tf.constant([seed, 0], tf.int32)
+        seed = None if seed is None else tf.constant([seed, 0], tf.int32)
         return self._sampled(tf.constant(num_samples), seed)
 
     def reconstruct(self, x) -> tf.Tensor:
@@ -68,6 +70,7 @@ class Generation:
     @functools.cached_property
     def _sampled(self) -> Compiled:
         def image(num_samples, seed):
+            seed = self._next_seed() if seed is None else seed
             z = self.prior.distribution().sample(num_samples, seed=seed)
             return self.likelihood.statistics(self._decoded(z))["image"]
 
@@ -88,6 +91,16 @@ class Generation:
     @functools.cached_property
     def _image(self) -> Compiled:
         return compiled(lambda z: self.likelihood.statistics(self._decoded(z))["image"])
+
+    def __setattr__(self, name, value):
+        """Sets an attribute; with another part of the model, its graphs are others."""
+        if name in PARTS:
+            self._forget_graphs()
+        super().__setattr__(name, value)
+
+    def _forget_graphs(self) -> None:
+        for name in GRAPHS:
+            self.__dict__.pop(name, None)
 
 
 def compiled(work: Callable) -> Compiled:

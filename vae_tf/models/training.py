@@ -1,7 +1,7 @@
 """Keras's training loop around the terms of a bound: steps, metrics, `fit`, `evaluate`."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import keras
@@ -34,6 +34,7 @@ class Training(keras.Model):
     steps_per_execution: int
     _chooses_steps = False  # of the steps per execution, until compiled
     _functions: dict[int, dict]  # by steps per execution, while others are in use
+    _forget_graphs: Callable[[], None]
 
     def _make_state(self) -> None:
         """Makes the metrics and the counters of the training loop."""
@@ -147,6 +148,7 @@ class Training(keras.Model):
         if given:
             fix = "Drop it; give the VAE another `likelihood`, `objective` or `beta` instead."
             raise ConfigError("A VAE brings its own loss and metrics", ", ".join(given), fix)
+        self._forget_graphs()  # as Keras does with its own: layers may have changed in place
         self._chooses_steps, self._functions = steps_per_execution == "auto", {}
         kwargs["steps_per_execution"] = 1 if self._chooses_steps else steps_per_execution
         optimizer = prepared(optimizer, (self.encoder, self.decoder))

@@ -5,7 +5,14 @@ import pytest
 import tensorflow as tf
 
 from vae_tf import data
-from vae_tf.data.storage import Storage, as_tensor, available_memory, cache_directory, chunks
+from vae_tf.data.storage import (
+    Storage,
+    as_tensor,
+    available_memory,
+    cache_directory,
+    chunks,
+    copied,
+)
 from vae_tf.errors import ConfigError, DataError
 
 
@@ -36,6 +43,19 @@ def test_an_array_that_cannot_be_shared_is_copied():
     array = np.arange(12, dtype=np.uint8)[1:]
     np.testing.assert_array_equal(as_tensor(array), array)
     np.testing.assert_array_equal(as_tensor(array.reshape(11, 1).T), array.reshape(11, 1).T)
+
+
+@pytest.mark.parametrize("rows", [3, 9_000], ids=["small", "large"])
+@pytest.mark.parametrize(
+    ("held", "wanted"), [("float64", "float32"), (">f4", "float32"), ("bool", "bool"), ("i2", "i2")]
+)
+def test_a_copy_is_a_copy(rows, held, wanted):
+    array = (np.arange(rows * 1000) % 251).reshape(rows, 1000).astype(held)[:, ::-1]
+    expected = array.astype(wanted)
+    tensor = copied(array, np.dtype(wanted))
+    array[:] = 0
+    assert tensor.dtype.as_numpy_dtype == np.dtype(wanted)
+    np.testing.assert_array_equal(tensor, expected)
 
 
 def test_data_on_disk_are_the_data_in_memory(save, grey):

@@ -1,0 +1,119 @@
+"""What a user calls one image at a time: compiled, and still the model as it is at the time."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vae_tf import VAE
+from vae_tf.distributions import ContinuousBernoulli, DiagonalNormal, LearnedNormal
+from vae_tf.models import generation
+
+from .conftest import LATENT_DIM, SHAPE, make
+
+
+def test_compiled_methods_are_the_networks(vae, x):
+    heads = vae.encoder(x)
+    q = vae.encode(x)
+    np.testing.assert_allclose(q.mean(), heads["z_mean"], rtol=1e-5, atol=1e-6)
+    log_var = 2 * np.log(q.stddev())
+    np.testing.assert_allclose(log_var, heads["z_log_var"], rtol=1e-5, atol=1e-5)
+    z = q.mean()
+    mean = vae.likelihood.distribution(vae.decoder(z)).mean()
+    np.testing.assert_allclose(vae.decode(z).mean(), mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(vae.reconstruct(x), mean, rtol=1e-5, atol=1e-6)
+
+
+def test_batches_of_all_sizes_share_a_graph(x):
+    vae = make()
+    for size in (1, 7, 70, 3, 0):
+        assert vae.encode(x[:size]).mean().shape == (size, LATENT_DIM)
+        assert vae.reconstruct(x[:size]).shape == (size, *SHAPE)
+    assert vae._encoded.experimental_get_tracing_count() <= 2  # one of a size, one of all sizes
+
+
+def test_training_is_seen(x):
+    vae = make()
+    before = vae.encode(x).mean().numpy(), vae.sample(5, seed=0).numpy()
+    vae.fit(x, epochs=1, verbose=0)
+    np.testing.assert_allclose(vae.encode(x).mean(), vae.encoder(x)["z_mean"], rtol=1e-5, atol=1e-6)
+    assert not np.allclose(vae.encode(x).mean(), before[0])
+    assert not np.allclose(vae.sample(5, seed=0), before[1])
+
+
+def test_gradients_pass(x):
+    vae = make()
+    x = tf.constant(x)
+    found = []
+    for encode in (lambda: vae.encode(x).mean(), lambda: vae.encoder(x)["z_mean"]):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            total = tf.reduce_sum(encode() ** 2)
+        found.append(tape.gradient(total, [x, *vae.encoder.trainable_variables[:2]]))
+    for compiled, direct in zip(*found, strict=True):
+        np.testing.assert_allclose(compiled, direct, rtol=1e-4, atol=1e-6)
+
+
+def test_training_mode_is_kept():
+    encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.5, seed=0)])
+    x = keras.Input((4,))
+    h = encoder(x)
+    heads = {name: keras.layers.Dense(2, name=name)(h) for name in ("z_mean", "z_log_var")}
+    z = keras.Input((2,))
+    decoder = keras.Model(z, {"logits": keras.layers.Dense(4)(z)})
+    vae = VAE(keras.Model(x, heads), decoder)
+    ones = np.ones((50, 4), "float32")
+    assert np.ptp(vae.encode(ones).mean()[:, 0]) == 0
+    assert np.ptp(vae.encode(ones, training=True).mean()[:, 0]) > 0
+
+
+class Shifted(DiagonalNormal):
+    def point(self, params):
+        return super().point(params) + 1.0
+
+
+def trained_half(name, x):
+    other = make()
+    other.fit(x, epochs=1, verbose=0)
+    return getattr(other, name)
+
+
+def far_prior(x):
+    prior = LearnedNormal(LATENT_DIM)
+    prior.trainable_weights[0].assign([5.0, -5.0])
+    return prior
+
+
+REPLACEMENTS = {
+    "encoder": lambda x: trained_half("encoder", x),
+    "decoder": lambda x: trained_half("decoder", x),
+    "prior": far_prior,
+    "posterior": lambda x: Shifted(),
+    "likelihood": lambda x: ContinuousBernoulli(),
+}
+
+
+def test_another_part_is_another_graph(x):
+    assert set(REPLACEMENTS) == set(generation.PARTS)
+    for part, replacement in REPLACEMENTS.items():
+        vae = make()
+        before = [f.numpy() for f in (vae.sample(4, seed=1), vae.reconstruct(x))]
+        setattr(vae, part, replacement(x))
+        after = [f.numpy() for f in (vae.sample(4, seed=1), vae.reconstruct(x))]
+        parts = {name: getattr(vae, name) for name in generation.PARTS}
+        fresh = VAE(**parts)
+        for ours, theirs in zip(
+            after, (fresh.sample(4, seed=1), fresh.reconstruct(x)), strict=True
+        ):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+        assert not all(np.allclose(a, b) for a, b in zip(before, after, strict=True)), part
+
+
+def test_compile_sees_layers_that_changed_in_place(x):
+    vae = make()
+    vae.encode(x)
+    layer = vae.encoder.get_layer("z_mean_output")
+    layer.enable_lora(2)
+    layer.lora_kernel_a.assign(tf.ones_like(layer.lora_kernel_a))
+    layer.lora_kernel_b.assign(tf.ones_like(layer.lora_kernel_b))
+    vae.compile("adam")
+    np.testing.assert_allclose(vae.encode(x).mean(), vae.encoder(x)["z_mean"], rtol=1e-4)
