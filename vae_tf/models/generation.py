@@ -13,6 +13,7 @@ from vae_tf.distributions.likelihoods.base import Likelihood
 from vae_tf.distributions.posteriors.base import Posterior
 from vae_tf.distributions.priors.base import Prior
 from vae_tf.errors import ConfigError
+from vae_tf.models import inputs
 
 Compiled = Callable[..., Any]  # a `tf.function`
 PARTS = ("encoder", "decoder", "prior", "posterior", "likelihood")
@@ -38,7 +39,7 @@ class Generation:
 
     def reconstruct(self, x) -> tf.Tensor:
         """Returns E[x|z] at the point that stands for q(z|x), its mean mostly, [B, *event]."""
-        return self._image(self._code(tf.cast(x, tf.float32)))
+        return self._image(self._code(inputs.batch(x, self.event_shape, "data to reconstruct")))
 
     def interpolate(self, a, b, steps: int = 8) -> tf.Tensor:
         """Returns images on the straight line between the codes of `a` and `b`.

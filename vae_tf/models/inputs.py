@@ -77,6 +77,21 @@ def check(data, event_shape, likelihood: Likelihood, role: str, strict: bool = F
     likelihood.check_support(x, strict=strict)
 
 
+def batch(values, shape, what: str) -> tf.Tensor:
+    """Returns float32 [B, *shape] of what a user called a method with; graphs look for themselves.
+
+    Raises:
+        DataError: not numbers, or of another shape.
+    """
+    if tf.executing_eagerly():
+        values = values if tf.is_tensor(values) else as_array(values, "given")
+        if shape is not None and not fits(values.shape[1:], shape):
+            fix = "Pass a batch; of one example x alone, x[None]."
+            received = f"shape {tuple(values.shape)}"
+            raise DataError(f"The {what} must be {batched(shape)}", received, fix)
+    return tf.cast(values, tf.float32)
+
+
 def as_array(data, role: str) -> np.ndarray:
     """Returns data as an array of numbers, or raises DataError."""
     try:

@@ -14,6 +14,7 @@ from vae_tf.distributions.posteriors.normal import DiagonalNormal
 from vae_tf.distributions.priors.base import Prior
 from vae_tf.distributions.priors.normal import StandardNormal
 from vae_tf.errors import ConfigError
+from vae_tf.models import inputs
 from vae_tf.models.audit import Audit, audit
 from vae_tf.models.compatibility import check_closed_form, check_parts, listed
 from vae_tf.models.finite import all_finite
@@ -108,14 +109,14 @@ class VAE(Generation, Training):
 
     def encode(self, x, training: bool = False) -> tfd.Distribution:
         """Returns q(z|x), batch [B], event [L], of data `x` [B, *event]."""
-        x = tf.cast(x, tf.float32)
+        x = inputs.batch(x, self.event_shape, "data to encode")
         direct = training or not tf.executing_eagerly()
         params = self.encoder(x, training=training) if direct else self._encoded(x)
         return self.posterior.distribution(params)
 
     def decode(self, z, training: bool = False) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event], of latents `z` [B, L]."""
-        z = tf.cast(z, tf.float32)
+        z = inputs.batch(z, (self.prior.latent_dim,), "latents to decode")
         direct = training or not tf.executing_eagerly()
         params = self.decoder(z, training=training) if direct else self._decoded(z)
         return self.likelihood.distribution(params)

@@ -2,10 +2,12 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from vae_tf import VAE
 from vae_tf.distributions import ContinuousBernoulli, DiagonalNormal, LearnedNormal
+from vae_tf.errors import DataError
 from vae_tf.models import generation
 
 from .conftest import LATENT_DIM, SHAPE, make
@@ -117,3 +119,23 @@ def test_compile_sees_layers_that_changed_in_place(x):
     layer.lora_kernel_b.assign(tf.ones_like(layer.lora_kernel_b))
     vae.compile("adam")
     np.testing.assert_allclose(vae.encode(x).mean(), vae.encoder(x)["z_mean"], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("call", "expected", "received"),
+    [
+        (lambda vae: vae.encode(np.zeros(SHAPE)), "[B, 4, 3, 1]", "shape (4, 3, 1)"),
+        (lambda vae: vae.encode(tf.zeros((2, 5, 3, 1))), "[B, 4, 3, 1]", "shape (2, 5, 3, 1)"),
+        (lambda vae: vae.reconstruct(np.zeros(SHAPE)), "[B, 4, 3, 1]", "x[None]"),
+        (lambda vae: vae.encode("a picture"), "must be numbers", "<U9"),
+        (lambda vae: vae.encode([[1.0], [1.0, 2.0]]), "must be numbers", "mixed sizes"),
+        (lambda vae: vae.decode(np.zeros(2)), "[B, 2]", "shape (2,)"),
+        (lambda vae: vae.decode(np.zeros((5, 3))), "[B, 2]", "shape (5, 3)"),
+        (lambda vae: vae.decode(1.0), "[B, 2]", "shape ()"),
+    ],
+)
+def test_what_is_no_batch_is_refused(call, expected, received):
+    with pytest.raises(DataError) as caught:
+        call(make())
+    assert expected in str(caught.value)
+    assert received in str(caught.value)
