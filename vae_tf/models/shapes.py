@@ -38,6 +38,7 @@ def check_halves(encoder, decoder, prior, posterior, likelihood) -> tuple[int, .
     expected = posterior.parameter_shapes(prior.latent_dim)
     _check_outputs("encoder", encoder, expected, type(posterior).__name__)
     if event_shape is not None:
+        _check_examples(prior, event_shape)
         expected = likelihood.parameter_shapes(event_shape)
         _check_outputs("decoder", decoder, expected, type(likelihood).__name__)
     return event_shape
@@ -51,6 +52,16 @@ def check_event(px, x) -> None:
             f"parameters for {batched(px.event_shape)}",
             "Change the last layers of the decoder.",
         )
+
+
+def _check_examples(prior, event_shape) -> None:
+    held = getattr(prior, "event_shape", event_shape)  # of a VampPrior's pseudo-inputs
+    if len(held) != len(event_shape) or any(
+        wanted not in (None, size) for wanted, size in zip(event_shape, held, strict=True)
+    ):
+        expected = f"{type(prior).__name__} must hold examples as the encoder takes them"
+        fix = "Give it the event_shape of the data."
+        raise ConfigError(f"{expected}, {batched(event_shape)}", batched(held), fix)
 
 
 def _check_outputs(half: str, network, expected: dict, owner: str) -> None:

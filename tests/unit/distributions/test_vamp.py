@@ -211,8 +211,9 @@ def test_a_joint_prior_of_posteriors_needs_their_groups():
 
 
 def test_pseudo_inputs_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match="ncompatible"):
-        make(VampPrior(L, (6,), K))(X)
+    for shape in ((6,), (2, 3), (3, 2, 1)):
+        with pytest.raises(ConfigError, match="VampPrior must hold examples as the encoder takes"):
+            make(VampPrior(L, shape, K))
 
 
 def test_half_precision_networks_and_compiled_graphs(set_dtype_policy):
