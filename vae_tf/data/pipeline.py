@@ -10,7 +10,8 @@ def beside_training(batches: tf.data.Dataset, cardinality: int) -> tf.data.Datas
 
     What is in memory takes no tuning: tf.data's own threads would be woken for each batch, to do
     what takes less time than waking them, on the cores that training needs; and a buffer whose
-    length is being tuned runs dry meanwhile.
+    length is being tuned runs dry meanwhile. Nor does tf.data rewrite the pipeline: nothing in it
+    is to be fused, and rewriting copies all the data.
 
     Args:
         batches: as they are computed, one after the other.
@@ -19,6 +20,7 @@ def beside_training(batches: tf.data.Dataset, cardinality: int) -> tf.data.Datas
     options = tf.data.Options()
     options.deterministic = True
     options.autotune.enabled = False
+    options.experimental_optimization.apply_default_optimizations = False
     options.threading.private_threadpool_size = 1
     batches = batches.apply(tf.data.experimental.assert_cardinality(cardinality))
     return batches.prefetch(PREFETCHED).with_options(options)
