@@ -95,7 +95,7 @@ def test_the_parts_make_up_the_step(tmp_path, capsys):
     assert min(profile.parts.values()) >= 0
     assert sum(profile.parts.values()) == pytest.approx(profile.step)
     assert profile.step > 0
-    assert profile.data <= profile.data_alone
+    assert profile.data <= profile.data_alone * (1 + 1e-9)  # the parts are scaled to the step
     assert (profile.batch_size, profile.steps_per_execution) == (10, 2)
     saved = json.loads(json.dumps(profile.as_dict(), allow_nan=False))
     assert saved["advice"] == list(profile.advice)
