@@ -72,8 +72,7 @@ class Generation:
     def _sampled(self) -> Compiled:
         def image(num_samples, seed):
             seed = self._next_seed() if seed is None else seed
-            z = self.prior.distribution().sample(num_samples, seed=seed)
-            return self.likelihood.statistics(self._decoded(z))["image"]
+            return self._image(self.prior.distribution().sample(num_samples, seed=seed))
 
         return compiled(image)
 

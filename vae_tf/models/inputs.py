@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from vae_tf.distributions.likelihoods.base import Likelihood
 from vae_tf.errors import DataError
-from vae_tf.models.shapes import batched
+from vae_tf.models.shapes import batched, fits
 
 
 def unpack(data) -> tuple[tf.Tensor, tf.Tensor | None]:
@@ -104,10 +104,3 @@ def as_array(data, role: str) -> np.ndarray:
         fix = "Convert them to float32; images of mixed sizes must be resized first."
         raise DataError(f"The {role} data must be numbers", received, fix)
     return x
-
-
-def fits(shape, expected) -> bool:
-    """Returns whether a shape is the expected one, where None is any size."""
-    return len(shape) == len(expected) and all(
-        want is None or size == want for size, want in zip(shape, expected, strict=True)
-    )

@@ -56,9 +56,7 @@ def check_event(px, x) -> None:
 
 def _check_examples(prior, event_shape) -> None:
     held = getattr(prior, "event_shape", event_shape)  # of a VampPrior's pseudo-inputs
-    if len(held) != len(event_shape) or any(
-        wanted not in (None, size) for wanted, size in zip(event_shape, held, strict=True)
-    ):
+    if not fits(held, event_shape):
         expected = f"{type(prior).__name__} must hold examples as the encoder takes them"
         fix = "Give it the event_shape of the data."
         raise ConfigError(f"{expected}, {batched(event_shape)}", batched(held), fix)
@@ -98,6 +96,13 @@ def _output_shapes(network) -> dict | list | None:
         return {name: tuple(tensor.shape[1:]) for name, tensor in output.items()}
     several = output if isinstance(output, (list, tuple)) else [output]
     return [tuple(tensor.shape[1:]) for tensor in several]
+
+
+def fits(shape, expected) -> bool:
+    """Returns whether a shape is the expected one, where None is any size."""
+    return len(shape) == len(expected) and all(
+        want is None or size == want for size, want in zip(shape, expected, strict=True)
+    )
 
 
 def batched(shape) -> str:
