@@ -13,8 +13,37 @@ def unpack(data) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Returns x and its weights ([B] float32 or None) from x, (x,), (x, y) or (x, y, weight)."""
     x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if sample_weight is not None:
+        _check_shape_of_weights(sample_weight.shape)
         sample_weight = tf.reshape(tf.cast(sample_weight, tf.float32), [-1])
     return x, sample_weight
+
+
+def check_weights(sample_weight, x) -> None:
+    """Looks at all of the weights that go with an array.
+
+    Raises:
+        DataError: they are not one finite number, 0 or more, for each example.
+    """
+    if sample_weight is None:
+        return
+    weights = as_array(sample_weight, "sample_weight")
+    _check_shape_of_weights(weights.shape)
+    if hasattr(x, "shape") and len(weights) != len(x):
+        fix = "Pass one weight for each example."
+        raise DataError(f"There must be {len(x)} sample_weight", f"{len(weights)} of them", fix)
+    bad = np.flatnonzero(~((weights >= 0) & np.isfinite(weights)))
+    if len(bad):
+        raise DataError(
+            "The weights in sample_weight must be finite and not negative",
+            f"{weights.flat[bad[0]]:g} at index {bad[0]}",
+            "Pass 0 for an example that shall not count.",
+        )
+
+
+def _check_shape_of_weights(shape) -> None:
+    if len(shape) != 1 and tuple(shape[1:]) != (1,):
+        fix = "Pass one weight for each example."
+        raise DataError("sample_weight must be [B]", f"shape {tuple(shape)}", fix)
 
 
 def targets(x, y, sample_weight):
@@ -48,33 +77,50 @@ def checked_validation(data, event_shape, likelihood: Likelihood):
 
 
 def check(data, event_shape, likelihood: Likelihood, role: str, strict: bool = False) -> None:
-    """Looks at all of an array, or at the first batch of a `tf.data.Dataset`.
+    """Looks at all of an array, or at what a `tf.data.Dataset` says of its shape.
 
-    Other iterables are left alone: a look would consume what it sees.
+    No stream is read, for a look would consume what it sees; its batches are looked at in the
+    compiled step.
 
     Raises:
         DataError: empty, of another shape, not numbers, not finite, outside the support.
     """
+    if isinstance(data, (tf.RaggedTensor, tf.SparseTensor)):
+        fix = "Pad ragged rows to one length, and turn sparse ones into dense arrays."
+        raise DataError(f"The {role} data must be a dense array", type(data).__name__, fix)
     if isinstance(data, tf.data.Dataset):
-        data = next(iter(data.take(1)), None)
-        if data is None:
-            fix = "Check the files, the split's name and any filter."
-            raise DataError(f"The {role} data must hold examples", "an empty dataset", fix)
-        data = data[0] if isinstance(data, tuple) else data
+        _check_spec(data, event_shape, role)
     if not isinstance(data, (np.ndarray, tf.Tensor)):
         return
     x = as_array(data, role)
-    if event_shape is not None and not fits(x.shape[1:], event_shape):
-        fix = f"Reshape the data to {batched(event_shape)}, or build the encoder for them."
-        raise DataError(
-            f"The {role} data must be {batched(event_shape)}, as the encoder takes",
-            f"shape {x.shape}",
-            fix,
-        )
+    _check_shape(x.shape, event_shape, role)
     if not len(x):
         fix = "Check the files and the split."
         raise DataError(f"The {role} data must hold examples", f"shape {x.shape}", fix)
     likelihood.check_support(x, strict=strict)
+
+
+def _check_spec(data: tf.data.Dataset, event_shape, role: str) -> None:
+    spec = data.element_spec
+    spec = spec[0] if isinstance(spec, tuple) and spec else spec
+    if isinstance(spec, (tf.RaggedTensorSpec, tf.SparseTensorSpec)):
+        fix = "Map it to dense tensors of one shape, such as by `ragged.to_tensor(shape=...)`."
+        raise DataError(f"The {role} data must be dense", type(spec).__name__, fix)
+    if isinstance(spec, tf.TensorSpec) and spec.shape.rank is not None:
+        _check_shape(spec.shape, event_shape, role)
+    if int(data.cardinality()) == 0:
+        fix = "Check the files, the split's name and any filter."
+        raise DataError(f"The {role} data must hold examples", "an empty dataset", fix)
+
+
+def _check_shape(shape, event_shape, role: str) -> None:
+    """Raises DataError where what is known of a shape is not what the encoder takes."""
+    wanted = (None,) * len(shape[1:]) if event_shape is None else event_shape
+    known = [want if size is None else size for size, want in zip(shape[1:], wanted, strict=False)]
+    if len(shape) != 1 + len(wanted) or not fits(known, wanted):
+        fix = f"Reshape the data to {batched(wanted)}, or build the encoder for them."
+        expected = f"The {role} data must be {batched(wanted)}, as the encoder takes"
+        raise DataError(expected, f"shape {tuple(shape)}", fix)
 
 
 def batch(values, shape, what: str) -> tf.Tensor:

@@ -17,11 +17,12 @@ from vae_tf.errors import ConfigError
 from vae_tf.models import inputs
 from vae_tf.models.audit import Audit, audit
 from vae_tf.models.compatibility import check_closed_form, check_parts, listed
-from vae_tf.models.finite import all_finite
 from vae_tf.models.generation import Generation
+from vae_tf.models.problems import problem
 from vae_tf.models.randomness import load_seed_states, save_seed_states
 from vae_tf.models.shapes import check_event, check_halves, latent_dim_of
 from vae_tf.models.training import Training
+from vae_tf.objectives import replicas
 from vae_tf.objectives.base import Inference, Objective, Terms
 from vae_tf.objectives.elbo import ELBO
 from vae_tf.objectives.kl_controls import KLControl
@@ -127,28 +128,33 @@ class VAE(Generation, Training):
         Args:
             x: data, [B, *event].
             sample_weight: [B] or None.
-            seed: int32 [2] for a repeatable draw; the model's own random stream if None.
+            seed: int32 [2] for a repeatable draw, which leaves no trace; if None, the model's own
+                random stream, and the clock of its schedules, go on.
             training: passed on to the networks (dropout, batch normalization).
         """
         x = tf.cast(x, tf.float32)
-        decoder_outputs: list = []  # for `finite`
+        decoder_outputs: list = []  # for `problem`
+        extra: list = []  # what layers and regularizers add to the loss
 
         def log_px(z):
             params = self.decoder(tf.reshape(z, [-1, z.shape[-1]]), training=training)
             decoder_outputs.append(params)
+            # Now: Keras keeps one list, and replicas take turns at each sum over them
+            extra[:] = self.losses
             px = self.likelihood.distribution(params)
             check_event(px, x)
             draws = z.shape[0]
             repeated = x if draws == 1 else tf.tile(x, [draws] + [1] * (x.shape.rank - 1))
             return -tf.reshape(negative_log_likelihood(px, repeated), [draws, -1])
 
+        beta = self.clock.now(self.beta)
         inference = Inference(
             x,
             qz=self.encode(x, training),
             pz=self.prior.distribution(),
             log_px=log_px,
             seed=self._next_seed() if seed is None else seed,
-            beta=self.clock.now(self.beta),
+            beta=beta,
             now=self.clock.now,
             sample_weight=sample_weight,
             training=training,
@@ -158,9 +164,16 @@ class VAE(Generation, Training):
         terms = self.objective.estimate(inference)
         self.add_loss(weighted_mean(terms.kl_term, sample_weight))
         for penalty in self.penalties:
-            self.add_loss(penalty.penalty(terms.z[0], inference))
-        finite = all_finite(x, terms.z, terms.kl, decoder_outputs, terms.nll)
-        return terms._replace(finite=finite)
+            extra.append(penalty.penalty(terms.z[0], inference))
+            self.add_loss(extra[-1])
+        found = problem(
+            self.likelihood, x, sample_weight, terms.z, terms.kl, decoder_outputs, terms.nll
+        )
+        if training and seed is None:
+            self.clock.warn_outside_epochs(self.schedules)
+            self.clock.tick()
+        added = tf.add_n(extra) if extra else None
+        return terms._replace(beta=beta, extra=added, problem=found)
 
     def check(
         self,
@@ -184,7 +197,8 @@ class VAE(Generation, Training):
         return audit(self, data, num_examples, seed, print_fn)
 
     def _next_seed(self) -> tf.Tensor:
-        return tf.cast(self.seed_generator.next(), tf.int32)  # TFP's samplers take int32
+        # TFP's samplers take int32
+        return replicas.own_seed(tf.cast(self.seed_generator.next(), tf.int32))
 
     def export(self, *args, **kwargs):
         """Refuses: Keras would write one graph with every weight twice."""
