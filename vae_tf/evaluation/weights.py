@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from vae_tf.data.batch import Batch
 from vae_tf.evaluation.half_precision import in_bfloat16
 from vae_tf.models import VAE
-from vae_tf.objectives import log_importance_weights
 
 # What a chunk's widest activation may take: little enough for the cache, enough for the cores.
 CHUNK_BYTES = 1 << 24
@@ -68,15 +68,12 @@ class Weights:
 
     def _sum(self, x, params, seed, first, last, size, bfloat16: bool) -> Sums:
         vae = self.vae
-        qz, pz = vae.posterior.distribution(params), vae.prior.distribution()
-        repeated = tf.tile(x, [size] + [1] * (x.shape.rank - 1))
+        qz, batch = vae.posterior.distribution(params), Batch(x)
         half = in_bfloat16(vae.decoder) if bfloat16 else contextlib.nullcontext()
 
         def add(chunk, sums):
             z = qz.sample(size, seed=tf.random.experimental.stateless_fold_in(seed, chunk))
-            px = vae.decode(tf.reshape(z, [-1, z.shape[-1]]))  # batch [size * B]
-            log_px = tf.reshape(px.log_prob(repeated), [size, -1])
-            log_w = tf.cast(log_importance_weights(log_px, z, qz, pz), tf.float64)  # [size, B]
+            log_w = tf.cast(vae.parts.log_weights(z, batch, qz), tf.float64)  # [size, B]
             counted = chunk * size + tf.range(size) < self.num_samples
             log_w = tf.where(counted[:, None], log_w, -math.inf)
             new = Sums(tf.reduce_logsumexp(log_w, 0), tf.reduce_logsumexp(2 * log_w, 0))
