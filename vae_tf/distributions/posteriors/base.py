@@ -64,12 +64,12 @@ class Posterior(ModelPart):
             num_samples: draws of each row.
             latent_dim: L.
             seed: int32 [2].
-            first: position of the first draw of the first row.
+            first: position of the first draw of the first row; int64 where it may be large.
 
         Raises:
             ConfigError: `from_noise` does not return what is shaped like the noise.
         """
-        rows = tf.shape(tf.nest.flatten(params)[0])[0]
+        rows = _rows(params, num_samples)
         normal = noise.normals(seed, first, rows * num_samples, latent_dim)
         if isinstance(num_samples, int) and num_samples == 1:
             normal = normal[None]
@@ -90,7 +90,7 @@ class Posterior(ModelPart):
 
         TFP's samplers give other numbers under XLA; `from_noise` does not.
         """
-        rows = tf.shape(tf.nest.flatten(params)[0])[0]
+        rows = _rows(params, num_samples)
         own_seeds = noise.seeds(seed, first, rows * num_samples)[::num_samples]
 
         def draw(row):
@@ -108,3 +108,9 @@ class Posterior(ModelPart):
         `z_mean`, which is `point`, and `z_log_var` are among them.
         """
         raise ConfigError("A Posterior must define it", type(self).__name__, "Override it.")
+
+
+def _rows(params, num_samples) -> tf.Tensor:
+    """Returns B, of the same type of integers as `num_samples`."""
+    kind = num_samples.dtype if tf.is_tensor(num_samples) else tf.int32
+    return tf.shape(tf.nest.flatten(params)[0], kind)[0]
