@@ -30,8 +30,8 @@ from vae_tf.objectives import (
 from .conftest import LATENT_DIM, SHAPE, make
 
 NAMES = (
-    "data", "shapes", "support", "finite", "density", "kl", "posterior", "seed", "batch",
-    "training", "gradients", "extremes",
+    "data", "shapes", "support", "finite", "density", "kl", "posterior", "bounds", "seed",
+    "batch", "training", "gradients", "extremes",
 )  # fmt: skip
 
 
