@@ -22,7 +22,8 @@ class PoissonMass(tfd.Poisson):
         small = super()._log_prob(tf.minimum(x, LARGE_COUNT))
         n = tf.maximum(x, LARGE_COUNT)
         log_mean = tf.convert_to_tensor(self.log_rate)
-        deviance = excess((tf.exp(log_mean) - n) / n, log_mean - tf.math.log(n))
+        above = (tf.exp(log_mean) - n) / n
+        deviance = excess(above, log_of(above, log_mean - tf.math.log(n)))
         large = -n * deviance - 0.5 * tf.math.log(2 * math.pi * n) - stirling_error(n)
         return tf.where(x < LARGE_COUNT, small, large)
 
@@ -61,9 +62,11 @@ class NegativeBinomialMass(tfd.NegativeBinomial):
         none = tf.where(close, r * excess(small_md, 0.0) - m, -r * tf.math.log1p(md))
 
         n = tf.maximum(x, 1.0)
-        both = tf.math.log(n + r) - tf.math.log(m + r)
-        failures = r * excess((n - m) / (m + r), both)
-        successes = n * excess((m - n) / (n * (1 + md)), both + self.log_mean - tf.math.log(n))
+        more = (n - m) / (m + r)
+        log_more = log_of(more, tf.math.log(n + r) - tf.math.log(m + r))
+        fewer = (m - n) / (n * (1 + md))
+        log_fewer = log_of(fewer, log_more + self.log_mean - tf.math.log(n))
+        failures, successes = r * excess(more, log_more), n * excess(fewer, log_fewer)
         rounding = stirling_error(n + r) - stirling_error(r) - stirling_error(n)
         spread = 0.5 * (tf.math.log(2 * math.pi * n) + tf.math.log1p(n * d))
         return tf.where(x < 1, none, rounding - failures - successes - spread)
@@ -78,16 +81,21 @@ def excess(above: tf.Tensor, log_t: tf.Tensor) -> tf.Tensor:
 
     Args:
         above: t - 1.
-        log_t: log(t), used where t < 1/2.
+        log_t: log(t).
     """
-    near, low = tf.abs(above) < NEAR, above < -0.5
+    near = tf.abs(above) < NEAR
     # log(1 + u) = 2 artanh(u / (2 + u)), whose first term takes u - 2s = u s out of the sum
     u = tf.where(near, above, 0.0)
     s = u / (2 + u)
     q = tf.square(s)
     series = s * (u - 2 * q * (1 / 3 + q * (1 / 5 + q * (1 / 7 + q / 9))))
-    log = tf.where(low, log_t, tf.math.log1p(tf.where(low, 0.0, above)))
-    return tf.where(near, series, above - log)
+    return tf.where(near, series, above - log_t)
+
+
+def log_of(above: tf.Tensor, log_t: tf.Tensor) -> tf.Tensor:
+    """Returns log(t), from t - 1 where that tells more than `log_t`, a difference of logarithms."""
+    low = above < -0.5
+    return tf.where(low, log_t, tf.math.log1p(tf.where(low, 0.0, above)))
 
 
 def stirling_error(n: tf.Tensor) -> tf.Tensor:
