@@ -69,22 +69,6 @@ def dense_heads(h, shapes: Mapping[str, Shape], initializer) -> dict:
     return outputs
 
 
-def image_heads(h, shapes: Mapping[str, Shape], initializer) -> dict:
-    """Returns one float32 tensor [B, H, W, C] for each name, a convolution of `h` [B, H, W, D]."""
-    outputs = {}
-    for name, shape in shapes.items():
-        y = keras.layers.Conv2D(
-            shape[-1],
-            3,
-            padding="same",
-            kernel_initializer=initializer(),
-            dtype=head_dtype(name),
-            name=f"{name}_output",
-        )(h)
-        outputs[name] = as_float32(y)
-    return outputs
-
-
 def as_float32(y):
     """Returns a Keras tensor in float32."""
     if y.dtype == "float32":

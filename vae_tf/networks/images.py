@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import keras
 
@@ -16,7 +17,7 @@ from vae_tf.networks.checks import (
     widths_of,
 )
 from vae_tf.networks.conditions import Condition, Conditions
-from vae_tf.networks.heads import Initializers, dense_heads, image_heads, posterior_heads
+from vae_tf.networks.heads import Initializers, as_float32, dense_heads, head_dtype, posterior_heads
 
 # Below this no further halving: a 3x3 kernel would see little but its own padding.
 SMALLEST_SIDE = 4
@@ -29,9 +30,12 @@ class Levels:
 
     Attributes:
         activation: a Keras activation's name.
+        residual: whether maps are handed on before their activation, and the output layers of a
+            decoder do the last doubling.
     """
 
     activation: str
+    residual: ClassVar[bool] = False
 
     def check(self, filters: tuple[int, ...]) -> None:
         """Raises ConfigError unless the settings suit levels of so many channels."""
@@ -73,7 +77,9 @@ def image_encoder(
     for width, size in zip(filters, _pyramid(event_shape, len(filters))[1:], strict=True):
         # Where height and width are free nothing tells that an image is too small to be halved
         stride = 1 if tuple(h.shape[1:3]) == size != (None, None) else 2
-        layer = _layer(keras.layers.Conv2D, width, stride, initializers)
+        layer = partial(
+            keras.layers.Conv2D, width, 3, stride, "same", kernel_initializer=initializers()
+        )
         h = levels.resized(h, layer, conditions)
         h = levels.refined(h, initializers, conditions)
     free = None in event_shape
@@ -107,30 +113,48 @@ def image_decoder(
     h = conditions.beside(z)
     h = keras.layers.Dense(hidden, activation=activation, kernel_initializer=initializers())(h)
     units = start[0] * start[1] * filters[0]
+    activation = None if levels.residual else activation
     h = keras.layers.Dense(units, activation=activation, kernel_initializer=initializers())(h)
     h = keras.layers.Reshape((*start, filters[0]))(h)
-    for width, size in zip(filters, reversed(sizes), strict=True):
+    h, targets = levels.refined(h, initializers, conditions), sizes[::-1]
+    widths = filters[1:] if levels.residual else filters
+    for width, size in zip(widths, targets, strict=False):
+        h, layer = _enlarging(h, size, upsampling)
+        layer = partial(layer, width, 3, kernel_initializer=initializers())
+        h = _cropped(levels.resized(h, layer, conditions), size)
         h = levels.refined(h, initializers, conditions)
-        stride = 1 if tuple(h.shape[1:3]) == size else 2
-        kind = keras.layers.Conv2DTranspose
-        if upsampling != "transposed":
-            kind, h, stride = keras.layers.Conv2D, _upsampled(h, stride, size, upsampling), 1
-        h = levels.resized(h, _layer(kind, width, stride, initializers), conditions)
-        h = _cropped(h, size)
-    outputs = image_heads(levels.finished(h), outputs, initializers)
-    return conditions.model("decoder", z, outputs, field="z")
+    heads = _image_heads(levels.finished(h), outputs, targets[-1], upsampling, initializers)
+    return conditions.model("decoder", z, heads, field="z")
 
 
-def _layer(kind, width: int, stride: int, initializers: Initializers):
-    """Returns a function that makes the 3x3 convolution of this `kind`."""
-    return partial(kind, width, 3, stride, "same", kernel_initializer=initializers())
+def _image_heads(h, shapes, size, upsampling: str, initializers: Initializers) -> dict:
+    """Returns one float32 tensor [B, *shape] for each name, a convolution of `h` [B, H, W, C]."""
+    kernel, layer = 3, partial(keras.layers.Conv2D, padding="same")
+    if tuple(h.shape[1:3]) != size:
+        h, layer = _enlarging(h, size, upsampling)
+        kernel = 4 if upsampling == "transposed" else 3  # 4: each output sees as many inputs
+    outputs = {}
+    for name, shape in shapes.items():
+        y = layer(
+            shape[-1],
+            kernel,
+            kernel_initializer=initializers(),
+            dtype=head_dtype(name),
+            name=f"{name}_output",
+        )(h)
+        outputs[name] = as_float32(_cropped(y, size))
+    return outputs
 
 
-def _upsampled(h, factor: int, size: tuple[int, int], interpolation: str):
-    # Not keras.layers.Resizing, which knows any size: XLA cannot compute its gradient
-    if factor == 1:
-        return h
-    return _cropped(keras.layers.UpSampling2D(factor, interpolation=interpolation)(h), size)
+def _enlarging(h, size: tuple[int, int], upsampling: str):
+    """Returns maps, and of what (channels, kernel) makes a layer from them to `size`, uncropped."""
+    stride = 1 if tuple(h.shape[1:3]) == size else 2
+    if upsampling == "transposed":
+        return h, partial(keras.layers.Conv2DTranspose, strides=stride, padding="same")
+    if stride > 1:
+        # Not keras.layers.Resizing, which knows any size: XLA cannot compute its gradient
+        h = _cropped(keras.layers.UpSampling2D(stride, interpolation=upsampling)(h), size)
+    return h, partial(keras.layers.Conv2D, padding="same")
 
 
 def _cropped(h, size: tuple[int, int]):

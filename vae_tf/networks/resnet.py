@@ -81,8 +81,9 @@ def resnet_decoder(
     Args:
         latent_dim: L.
         outputs: what the likelihood needs: `likelihood.parameter_shapes(event_shape)`.
-        filters: channels of each level.
-        depth: residual blocks of each level, before it is enlarged.
+        filters: channels of each level, from the smallest maps to the largest, which are half
+            as high and wide as the image: the output layers do the last doubling.
+        depth: residual blocks of each level.
         hidden: width of the dense layer before them.
         normalization: as for `resnet_encoder`.
         groups: of the channels, for "group".
@@ -109,6 +110,7 @@ class _Residual(Levels):
     depth: int
     normalization: str
     groups: int
+    residual = True
 
     def check(self, filters):
         super().check(filters)
