@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.distributions.base import bounded, named_parameters
-from vae_tf.distributions.likelihoods.base import Likelihood, check_whole, event_rank
+from vae_tf.distributions.likelihoods.base import Likelihood, check_whole, event_rank, whole_numbers
 
 # float32 holds every whole number up to 2^24; a larger count would be rounded unseen.
 MAX_COUNT = 2.0**24
@@ -25,6 +25,10 @@ class Counts(Likelihood):
 
     support = (0.0, MAX_COUNT)
     discrete = True
+
+    def allowed(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns where `x` is a count, bool of its shape."""
+        return super().allowed(x) & whole_numbers(x)
 
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:
         """Refuses fractions, negative numbers and counts that float32 would round."""

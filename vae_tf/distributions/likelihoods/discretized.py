@@ -46,6 +46,10 @@ class DiscretizedLogistic(Likelihood):
         mass = LogisticMass(values["loc"], values["log_scale"], self.grid)
         return tfd.Independent(mass, event_rank(values["loc"]))
 
+    def allowed(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns where `x` is on the grid, but for float32 rounding; bool of its shape."""
+        return super().allowed(x) & self.grid.holds(x)
+
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:
         """Refuses values off the grid; float32 rounding is forgiven."""
         super().check_support(x, strict)
