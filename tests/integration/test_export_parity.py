@@ -120,7 +120,7 @@ def runtime_outputs(bundle, signature, half, batch):
 @pytest.mark.parametrize(
     "case",
     [
-        # Of the fifteen, four that differ in network, shape and precision; the rest in `make test-all`
+        # Of fifteen, four that differ in network, shape and precision; the rest in `make test-all`
         case if i % 4 == 1 else pytest.param(case, marks=pytest.mark.long, id=case_id(case))
         for i, case in enumerate(CASES)
     ],

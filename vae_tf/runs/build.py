@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 
@@ -23,7 +23,7 @@ from vae_tf.networks import (
 from vae_tf.runs import parts
 from vae_tf.runs.config import TrainConfig
 
-IMAGE_NETWORKS = {
+IMAGE_NETWORKS: dict[str, tuple[Callable[..., keras.Model], Callable[..., keras.Model]]] = {
     "conv": (conv_encoder, conv_decoder),
     "resnet": (resnet_encoder, resnet_decoder),
 }
@@ -110,7 +110,8 @@ def _networks(config: TrainConfig, event_shape, posterior: Posterior, likelihood
         return encoder, decoder
     if config.dropout or config.input_dropout:
         fix = "Drop the flag, or use --network mlp."
-        raise ConfigError("Dropout belongs to the mlp network", f"--network {config.network} with it", fix)
+        received = f"--network {config.network} with it"
+        raise ConfigError("Dropout belongs to the mlp network", received, fix)
     make_encoder, make_decoder = IMAGE_NETWORKS[config.network]
     encoder = make_encoder(
         event_shape,
