@@ -9,11 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.checks import instance, whole
+from vae_tf.data.batch import Batch as Data
+from vae_tf.data.batch import parse
 from vae_tf.errors import DataError
 from vae_tf.evaluation.half_precision import wants_bfloat16
 from vae_tf.evaluation.partial import Batch, Partial, weights_digest
 from vae_tf.evaluation.weights import Weights
-from vae_tf.models import VAE, inputs
+from vae_tf.models import VAE
 
 # Nats that bfloat16 may shift the mean of the estimates by, and the draws of each example that
 # tell so
@@ -122,7 +124,7 @@ def log_likelihood(
     estimator = Estimator(vae, num_samples, seed, bfloat16)
     for index, x in enumerate(_batches(data, batch_size)):
         array = x.numpy()
-        inputs.check(array, vae.event_shape, vae.likelihood, "evaluation", strict=True)
+        vae.door.look(Data(array), "evaluation", strict=True)
         if not partial.done(index, array):
             partial.add(array, estimator.estimate(x, done, partial.joined().shift))
         done += len(x)
@@ -190,4 +192,4 @@ def _batches(data, batch_size: int) -> Iterator[tf.Tensor]:
         x = data[0] if isinstance(data, tuple) else data
         data = tf.data.Dataset.from_tensor_slices(np.asarray(x)).batch(batch_size)
     for batch in data:
-        yield tf.cast(inputs.unpack(batch)[0], tf.float32)
+        yield tf.cast(parse(batch).x, tf.float32)

@@ -7,11 +7,10 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from vae_tf.data.batch import Batch
 from vae_tf.evaluation.half_precision import in_bfloat16
 from vae_tf.models import VAE
 from vae_tf.models.chunks import widest
-from vae_tf.models.shapes import check_event
-from vae_tf.objectives import log_importance_weights
 
 # What a chunk's widest activation may take: little enough for the cache, enough for the cores.
 CHUNK_BYTES = 1 << 24
@@ -78,7 +77,7 @@ class Weights:
         first, at_a_time, draws = tf.unstack(sizes)
         size = tf.shape(x, tf.int64)[0]
         chunks_of_each = -(-total // draws)  # more than 1 for one example at a time alone
-        params = vae.encoder(x, training=False)
+        params = vae.parts.encoded(Batch(x))
         half = in_bfloat16(vae.decoder) if bfloat16 else contextlib.nullcontext()
 
         def add(chunk, sums):
@@ -88,12 +87,8 @@ class Weights:
             own, some = keras.tree.map_structure(lambda rows: rows[start:end], (params, x))
             position = (first + start) * total + draw
             z = vae.posterior.draws(own, count, vae.prior.latent_dim, seed, position)
-            qz, pz = vae.posterior.distribution(own), vae.prior.distribution()
-            repeated = tf.tile(some, tf.concat([[count], tf.ones([x.shape.rank - 1], tf.int64)], 0))
-            px = vae.decode(tf.reshape(z, [-1, z.shape[-1]]))  # batch [draws * examples]
-            check_event(px, x)
-            log_px = tf.reshape(px.log_prob(repeated), tf.shape(z)[:2])
-            log_w = tf.cast(log_importance_weights(log_px, z, qz, pz), tf.float64)
+            qz = vae.posterior.distribution(own)
+            log_w = tf.cast(vae.parts.log_weights(z, Batch(some), qz), tf.float64)
             new = Sums(tf.reduce_logsumexp(log_w, 0), tf.reduce_logsumexp(2 * log_w, 0))
             rows = tf.range(start, end)
             both = (_log_add(old, rows, more) for old, more in zip(sums, new, strict=True))
