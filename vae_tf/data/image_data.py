@@ -11,6 +11,7 @@ from vae_tf.data.pixels import RESIZING
 from vae_tf.data.source import SPLITS
 from vae_tf.data.split import Split
 from vae_tf.data.storage import chunks
+from vae_tf.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,28 @@ class ImageData:
         """Whether all that is fed is 0 or 1."""
         zeros_and_ones = self.white == 1 and self.train.stored.dtype == np.uint8
         return self.binarization != "none" or zeros_and_ones
+
+    @functools.cached_property
+    def num_classes(self) -> int:
+        """The number of classes K, where every image has a label 0, 1, ... K - 1.
+
+        Raises:
+            DataError: A split without labels, or labels that are something else.
+        """
+        known = [split.labels for split in self._splits() if split.labels is not None]
+        if len(known) < len(SPLITS):
+            fix = "Pass a TFDS set with labels, a folder with a subfolder for each class, or a .npz"
+            fix += " file with x and y."
+            raise DataError(f"`{self.name}` must have a label for every image", "none", fix)
+        labels = np.concatenate(known)
+        if labels.dtype.kind not in "iufb":
+            received = f"labels of {labels.dtype}"
+        elif np.any(wrong := (labels < 0) | (labels != np.rint(labels))):
+            received = f"the label {labels[np.argmax(wrong)]:g}"
+        else:
+            return max(int(labels.max()) + 1, len(self.label_names or ()))
+        fix = "Number the classes, as np.unique(labels, return_inverse=True) does."
+        raise DataError(f"Labels of `{self.name}` must be whole numbers from 0", received, fix)
 
     @functools.cached_property
     def fingerprint(self) -> str:
