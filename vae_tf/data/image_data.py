@@ -89,9 +89,22 @@ class ImageData:
                 digest.update(split.stored[inside].tobytes())
         return f"sha256:{digest.hexdigest()}"
 
-    def describe(self) -> dict:
-        """Returns what was done to the data, in words and numbers fit for JSON."""
+    @property
+    def labels_fingerprint(self) -> str:
+        """SHA-256 over the labels of all splits in order."""
+        labels = [np.asarray(split.labels, "<i8").tobytes() for split in self._splits()]
+        return f"sha256:{hashlib.sha256(b''.join(labels)).hexdigest()}"
+
+    def describe(self, labels: bool = False) -> dict:
+        """Returns what was done to the data, in words and numbers fit for JSON.
+
+        Args:
+            labels: whether the labels are part of the data that matter.
+        """
         height, width, _ = self.shape
+        own: dict = {}
+        if labels:
+            own = {"num_classes": self.num_classes, "labels_fingerprint": self.labels_fingerprint}
         return {
             "name": self.name,
             "source": self.source,
@@ -111,6 +124,7 @@ class ImageData:
             },
             "label_names": None if self.label_names is None else list(self.label_names),
             "fingerprint": self.fingerprint,
+            **own,
         }
 
     def _origin(self, split: str) -> str:

@@ -1,6 +1,6 @@
 """One split: pixels in storage -> batches."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
@@ -52,7 +52,9 @@ class Split:
     ) -> tf.data.Dataset:
         """Returns endless batches [<=B, H, W, C], each epoch a new order, its last batch partial.
 
-        With `labels` they are pairs (images, labels [<=B] int32). The order of epoch e is a function of (seed, e) alone, and draws of (seed, e, step): a run
+        With `labels` they are pairs (images, labels [<=B] int32).
+
+        The order of epoch e is a function of (seed, e) alone, and draws of (seed, e, step): a run
         resumed at epoch e is fed what the uninterrupted one was. For Keras:
         `fit(ds, steps_per_epoch=split.steps_per_epoch(batch_size), initial_epoch=start_epoch)`.
 
@@ -95,10 +97,10 @@ class Split:
         position = SPLITS.index(self.name)
 
         def block(i):
-            rows = slice(i * _BLOCK, (i + 1) * _BLOCK)
-            x = self._gather(stored, members[rows])
+            chosen = tf.range(i * _BLOCK, tf.minimum((i + 1) * _BLOCK, self.num_examples))
+            x = self._gather(stored, tf.gather(members, chosen))
             x = bernoulli(x, key(self.seed, FIXED_DRAW, position, i)) if self.binarize else x
-            return x if classes is None else (x, classes[rows])
+            return x if classes is None else (x, tf.gather(classes, chosen))
 
         blocks = tf.data.Dataset.range(self.steps_per_epoch(_BLOCK)).map(block)
         return beside_training(blocks.rebatch(batch_size), steps)
@@ -118,6 +120,14 @@ class Split:
             images[start : start + _BLOCK] = batch[: count - start]
             start += _BLOCK
         return images
+
+    def part(self, chosen: np.ndarray) -> "Split":
+        """Returns a split of some of the images, [n] numbers from 0 to N - 1.
+
+        Fixed draws belong to places in a split: a binarized part feeds others than the whole.
+        """
+        labels = None if self.labels is None else self.labels[chosen]
+        return replace(self, rows=self.rows[chosen], labels=labels)
 
     def __repr__(self) -> str:
         return f"Split({self.name!r}, num_examples={self.num_examples})"

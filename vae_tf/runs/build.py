@@ -40,7 +40,7 @@ def build_model(config: TrainConfig, images: data.ImageData) -> VAE:
     likelihood = parts.LIKELIHOODS[config.likelihood](config)
     posterior = parts.POSTERIORS[config.posterior](config)
     steps_per_epoch = images.train.steps_per_epoch(config.batch_size)
-    num_classes = images.num_classes if config.condition == "label" else None
+    num_classes = images.num_classes if config.conditional else None
     with _dtype_policy(config.precision):
         encoder, decoder = _networks(config, images.shape, posterior, likelihood, num_classes)
     vae = VAE(

@@ -148,6 +148,11 @@ class TrainConfig:
             fix = "See --help for its default."
             raise ConfigError(f"{flag} must be {expected}", repr(getattr(self, name)), fix)
 
+    @property
+    def conditional(self) -> bool:
+        """Whether the model is given the labels of the images."""
+        return self.condition == "label"
+
     def identity(self) -> dict:
         """Returns the settings that a resumed run must share with the one it goes on with."""
         fields = dataclasses.asdict(self)
