@@ -46,7 +46,9 @@ class Clock:
                 self._read_old_time()
         if schedule.in_epochs:
             share = tf.cast(self.step_of_epoch(), tf.float32)
-            share = tf.math.divide_no_nan(share, tf.cast(self._value("steps_per_epoch"), tf.float32))
+            share = tf.math.divide_no_nan(
+                share, tf.cast(self._value("steps_per_epoch"), tf.float32)
+            )
             return self._value("epochs") + tf.minimum(share, 1.0)
         return tf.cast(self._value("steps") // self.batches_per_step, tf.float32)
 
@@ -100,6 +102,11 @@ class Clock:
         """Begins anew, at time 0."""
         for variable in (self.steps_per_epoch, self.steps, self.epochs, self.epoch_began):
             variable.assign(0)
+
+    def set_to(self, other: "Clock") -> None:
+        """Takes the time of another clock."""
+        for name in ("steps_per_epoch", "steps", "epochs", "epoch_began"):
+            getattr(self, name).assign(other._value(name))
 
     def warn_outside_epochs(self, schedules) -> None:
         """Warns once, in training outside of any epoch, of schedules that cannot move there."""

@@ -4,64 +4,74 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_tf.distributions.likelihoods.base import LARGEST, Likelihood
+from vae_tf.data.batch import Batch
+from vae_tf.distributions.likelihoods.base import LARGEST
 from vae_tf.errors import DataError, NonFiniteError, VAEError
+from vae_tf.models.parts import Parts
 from vae_tf.objectives import replicas
 
 # In the order of the data's way, so the first that is wrong is where the trouble entered.
 STAGES = (
     "sample_weight",
+    "the condition",
     "the data x",
     "the latent draw z ~ q(z|x)",
     "kl",
     "the decoder's output",
     "nll",
 )
-WEIGHT, DATA = 1, 2  # places in STAGES, from 1
+WEIGHT, CLASSES, DATA = 1, 2, 3  # places in STAGES, from 1
 FIELDS = ("stage", "place", "value", "low", "high")  # of a problem, float64; all 0 if there is none
 
 
-def problem(likelihood: Likelihood, x, sample_weight, z, kl, decoder_outputs, nll, mask=None):
+def problem(parts: Parts, batch: Batch, z, kl, decoder_outputs, nll) -> tf.Tensor:
     """Returns the first problem of a batch, float64 [5] as FIELDS say, in the compiled step.
 
     A healthy batch costs a look at `x`, the weights, the KL and the likelihood; what goes wrong
     in between shows in the last two.
 
     Args:
-        likelihood: which tells what data it has a density for.
-        x: the data, [B, *event].
-        sample_weight: [B] or None.
+        parts: which tell what data have a density, and what classes there are.
+        batch: the examples.
         z: the draws.
         kl: [B].
         decoder_outputs: tensors or structures of them.
         nll: [B].
-        mask: 1 where x was observed; None for everywhere.
     """
-    weight = tf.ones([1]) if sample_weight is None else sample_weight
+    likelihood, mask = parts.likelihood, batch.mask
+    weight = tf.ones([1]) if batch.weight is None else batch.weight
+    classes = parts.classes(batch)
     # A look, not a term: the tape shall not go through the branches
     x, weight, *later = tf.nest.map_structure(
-        tf.stop_gradient, [x, weight, z, kl, decoder_outputs, nll]
+        tf.stop_gradient, [batch.x, weight, z, kl, decoder_outputs, nll]
     )
     fine = likelihood.supports(x, mask) & _finite(later[1], later[3])
-    if sample_weight is not None:
+    if batch.weight is not None:
         fine &= tf.reduce_all(_valid(weight))
+    if classes is not None:
+        fine &= tf.reduce_all(parts.exist(classes))
 
     def first() -> tf.Tensor:
         allowed = likelihood.allowed(x)
         if mask is not None:
             allowed |= ~tf.cast(mask, tf.bool)
-        good = [tf.reduce_all(_valid(weight)), tf.reduce_all(allowed), *map(_finite, later)]
+        looked_at = [(weight, _valid(weight)), (x, allowed)]
+        numbered = tf.zeros([1]) if classes is None else tf.cast(classes, tf.float32)
+        exist = tf.ones([1], tf.bool) if classes is None else parts.exist(classes)
+        looked_at.insert(1, (numbered, exist))
+        good = [*(tf.reduce_all(right) for _, right in looked_at), *map(_finite, later)]
         stage = tf.argmin(tf.cast(tf.stack(good), tf.int8)) + 1
-        numbers = tf.where(stage == WEIGHT, _range(weight, _valid(weight)), _range(x, allowed))
+        ranges = tf.stack([_range(values, right) for values, right in looked_at])
+        numbers = ranges[tf.minimum(stage, len(looked_at)) - 1]
         return tf.concat([tf.cast(stage, tf.float64)[None], numbers], 0)
 
     return tf.cond(fine, lambda: tf.zeros([len(FIELDS)], tf.float64), first)
 
 
-def data_problem(likelihood: Likelihood, x, mask=None) -> tf.Tensor:
+def data_problem(parts: Parts, batch: Batch) -> tf.Tensor:
     """Returns the first problem of data alone, as `problem` does."""
     nothing = tf.zeros([0])
-    return problem(likelihood, x, None, nothing, nothing, [], nothing, mask)
+    return problem(parts, batch._replace(weight=None), nothing, nothing, [], nothing)
 
 
 def _finite(*stages) -> tf.Tensor:
@@ -121,7 +131,9 @@ class FirstProblem:
             role: what the data were used for.
             epoch: the present one, from 1.
         """
-        stage, place, value, low, high, batch = map(float, tf.convert_to_tensor(self.record).numpy())
+        stage, place, value, low, high, batch = map(
+            float, tf.convert_to_tensor(self.record).numpy()
+        )
         if not stage:
             return None
         where = f"in batch {batch:.0f}" + (f" of epoch {epoch}" if epoch else "")
@@ -130,6 +142,12 @@ class FirstProblem:
                 "The weights in sample_weight must be finite and not negative",
                 f"{value:g} {where} of the {role} data",
                 "Pass 0 for an example that shall not count.",
+            )
+        if stage == CLASSES:
+            return DataError(
+                f"Classes must be whole numbers from 0 to {vae.parts.num_classes - 1}",
+                f"{value:g} {where} of the {role} data",
+                "Number the classes from 0.",
             )
         if stage == DATA:
             seen = f"{value:g} {where} of the {role} data, whose finite values go from "

@@ -1,46 +1,41 @@
 """Keras's training loop around the terms of a bound: steps, metrics, `fit`, `evaluate`."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 import keras
 import tensorflow as tf
 
-from vae_tf.distributions.likelihoods.base import Likelihood
+from vae_tf.data.batch import Batch
 from vae_tf.errors import ConfigError, DataError, NonFiniteError
-from vae_tf.models import inputs
 from vae_tf.models.clock import Clock, TimeKeeper
+from vae_tf.models.core import Core
 from vae_tf.models.executions import steps_per_execution
 from vae_tf.models.feeding import gathered
+from vae_tf.models.generator import Generator
+from vae_tf.models.inputs import for_keras
 from vae_tf.models.means import Means
 from vae_tf.models.optimizers import prepared
 from vae_tf.models.problems import FirstProblem, ProblemGuard, data_problem
 from vae_tf.objectives import replicas
-from vae_tf.objectives.base import Objective, Terms
+from vae_tf.objectives.base import Terms
+from vae_tf.objectives.schedules import Constant
 from vae_tf.objectives.terms import weighted_mean
 
 COMPILED = ("train_function", "test_function", "predict_function")
 
 
-class Training(keras.Model):
+class Training(Core):
     """Trains a model whose `call` returns Terms and adds the KL term as a loss."""
 
-    encoder: keras.Model
-    decoder: keras.Model
-    likelihood: Likelihood
-    objective: Objective
-    clock: Clock
-    event_shape: tuple[int, ...] | None
-    seed: int
     steps_per_execution: int
     _chooses_steps = False  # of the steps per execution, until compiled
     _tolerates_nan = False
     _functions: dict[int, dict]  # by steps per execution, while others are in use
-    _forget_graphs: Callable[[], None]
 
-    def _make_state(self) -> None:
-        """Makes the metrics and the counters of the training loop."""
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
         own_bound = () if self.objective.has_kl_term else ("bound",)
         names = ("loss", "nll", "kl", "elbo", *own_bound, "beta", "regularization")
         self.means = Means(names)
@@ -50,46 +45,70 @@ class Training(keras.Model):
         self.first_problem = FirstProblem(self.add_weight)
         self.clock = Clock(self.add_weight, lambda: getattr(self, "optimizer", None))
 
+    def beta_now(self) -> tf.Tensor:
+        """Returns beta at this step, a scalar; a number that was assigned counts at once."""
+        if isinstance(self.beta, Constant):
+            return tf.convert_to_tensor(self.constant_beta)
+        return self.clock.now(self.beta)
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether a schedule has not reached its last value yet; ask between steps."""
+        return not all(self.clock.has_reached_the_end_of(s) for s in self.schedules)
+
+    def replace(self, **changes):
+        """Returns what `Core.replace` does, at the same time in its schedules."""
+        model = super().replace(**changes)
+        model.clock.set_to(self.clock)
+        return model
+
     def train_step(self, data) -> dict:
         """Returns the metrics after one gradient step on a batch."""
-        x, sample_weight = self._filled(*inputs.unpack(data))
+        examples = self._filled(self.door.parse(data).tensors())
         with tf.GradientTape() as tape:
-            terms = self(x, sample_weight=sample_weight, training=True)
-            loss, extra = self._loss_of(terms, sample_weight)
+            terms = self(examples, training=True)
+            loss, extra = self._loss_of(terms, examples.weight)
             # It is the same on all replicas, whose gradients are added
             scaled_loss = self.optimizer.scale_loss(loss / replicas.count())
         if self.trainable_weights:
             gradients = tape.gradient(scaled_loss, self.trainable_weights)
             self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
         self.first_problem.note(terms.problem, self.clock.step_of_epoch())
-        return self._metrics_after(terms, extra, sample_weight)
+        return self._metrics_after(terms, extra, examples.weight)
 
     def test_step(self, data) -> dict:
         """Returns the metrics after one batch of evaluation; the same draws at every call."""
-        x, sample_weight = self._filled(*inputs.unpack(data))
+        examples = self._filled(self.door.parse(data).tensors())
         batch = self._next_batch()
         seed = tf.stack([tf.constant(self.seed), -tf.cast(batch, tf.int32)])  # training counts up
         seed = replicas.own_seed(seed)
-        terms = self(x, sample_weight=sample_weight, seed=seed, training=False)
-        _, extra = self._loss_of(terms, sample_weight)
+        terms = self(examples, seed=seed, training=False)
+        _, extra = self._loss_of(terms, examples.weight)
         self.first_problem.note(terms.problem, batch)
-        return self._metrics_after(terms, extra, sample_weight)
+        return self._metrics_after(terms, extra, examples.weight)
 
-    def _filled(self, x, sample_weight):
+    def _filled(self, batch: Batch) -> Batch:
         """Returns a batch with something in it on every replica, and the weight of each example.
 
         A last batch may leave a replica nothing. It then gets one example that has no weight, for
         the mean over nothing is no number.
         """
         if replicas.count() == 1:
-            return x, sample_weight
-        if sample_weight is None:
-            sample_weight = tf.ones(tf.shape(x)[:1])
-        missing = tf.cast(tf.shape(x)[0] == 0, tf.int32)
-        shape = tf.concat([missing[None], tf.shape(x)[1:]], 0)
-        held = tf.cast(self.likelihood.placeholder(x.shape[1:]), x.dtype)
-        x = tf.concat([x, tf.broadcast_to(held, shape)], 0)
-        return x, tf.concat([sample_weight, tf.zeros(missing[None])], 0)
+            return batch
+        rows = tf.shape(batch.x)[0]
+        weight = tf.ones([rows]) if batch.weight is None else batch.weight
+        missing = tf.cast(rows == 0, tf.int32)
+
+        def filled(field, value=0):
+            shape = tf.concat([missing[None], tf.shape(field)[1:]], 0)
+            more = tf.broadcast_to(tf.cast(value, field.dtype), shape)
+            return tf.concat([field, more], 0)
+
+        others = keras.tree.map_structure(
+            lambda field: None if field is None else filled(field),
+            (batch.mask, batch.condition, batch.label, weight),
+        )
+        return Batch(filled(batch.x, self.likelihood.placeholder(batch.x.shape[1:])), *others)
 
     def _next_batch(self) -> tf.Tensor:
         self._batches_seen.assign_add(1)
@@ -97,10 +116,9 @@ class Training(keras.Model):
 
     def predict_step(self, data):
         """Returns the reconstruction of a batch."""
-        x = inputs.unpack(data)[0]
-        news = data_problem(self.likelihood, tf.cast(x, tf.float32))
-        self.first_problem.note(news, self._next_batch())
-        return self.reconstruct(x)
+        batch = self.door.parse(data).tensors()
+        self.first_problem.note(data_problem(self.parts, batch), self._next_batch())
+        return self.parts.image(self.parts.point(batch), batch)
 
     def _loss_of(self, terms: Terms, sample_weight) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Returns the loss, and what of it belongs to no example: None if there is nothing.
@@ -179,7 +197,8 @@ class Training(keras.Model):
         if given:
             fix = "Drop it; give the VAE another `likelihood`, `objective` or `beta` instead."
             raise ConfigError("A VAE brings its own loss and metrics", ", ".join(given), fix)
-        self._forget_graphs()  # as Keras does with its own: layers may have changed in place
+        # As Keras does with its own functions: layers may have changed in place
+        self.generator = Generator(self.parts)
         self._chooses_steps, self._functions = steps_per_execution == "auto", {}
         kwargs["steps_per_execution"] = 1 if self._chooses_steps else steps_per_execution
         with self.distribute_strategy.scope():
@@ -222,16 +241,14 @@ class Training(keras.Model):
                 likelihood's support.
             NonFiniteError: training stopped because a term was no longer finite.
         """
-        x = inputs.checked(x, self.event_shape, self.likelihood, "training")
-        y = inputs.targets(x, y, kwargs.get("sample_weight"))
+        weights = {"sample_weight": kwargs.pop("sample_weight", None)}
+        weights |= {"class_weight": kwargs.pop("class_weight", None)}
+        x = self._taken(x, y, "training", **weights)
         if validation_data is not None:
-            validation_data = inputs.checked_validation(
-                validation_data, self.event_shape, self.likelihood
-            )
-        inputs.check_weights(kwargs.get("sample_weight"), x)
-        if kwargs.get("class_weight") is not None and y is None and _is_array(x):
-            fix = "Pass y, or weights of examples as sample_weight."
-            raise ConfigError("`class_weight` weighs the classes in y", "no y", fix)
+            given = tuple(validation_data) if isinstance(validation_data, list) else validation_data
+            validation_data = self._taken(given, None, "validation")
+            if isinstance(validation_data, dict):
+                validation_data = (validation_data,)  # Keras takes no dict
         callbacks = _listed(callbacks)
         # A callback of the user's that sees to NaN has its say, and ours is silent
         self._tolerates_nan = any(isinstance(c, keras.callbacks.TerminateOnNaN) for c in callbacks)
@@ -239,14 +256,13 @@ class Training(keras.Model):
         steps = self.steps_per_execution
         if self._chooses_steps:
             steps = steps_per_execution(x, batch_size, kwargs.get("steps_per_epoch"), callbacks)
-        batches = self._gathered(x, y, batch_size, validation_split, kwargs)
+        batches = self._gathered(x, batch_size, validation_split, kwargs)
         if batches is not None:
-            x, y = batches, None
-            kwargs |= {"sample_weight": None, "shuffle": False}  # they are in the batches
+            x = batches
+            kwargs |= {"shuffle": False}  # they are in the batches
         with self._executing(steps):
             return super().fit(
                 x,
-                y,
                 batch_size=batch_size,
                 epochs=epochs,
                 verbose=verbose,
@@ -256,14 +272,19 @@ class Training(keras.Model):
                 **kwargs,
             )
 
-    def _gathered(self, x, y, batch_size, validation_split, kwargs) -> tf.data.Dataset | None:
+    def _taken(self, x, y, role: str, sample_weight=None, class_weight=None):
+        """Returns data as Keras takes them: an array, a dict of arrays, or a stream."""
+        batch = self.door.arrays(x, y, sample_weight, role=role, class_weight=class_weight)
+        return for_keras(batch) if isinstance(batch, Batch) else batch
+
+    def _gathered(self, x, batch_size, validation_split, kwargs) -> tf.data.Dataset | None:
         """Returns batches of arrays, or None where these are Keras's to make."""
         shuffle = kwargs.get("shuffle", True)
-        others = (validation_split, kwargs.get("steps_per_epoch"), kwargs.get("class_weight"))
+        others = (validation_split, kwargs.get("steps_per_epoch"))
         several = self.distribute_strategy.num_replicas_in_sync > 1
         if any(others) or shuffle not in (True, False) or several:
             return None
-        return gathered(x, y, kwargs.get("sample_weight"), batch_size, shuffle)
+        return gathered(x, batch_size, shuffle)
 
     @contextlib.contextmanager
     def _executing(self, steps: int) -> Iterator[None]:
@@ -294,13 +315,11 @@ class Training(keras.Model):
         """
         within_fit = kwargs.get("_use_cached_eval_dataset")
         if not within_fit:
-            x = inputs.checked(x, self.event_shape, self.likelihood, "evaluation")
-            inputs.check_weights(sample_weight, x)
+            x, y = self._taken(x, y, "evaluation", sample_weight), None
             self.first_problem.forget()
-        y = inputs.targets(x, y, sample_weight)
-        values = super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+        values = super().evaluate(x, y, batch_size, verbose, **kwargs)
         role = "validation" if within_fit else "evaluation"
-        self._raise_problem(role, quiet=within_fit and self._tolerates_nan)
+        self._raise_problem(role, quiet=bool(within_fit) and self._tolerates_nan)
         if not int(tf.convert_to_tensor(self._batches_seen)):
             fix = "Check the files, the split's name and any filter."
             raise DataError(f"The {role} data must hold examples", "an empty dataset", fix)
@@ -312,7 +331,7 @@ class Training(keras.Model):
         Raises:
             DataError: as `fit`.
         """
-        x = inputs.checked(x, self.event_shape, self.likelihood, "prediction")
+        x = self._taken(x, None, "prediction")
         self.first_problem.forget()
         self._batches_seen.assign(0)
         images = super().predict(x, *args, **kwargs)
@@ -321,20 +340,17 @@ class Training(keras.Model):
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """Trains on one batch, as `keras.Model.train_on_batch` does; raises as `fit` does."""
-        x = inputs.checked(x, self.event_shape, self.likelihood, "training")
         self.clock.warn_outside_epochs(self.schedules)
         return self._on_batch(super().train_on_batch, x, y, sample_weight, "training", kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """Evaluates one batch, as `keras.Model.test_on_batch` does; raises as `evaluate` does."""
-        x = inputs.checked(x, self.event_shape, self.likelihood, "evaluation")
         return self._on_batch(super().test_on_batch, x, y, sample_weight, "evaluation", kwargs)
 
     def _on_batch(self, act, x, y, sample_weight, role: str, kwargs):
-        inputs.check_weights(sample_weight, x)
+        x = self._taken(x, y, role, sample_weight, kwargs.pop("class_weight", None))
         self.first_problem.forget()
-        y = inputs.targets(x, y, sample_weight)
-        values = act(x, y, sample_weight, **kwargs)
+        values = act(x, **kwargs)
         self._raise_problem(role)
         return values
 
@@ -368,10 +384,6 @@ class Training(keras.Model):
             store[names["steps_per_epoch"]] = old
             self.clock.read_old_file()
         super().load_own_variables(store)
-
-
-def _is_array(x) -> bool:
-    return hasattr(x, "shape")
 
 
 def _listed(callbacks) -> list:
