@@ -51,6 +51,11 @@ class Training(Core):
             return tf.convert_to_tensor(self.constant_beta)
         return self.clock.now(self.beta)
 
+    def forget_steps(self) -> None:
+        """Does what `Core.forget_steps` does, and forgets those of other steps per execution."""
+        self._functions = {}
+        super().forget_steps()
+
     @property
     def warming_up(self) -> bool:
         """Whether a schedule has not reached its last value yet; ask between steps."""
