@@ -89,7 +89,7 @@ CASES = {
     "free bits": (sgd(), 16, {"kl_control": objectives.FreeBits(0.2)}),
     "capacity": (sgd(), 16, {"kl_control": objectives.Capacity(3.0, gamma=0.1)}),
     "schedule": (sgd(), 16, {"beta": objectives.LinearWarmup(epochs=2)}),
-    "importance": (sgd(), 16, {"objective": objectives.ImportanceWeighted(2)}),
+    "importance": (sgd(), 16, {"objective": objectives.IWAE(2)}),
 }
 
 
