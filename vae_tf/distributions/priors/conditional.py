@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_tf.distributions.base import bounded
+from vae_tf.distributions.bounds import bounded
 from vae_tf.distributions.posteriors.normal import LOG_VAR_BOUND
 from vae_tf.distributions.priors.base import Prior
 from vae_tf.errors import ConfigError
