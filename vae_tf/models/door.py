@@ -161,8 +161,7 @@ class Door:
             return
         batch = self.arrays(data, role=what)
         for start in range(0, len(batch.x), batch_size):
-            rows = slice(start, start + batch_size)
-            yield Batch(*(_part(field, rows) for field in batch))
+            yield batch.rows(slice(start, start + batch_size))
 
     def condition(self, condition, rows: int) -> Any:
         """Returns a condition for so many rows, as tensors; None if the model takes none.
@@ -248,7 +247,3 @@ class Door:
 
 def _kept(value):
     return value if tf.is_tensor(value) else np.asarray(value)
-
-
-def _part(field, rows: slice):
-    return keras.tree.map_structure(lambda value: None if value is None else value[rows], field)

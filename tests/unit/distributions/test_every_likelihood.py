@@ -77,6 +77,14 @@ def draw(likelihood, params):
     return likelihood.distribution(params).sample(seed=[1, 0])
 
 
+def test_what_stands_for_missing_values_may_be_data(case):
+    _, likelihood, event = case
+    x = np.broadcast_to(likelihood.placeholder(event), (2, *event))
+    likelihood.check_support(x, strict=True)
+    assert likelihood.supports(tf.constant(x))
+    assert np.isfinite(likelihood.distribution(some_params(likelihood, event, 2)).log_prob(x)).all()
+
+
 def test_all_are_here():
     made = {type(make()) for make, _ in CASES.values()}
     exported = {getattr(distributions, name) for name in distributions.likelihoods.__all__}
