@@ -9,11 +9,12 @@ import tensorflow as tf
 
 from vae_tf.checks import instance
 from vae_tf.data import dequantize
+from vae_tf.data.batch import parse
 from vae_tf.distributions.likelihoods.grid import Grid
 from vae_tf.distributions.likelihoods.mixed import Mixed
 from vae_tf.errors import ConfigError
 from vae_tf.evaluation.importance import log_likelihood
-from vae_tf.models import VAE, inputs
+from vae_tf.models import VAE
 
 
 @dataclass(frozen=True)
@@ -113,16 +114,16 @@ def _dequantized(data, grid: Grid, seed: int):
         grid.check(x)
         return dequantize(x, grid.levels, seed=seed).numpy()
     for batch in data:
-        grid.check(inputs.unpack(batch)[0].numpy())
+        grid.check(parse(batch).x.numpy())
     return data.enumerate().map(
-        lambda step, batch: dequantize(inputs.unpack(batch)[0], grid.levels, seed=seed, step=step)
+        lambda step, batch: dequantize(parse(batch).x, grid.levels, seed=seed, step=step)
     )
 
 
 def _dimensions(vae: VAE, data) -> int:
     """Returns D, the numbers in one example."""
     if vae.event_shape is not None and None not in vae.event_shape:
-        return math.prod(vae.event_shape)
+        return math.prod(size for size in vae.event_shape if size is not None)
     if isinstance(data, tf.data.Dataset):
-        return int(tf.size(inputs.unpack(next(iter(data)))[0][0]))
+        return int(tf.size(parse(next(iter(data))).x[0]))
     return int(np.size((data[0] if isinstance(data, tuple) else data)[0]))

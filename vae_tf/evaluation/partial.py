@@ -12,6 +12,11 @@ from vae_tf.errors import RunError
 from vae_tf.files import write_aside
 from vae_tf.models import VAE
 
+DIFFERENCES = {
+    "weights": "other weights",
+    "draws": "a file of an earlier version, which drew other numbers",
+}
+
 
 class Batch(NamedTuple):
     """What is known of a batch's examples, [B] each."""
@@ -92,8 +97,8 @@ class Partial:
             raise RunError("The checkpoint must be a whole file", str(path), fix) from None
         for name in self.identity:
             if identity.get(name) != self.identity[name]:
-                values = f"{self.identity[name]!r} instead of {identity.get(name)!r}"
-                raise self._another(f"{name} {values}" if name != "weights" else "other weights")
+                values = f"{name} {self.identity[name]!r} instead of {identity.get(name)!r}"
+                raise self._another(DIFFERENCES.get(name, values))
 
     def _another(self, difference: str) -> RunError:
         expected = f"The checkpoint {self.path} must be of the same model, data and settings"

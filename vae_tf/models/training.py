@@ -1,43 +1,38 @@
 """Keras's training loop around the terms of a bound: steps, metrics, `fit`, `evaluate`."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 import keras
 import tensorflow as tf
 
-from vae_tf.distributions.likelihoods.base import Likelihood
+from vae_tf.data.batch import Batch
 from vae_tf.errors import ConfigError
 from vae_tf.models import inputs
 from vae_tf.models.clock import Clock, watched
+from vae_tf.models.core import Core
 from vae_tf.models.executions import steps_per_execution
 from vae_tf.models.feeding import gathered
+from vae_tf.models.generator import Generator
 from vae_tf.models.means import Means
 from vae_tf.models.optimizers import prepared
-from vae_tf.objectives.base import Objective, Terms
+from vae_tf.objectives.base import Terms
+from vae_tf.objectives.schedules import Constant
 from vae_tf.objectives.terms import weighted_mean
 
 COMPILED = ("train_function", "test_function", "predict_function")
 
 
-class Training(keras.Model):
+class Training(Core):
     """Trains a model whose `call` returns Terms and adds the KL term as a loss."""
 
-    encoder: keras.Model
-    decoder: keras.Model
-    likelihood: Likelihood
-    objective: Objective
-    clock: Clock
-    event_shape: tuple[int, ...] | None
-    seed: int
     steps_per_execution: int
     _chooses_steps = False  # of the steps per execution, until compiled
     _functions: dict[int, dict]  # by steps per execution, while others are in use
-    _forget_graphs: Callable[[], None]
 
-    def _make_state(self) -> None:
-        """Makes the metrics and the counters of the training loop."""
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
         own_bound = () if self.objective.has_kl_term else ("bound",)
         names = ("loss", "nll", "kl", "elbo", *own_bound, "beta", "regularization")
         self.means = Means(names)
@@ -47,33 +42,39 @@ class Training(keras.Model):
         steps_per_epoch = self.add_weight(name="steps_per_epoch", **counter)
         self.clock = Clock(lambda: getattr(self, "optimizer", None), steps_per_epoch)
 
+    def beta_now(self) -> tf.Tensor:
+        """Returns beta at this step, a scalar; a number that was assigned counts at once."""
+        if isinstance(self.beta, Constant):
+            return tf.convert_to_tensor(self.constant_beta)
+        return self.clock.now(self.beta)
+
     def train_step(self, data) -> dict:
         """Returns the metrics after one gradient step on a batch."""
-        x, sample_weight = inputs.unpack(data)
+        batch = self.door.parse(data).tensors()
         with tf.GradientTape() as tape:
-            terms = self(x, sample_weight=sample_weight, training=True)
-            loss = self._loss_of(terms, sample_weight)
+            terms = self(batch, training=True)
+            loss = self._loss_of(terms, batch.weight)
             scaled_loss = self.optimizer.scale_loss(loss)
-        beta = self.clock.now(self.beta)  # before the step counter moves on
+        beta = self.beta_now()  # before the step counter moves on
         if self.trainable_weights:
             gradients = tape.gradient(scaled_loss, self.trainable_weights)
             self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
         self._note_first_bad_stage(terms.finite)
-        return self._metrics_after(terms, loss, beta, sample_weight)
+        return self._metrics_after(terms, loss, beta, batch.weight)
 
     def test_step(self, data) -> dict:
         """Returns the metrics after one batch of evaluation; the same draws at every call."""
-        x, sample_weight = inputs.unpack(data)
+        examples = self.door.parse(data).tensors()
         self._batches_evaluated.assign_add(1)
         batch = tf.cast(tf.convert_to_tensor(self._batches_evaluated), tf.int32)
         seed = tf.stack([tf.constant(self.seed), -batch])  # training counts upwards
-        terms = self(x, sample_weight=sample_weight, seed=seed, training=False)
-        loss = self._loss_of(terms, sample_weight)
-        return self._metrics_after(terms, loss, self.clock.now(self.beta), sample_weight)
+        terms = self(examples, seed=seed, training=False)
+        loss = self._loss_of(terms, examples.weight)
+        return self._metrics_after(terms, loss, self.beta_now(), examples.weight)
 
     def predict_step(self, data):
         """Returns the reconstruction of a batch."""
-        return self.reconstruct(inputs.unpack(data)[0])
+        return self.reconstruct(self.door.parse(data))
 
     def _loss_of(self, terms: Terms, sample_weight) -> tf.Tensor:
         # self.losses: the KL term that `call` added, then penalties and the networks' regularizers
@@ -148,7 +149,8 @@ class Training(keras.Model):
         if given:
             fix = "Drop it; give the VAE another `likelihood`, `objective` or `beta` instead."
             raise ConfigError("A VAE brings its own loss and metrics", ", ".join(given), fix)
-        self._forget_graphs()  # as Keras does with its own: layers may have changed in place
+        # As Keras does with its own functions: layers may have changed in place
+        self.generator = Generator(self.parts)
         self._chooses_steps, self._functions = steps_per_execution == "auto", {}
         kwargs["steps_per_execution"] = 1 if self._chooses_steps else steps_per_execution
         optimizer = prepared(optimizer, (self.encoder, self.decoder))
@@ -185,24 +187,24 @@ class Training(keras.Model):
                 likelihood's support.
             NonFiniteError: training stopped because a term was no longer finite.
         """
-        x = inputs.checked(x, self.event_shape, self.likelihood, "training")
-        y = inputs.targets(x, y, kwargs.get("sample_weight"))
+        weight = kwargs.pop("sample_weight", None)
+        x = self._taken(x, y, weight, "training", kwargs.pop("class_weight", None))
         if validation_data is not None:
-            validation_data = inputs.checked_validation(
-                validation_data, self.event_shape, self.likelihood
-            )
+            given = tuple(validation_data) if isinstance(validation_data, list) else validation_data
+            validation_data = self._taken(given, None, None, "validation")
+            if isinstance(validation_data, dict):
+                validation_data = (validation_data,)  # a dict is not Keras's form
         self._first_bad_stage.assign(0)
         steps = self.steps_per_execution
         if self._chooses_steps:
             steps = steps_per_execution(x, batch_size, kwargs.get("steps_per_epoch"), callbacks)
-        batches = self._gathered(x, y, batch_size, validation_split, kwargs)
+        batches = self._gathered(x, batch_size, validation_split, kwargs)
         if batches is not None:
-            x, y = batches, None
-            kwargs |= {"sample_weight": None, "shuffle": False}  # they are in the batches
+            x = batches
+            kwargs |= {"shuffle": False}  # they are in the batches
         with self._executing(steps):
             return super().fit(
                 x,
-                y,
                 batch_size=batch_size,
                 epochs=epochs,
                 verbose=verbose,
@@ -212,14 +214,19 @@ class Training(keras.Model):
                 **kwargs,
             )
 
-    def _gathered(self, x, y, batch_size, validation_split, kwargs) -> tf.data.Dataset | None:
+    def _taken(self, x, y, sample_weight, role: str, class_weight=None):
+        """Returns data as Keras takes them: an array, a dict of arrays, or a stream."""
+        batch = self.door.arrays(x, y, sample_weight, role=role, class_weight=class_weight)
+        return inputs.for_keras(batch) if isinstance(batch, Batch) else batch
+
+    def _gathered(self, x, batch_size, validation_split, kwargs) -> tf.data.Dataset | None:
         """Returns batches of arrays, or None where these are Keras's to make."""
         shuffle = kwargs.get("shuffle", True)
-        others = (validation_split, kwargs.get("steps_per_epoch"), kwargs.get("class_weight"))
+        others = (validation_split, kwargs.get("steps_per_epoch"))
         replicas = self.distribute_strategy.num_replicas_in_sync
         if any(others) or shuffle not in (True, False) or replicas > 1:
             return None
-        return gathered(x, y, kwargs.get("sample_weight"), batch_size, shuffle)
+        return gathered(x, batch_size, shuffle)
 
     @contextlib.contextmanager
     def _executing(self, steps: int) -> Iterator[None]:
@@ -244,7 +251,6 @@ class Training(keras.Model):
     ):
         """Returns loss and metrics on `x`, as `keras.Model.evaluate` does."""
         if not kwargs.get("_use_cached_eval_dataset"):  # within fit, which has looked already
-            x = inputs.checked(x, self.event_shape, self.likelihood, "evaluation")
-        y = inputs.targets(x, y, sample_weight)
-        values = super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+            x, y = self._taken(x, y, sample_weight, "evaluation"), None
+        values = super().evaluate(x, y, batch_size, verbose, **kwargs)
         return keras.tree.map_structure(float, values)  # Keras 3.12 returns tensors

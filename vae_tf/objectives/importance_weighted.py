@@ -7,7 +7,7 @@ from vae_tf.checks import real
 from vae_tf.errors import ConfigError
 from vae_tf.objectives.base import Inference, Objective, Terms
 from vae_tf.objectives.gradients import value_and_slope, with_gradient_of
-from vae_tf.objectives.terms import log_importance_weights, log_mean_exp
+from vae_tf.objectives.terms import log_mean_exp
 
 
 class ImportanceWeighted(Objective):
@@ -45,7 +45,7 @@ class IWAE(ImportanceWeighted):
         """Returns the terms of one batch."""
         z = inference.draw(self.num_samples)
         log_px = inference.log_px(z)
-        log_ratio = log_importance_weights(0.0, z, inference.qz, inference.pz)
+        log_ratio = inference.log_ratio(z)
         loss = -self._bound(log_px + inference.beta * log_ratio)
         return self._terms(inference, z, log_px, log_ratio, loss)
 
@@ -71,8 +71,9 @@ class DReG(ImportanceWeighted):
 
         def negative_log_weights(z):
             terms["log_px"] = inference.log_px(z)
-            terms["log_pz"] = inference.pz.log_prob(z)
-            terms["log_qz"] = inference.qz.log_prob(z)
+            latents = inference.groups(z)
+            terms["log_pz"] = tf.add_n([group.p.log_prob(group.z) for group in latents])
+            terms["log_qz"] = tf.add_n([group.q.log_prob(group.z) for group in latents])
             return beta * (terms["log_qz"] - terms["log_pz"]) - terms["log_px"]
 
         # Of the weights' inverses, for bounded parameters take a gradient for one to be descended

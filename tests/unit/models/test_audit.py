@@ -129,8 +129,7 @@ def test_half_precision_networks_pass(x, set_dtype_policy):
 
 
 def test_the_model_is_as_it_was(x):
-    vae = normalized()
-    vae.objective = ScoreFunction(2, RunningMean())
+    vae = normalized().replace(objective=ScoreFunction(2, RunningMean()))
     vae.compile()
     vae.fit(x, epochs=1, verbose=0)
     vae.beta = LinearWarmup(50)

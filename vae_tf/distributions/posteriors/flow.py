@@ -83,7 +83,7 @@ class InverseAutoregressive(Posterior):
         return _Flowed(*self._base_and_bijector(params))
 
     def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor:
-        """Returns the diagonal normal's draws, sent through the flow, [B, L]."""
+        """Returns the diagonal normal's draws, sent through the flow, [..., B, L]."""
         base, bijector = self._base_and_bijector(params)
         return bijector.forward(base.distribution.loc + base.distribution.scale * normal)
 

@@ -48,7 +48,7 @@ class DiagonalNormal(Posterior):
         return tfd.Independent(Normal(q["z_mean"], tf.exp(0.5 * q["z_log_var"])), 1)
 
     def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor:
-        """Returns z_mean + exp(z_log_var / 2) * normal, [B, L]."""
+        """Returns z_mean + exp(z_log_var / 2) * normal, [..., B, L]."""
         q = self.statistics(params)
         return q["z_mean"] + exp_of_rows(0.5 * q["z_log_var"]) * normal
 
@@ -88,7 +88,7 @@ class FullNormal(Posterior):
         return _FullNormal(*self._mean_and_scale(params))
 
     def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor:
-        """Returns z_mean + T normal, [B, L]."""
+        """Returns z_mean + T normal, [..., B, L]."""
         mean, scale = self._mean_and_scale(params, exp_of_rows)
         return mean + tf.linalg.matvec(scale, normal)
 

@@ -19,10 +19,13 @@ class Prior(ModelPart):
         log_scale_bounds: of scales that are learned.
         factorized: whether p(z) is a product over the dimensions of z; its `distribution` is
             then a `tfd.Independent`, and a KL divergence can be told for each dimension.
+        conditional: whether it is p(z|c): `distribution` and `from_noise` then take a
+            `condition`, and `distribution` has a batch of [B].
     """
 
     factorized = False
     log_scale_bounds = (-5.0, 5.0)
+    conditional = False
 
     def __init__(self, latent_dim: int, **kwargs):
         super().__init__(**kwargs)
@@ -35,7 +38,7 @@ class Prior(ModelPart):
         return (self.latent_dim,)
 
     def bind(self, encode: Callable[[tf.Tensor], tfd.Distribution]) -> None:
-        """Hears q(z|x) of the model it becomes part of; for priors that are made of it."""
+        """Receives the function that gives q(z|x), for priors that are made of it."""
 
     def distribution(self) -> tfd.Distribution:
         """Returns p(z), batch [], event [latent_dim]."""
