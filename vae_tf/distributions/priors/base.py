@@ -24,8 +24,8 @@ class Prior(ModelPart):
     """
 
     factorized = False
-    log_scale_bounds = (-5.0, 5.0)
     conditional = False
+    log_scale_bounds = (-5.0, 5.0)
 
     def __init__(self, latent_dim: int, **kwargs):
         super().__init__(**kwargs)
