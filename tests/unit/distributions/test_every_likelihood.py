@@ -42,6 +42,7 @@ def mixed():
 # a fresh object each time: some hold variables
 CASES = {
     "bernoulli": (Bernoulli, IMAGE),
+    "bernoulli, probs": (lambda: Bernoulli("probs"), IMAGE),
     "gaussian": (Gaussian, IMAGE),
     "gaussian-learned": (GaussianLearnedScale, ROW),
     "gaussian-pixel": (GaussianPixelScale, COLOURS),
