@@ -43,7 +43,9 @@ def test_every_command_is_known():
     assert set(BASH) == set(TRAIN) | set(ELSEWHERE)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/your_own.md", "docs/profiling.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/your_own.md", "docs/profiling.md", "docs/networks.md"]
+)
 def test_snippets_run_in_order(page, tmp_path):
     snippets = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), re.S)
     assert snippets
