@@ -44,16 +44,21 @@ def load_data(config: TrainConfig) -> data.ImageData:
 
 
 def build_model(config: TrainConfig, images: data.ImageData) -> VAE:
-    """Returns the configured VAE, compiled, for `images`."""
+    """Returns the configured VAE, compiled, for `images`.
+
+    Raises:
+        DataError: a condition is asked for that the data do not have.
+    """
     likelihood = parts.LIKELIHOODS[config.likelihood](config)
     posterior = parts.POSTERIORS[config.posterior](config)
     steps_per_epoch = images.train.steps_per_epoch(config.batch_size)
+    num_classes = images.num_classes if config.conditional else None
     with _dtype_policy(config.precision):
-        encoder, decoder = _networks(config, images.shape, posterior, likelihood)
+        encoder, decoder = _networks(config, images.shape, posterior, likelihood, num_classes)
     vae = VAE(
         encoder,
         decoder,
-        prior=parts.PRIORS[config.prior](parts.Setting(config, images.train.array)),
+        prior=parts.PRIORS[config.prior](parts.Setting(config, images.train.array, num_classes)),
         posterior=posterior,
         likelihood=likelihood,
         objective=parts.OBJECTIVES[config.objective](config.objective_samples),
@@ -79,7 +84,13 @@ def _dtype_policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _networks(config: TrainConfig, event_shape, posterior: Posterior, likelihood: Likelihood):
+def _networks(
+    config: TrainConfig,
+    event_shape,
+    posterior: Posterior,
+    likelihood: Likelihood,
+    condition: int | None,
+):
     heads = posterior.parameter_shapes(config.latent_dim)
     outputs = likelihood.parameter_shapes(event_shape)
     seeds = {"encoder": 2 * config.seed, "decoder": 2 * config.seed + 1}
@@ -97,6 +108,7 @@ def _networks(config: TrainConfig, event_shape, posterior: Posterior, likelihood
             dropout=config.dropout,
             input_dropout=config.input_dropout,
             outputs=heads,
+            condition=condition,
             seed=seeds["encoder"],
         )
         decoder = mlp_decoder(
@@ -105,6 +117,7 @@ def _networks(config: TrainConfig, event_shape, posterior: Posterior, likelihood
             config.hidden[::-1],
             activation=config.activation,
             dropout=config.dropout,
+            condition=condition,
             seed=seeds["decoder"],
         )
         return encoder, decoder
@@ -119,6 +132,7 @@ def _networks(config: TrainConfig, event_shape, posterior: Posterior, likelihood
         config.filters,
         activation=config.activation,
         outputs=heads,
+        condition=condition,
         seed=seeds["encoder"],
     )
     decoder = make_decoder(
@@ -126,6 +140,7 @@ def _networks(config: TrainConfig, event_shape, posterior: Posterior, likelihood
         outputs,
         config.filters[::-1],
         activation=config.activation,
+        condition=condition,
         seed=seeds["decoder"],
     )
     return encoder, decoder

@@ -9,7 +9,6 @@ from vae_tf import VAE
 from vae_tf.distributions import ContinuousBernoulli, DiagonalNormal, LearnedNormal
 from vae_tf.errors import ConfigError, DataError
 from vae_tf.models import parts
-
 from vae_tf.objectives import LinearWarmup
 
 from .conftest import LATENT_DIM, SHAPE, make
@@ -127,7 +126,7 @@ def test_replace_shares_weights_and_compiles(x):
     logs, ours = (m.evaluate(x, verbose=0, return_dict=True) for m in (other, vae))
     assert logs["nll"] == pytest.approx(ours["nll"])
     assert logs["kl"] > ours["kl"] + 10
-    with pytest.raises(ConfigError, match="takes the arguments of the constructor.*bta"):
+    with pytest.raises(ConfigError, match=r"takes the arguments of the constructor.*bta"):
         vae.replace(bta=2.0)
 
 

@@ -345,7 +345,7 @@ def test_tuples_lists_and_dicts_as_x(x):
     vae.fit({"x": x, "weight": np.ones(len(x))}, verbose=0)
     with pytest.raises(DataError, match=r"must have the key x. Received: the keys \['image'\]"):
         vae.fit({"image": x}, verbose=0)
-    with pytest.raises(DataError, match="a tuple of 4. Pass an array x; "):
+    with pytest.raises(DataError, match=r"a tuple of 4\. Pass an array x; "):
         vae.fit((x, x, x, x), verbose=0)
     with pytest.raises(DataError, match="examples of mixed sizes"):
         vae.fit([x[0], x[1][:2]], verbose=0)
