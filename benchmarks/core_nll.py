@@ -89,7 +89,7 @@ def run(name: str, parts: dict, images) -> dict:
     if name.endswith("fitted afterwards"):
         x = images.train.array(images.train.num_examples)
         prior = evaluation.fit_mixture(vae, x, 100, seed=0)
-        vae = evaluation.with_prior(vae, prior)
+        vae = vae.replace(prior=prior)
     test = images.test.batches(BATCH)
     likelihood = vae_tf.log_likelihood(vae, test, TEST_SAMPLES)
     bound = vae.evaluate(test, return_dict=True, verbose=0)

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "vae_tf"
 FLOORS = {
-    **dict.fromkeys(["version", "errors", "checks", "files", "quiet", "registration"], 0),
+    **dict.fromkeys(["version", "errors", "checks", "files", "quiet", "registration", "noise"], 0),
     **dict.fromkeys(["data", "networks", "distributions"], 1),
     "objectives": 2,
     "models": 3,

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 
 from vae_tf.checks import instance, real, whole
+from vae_tf.data.batch import Batch
 from vae_tf.evaluation import Collapse, measure_collapse
-from vae_tf.models import VAE, inputs
+from vae_tf.models import VAE
 
 
 class CollapseMonitor(keras.callbacks.Callback):
@@ -58,7 +59,7 @@ class CollapseMonitor(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Looks at the model and the examples before the first step."""
         instance("model", self.model, VAE)
-        inputs.check(self.x, self.model.event_shape, self.model.likelihood, "monitored")
+        self.model.door.look(Batch(self.x), "monitored")
 
     def on_epoch_end(self, epoch, logs=None):
         """Measures, if it is this epoch's turn."""

@@ -4,9 +4,10 @@ import numpy as np
 from sklearn.mixture import GaussianMixture
 
 from vae_tf.checks import instance, whole
-from vae_tf.distributions import MixtureOfNormals, Prior
+from vae_tf.data.batch import Batch
+from vae_tf.distributions import MixtureOfNormals
 from vae_tf.errors import DataError
-from vae_tf.models import VAE, inputs
+from vae_tf.models import VAE
 
 
 def fit_mixture(
@@ -15,7 +16,7 @@ def fit_mixture(
     """Returns a mixture of diagonal normals fitted to draws z ~ q(z|x), one for each example.
 
     Samples of it look better than samples of a fixed prior where the two disagree (Ghosh et al.
-    2020). `with_prior` puts it in the prior's place.
+    2020). `vae.replace(prior=...)` puts it in the prior's place.
 
     Args:
         vae: a trained model.
@@ -31,7 +32,7 @@ def fit_mixture(
     """
     instance("vae", vae, VAE)
     components, batch_size = whole("components", components), whole("batch_size", batch_size)
-    inputs.check(np.asarray(data), vae.event_shape, vae.likelihood, "evaluation")
+    vae.door.look(Batch(np.asarray(data)), "evaluation")
     if len(data) < components:
         fix = "Pass more examples or fewer components."
         raise DataError(f"{components} components need as many examples", len(data), fix)
@@ -49,17 +50,3 @@ def fit_mixture(
     prior.means.assign(em.means_)
     prior.log_scales.assign(0.5 * np.log(em.covariances_))
     return prior
-
-
-def with_prior(vae: VAE, prior: Prior) -> VAE:
-    """Returns a model of the same parts with another prior.
-
-    The parts are shared, not copied. It is compiled as `vae` is, with an optimizer that starts
-    anew.
-    """
-    instance("vae", vae, VAE)
-    parts = {name: getattr(vae, name) for name in vae.get_config() if name != "name"}
-    other = type(vae)(**{**parts, "prior": prior})
-    if vae.compiled:
-        other.compile_from_config(vae.get_compile_config())
-    return other

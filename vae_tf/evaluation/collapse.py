@@ -10,9 +10,10 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import instance, real, whole
+from vae_tf.data.batch import Batch
 from vae_tf.errors import ConfigError, DataError
-from vae_tf.models import VAE, inputs
-from vae_tf.objectives import kl_parts
+from vae_tf.models import VAE
+from vae_tf.objectives import Group, kl_parts
 
 BATCH = 256  # examples in a network at a time
 PAIRS = 2**22  # numbers held at a time when every z meets every q(z|x_j)
@@ -65,7 +66,7 @@ def measure_collapse(
     """
     instance("vae", vae, VAE)
     num_samples = whole("num_samples", num_samples)
-    inputs.check(x, vae.event_shape, vae.likelihood, "monitored")
+    vae.door.look(Batch(x), "monitored")
     x = np.asarray(x, "float32")
     if len(x) < 2:
         raise DataError("Collapse shows between examples", f"{len(x)} of them", "Pass 100 or more.")
@@ -113,7 +114,7 @@ def kl_per_dimension(qz: tfd.Distribution, pz: tfd.Distribution, z=None) -> np.n
             fix = "Look at the whole KL, or use a posterior and a prior that factorize."
             expected = f"`{name}` must be a product over dimensions"
             raise ConfigError(expected, type(distribution).__name__, fix)
-    return np.mean(kl_parts(qz, pz, z, "dimension"), axis=0)
+    return np.mean(kl_parts([Group(qz, pz, z)], "dimension"), axis=0)
 
 
 def mutual_information(

@@ -1,7 +1,7 @@
 """log p(x) by importance sampling from the posterior (Burda et al. 2016, equation 8)."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,15 +9,17 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.checks import instance, whole
+from vae_tf.data.batch import Batch
 from vae_tf.errors import DataError
 from vae_tf.evaluation.half_precision import wants_bfloat16
-from vae_tf.evaluation.partial import Batch, Partial, weights_digest
-from vae_tf.evaluation.weights import Sums, Weights
-from vae_tf.models import VAE, inputs
-from vae_tf.models.shapes import check_event
+from vae_tf.evaluation.partial import Estimates, Partial, weights_digest
+from vae_tf.evaluation.weights import Weights
+from vae_tf.models import VAE
 
-# Nats that bfloat16 may shift the mean of the estimates by.
+# Nats that bfloat16 may shift the mean of the estimates by, and the draws of each example that
+# tell so
 TOLERANCE = 0.01
+CHECKED = 16
 
 
 @dataclass(frozen=True)
@@ -78,20 +80,21 @@ def log_likelihood(
     """Returns importance-weighted estimates of log p(x) for each example of `data`.
 
     The encoder runs once a batch; samples are decoded in chunks that fit the cache and their
-    weights summed as they come, in float64, so memory does not grow with `num_samples`.
+    weights summed as they come, in float64, so memory does not grow with `num_samples`. The draws
+    belong to the examples, which count from 0 in the order of the data: their estimates do not
+    depend on the batches they come in.
 
-    In bfloat16 the decoder is faster on CPUs with instructions for it. Its error is measured: the
-    first chunk of each batch is decoded both ways at the same draws. Where that shifts the mean
-    over the examples so far by more than TOLERANCE, or the decoder does not run in it, the batch
-    is decoded in float32.
+    In bfloat16 the decoder is faster on CPUs with instructions for it. Its error is measured at a
+    few draws of each batch, decoded both ways. Where that shifts the mean over the examples so
+    far by more than TOLERANCE, or the decoder does not run in it, the batch is decoded in float32.
 
     Args:
         vae: a trained model.
-        data: an array [N, *event], or a finite `tf.data.Dataset` of x, (x,), (x, y) ...; every
-            example counts once, weights are not used.
+        data: examples in any form that `fit` takes, streams that end; masks and conditions count,
+            and every example counts once, as weights are not used.
         num_samples: K, draws z ~ q(z|x) for each example.
         batch_size: examples at a time, for arrays.
-        seed: of the draws; the same seed gives the same numbers.
+        seed: of the draws; the same seed and data give the same numbers.
         precision: of the decoder: "float32"; "bfloat16", checked as said; "auto", which is that
             on a CPU with instructions for it, and float32 elsewhere.
         checkpoint: a file to keep each finished batch in, `.npz`. If it exists already, its
@@ -108,8 +111,8 @@ def log_likelihood(
     num_samples = whole("num_samples", num_samples, fix="Pass num_samples=5000 to publish.")
     batch_size = whole("batch_size", batch_size)
     bfloat16 = wants_bfloat16(precision)
-    weights: Weights | None = None
     identity = {
+        "draws": "by example",  # before, they depended on the batches
         "num_samples": num_samples,
         "seed": seed,
         "precision": "bfloat16" if bfloat16 else "float32",
@@ -117,16 +120,13 @@ def log_likelihood(
     if checkpoint is not None:
         identity["weights"] = weights_digest(vae)
     partial, done = Partial(checkpoint, identity), 0
-    for index, x in enumerate(_batches(data, batch_size)):
-        array = x.numpy()
-        inputs.check(array, vae.event_shape, vae.likelihood, "evaluation", strict=True)
-        if not partial.done(index, array):
-            if weights is None:
-                check_event(vae.decode(tf.zeros([1, vae.prior.latent_dim])), x)
-                weights = Weights(vae, num_samples)
-            shifts = partial.joined().shift if bfloat16 else None
-            partial.add(array, _estimate(weights, x, tf.constant([seed, index]), shifts))
-        done += len(x)
+    estimator = Estimator(vae, num_samples, seed, bfloat16)
+    for index, given in enumerate(vae.door.batches(data, batch_size, "evaluation")):
+        vae.door.look(given, "evaluation", strict=True)
+        batch = Batch(given.x, given.mask, given.condition).tensors()
+        if not partial.done(index, batch):
+            partial.add(batch, estimator.estimate(batch, done, partial.joined().shift))
+        done += len(batch.x)
         if progress:
             progress(done)
     if not done:
@@ -139,46 +139,49 @@ def log_likelihood(
     return LogLikelihood(estimate, variance, num_samples, "bfloat16", error)
 
 
-def _estimate(weights: Weights, x: tf.Tensor, seed: tf.Tensor, shifts: np.ndarray | None) -> Batch:
-    """Returns what is known of the examples `x` after all draws.
+class Estimator:
+    """Estimates of examples, in float32 or, where that is good enough, in bfloat16.
 
     Args:
-        weights: of the model.
-        x: [B, *event].
-        seed: int32 [2].
-        shifts: of the examples before, where bfloat16 is wanted; else None.
+        vae: a model.
+        num_samples: K.
+        seed: of the draws.
+        bfloat16: whether it is wanted.
     """
-    params = weights.vae.encoder(x, training=False)
-    chunks, _ = weights.chunks(len(x))
-    shift, accepted = np.full(len(x), np.nan), False
-    if shifts is None or chunks == 1:  # a check would cost what it saves
-        sums = weights.sums(x, params, seed, 0, chunks)
-    else:
-        first = weights.sums(x, params, seed, 0, 1)
-        shift = _shift(weights, x, params, seed, first)
-        measured: np.ndarray = np.append(shifts[~np.isnan(shifts)], shift)
-        accepted = bool(abs(np.mean(measured)) <= TOLERANCE)  # NaN: no
-        sums = first.plus(weights.sums(x, params, seed, 1, chunks, bfloat16=accepted))
-    log_sum, log_sum_of_squares = (part.numpy() for part in sums)
-    # Var[log mean w] = Var[w] / (K mean(w)^2) = sum(w^2) / sum(w)^2 - 1/K
-    ratio, total = np.exp(log_sum_of_squares - 2 * log_sum), weights.num_samples
-    single = total == 1  # one draw tells nothing of its spread
-    variance = np.maximum(ratio - 1 / total, np.nan if single else 0.0)
-    return Batch(log_sum - math.log(total), variance, shift, np.full(len(x), accepted))
 
+    def __init__(self, vae: VAE, num_samples: int, seed: int, bfloat16: bool):
+        self.num_samples, self.seed = num_samples, seed
+        self.weights, self.checked = Weights(vae, num_samples), Weights(vae, CHECKED)
+        # With few draws a check would cost what it saves
+        self.bfloat16 = bfloat16 and num_samples >= 4 * CHECKED
 
-def _shift(weights: Weights, x, params, seed, exact: Sums) -> np.ndarray:
-    """Returns what bfloat16 adds to log sum w of the first chunk, [B]; infinity if it fails."""
-    try:
-        sums = weights.sums(x, params, seed, 0, 1, bfloat16=True)
-    except (TypeError, ValueError, tf.errors.OpError):  # a user's layer that insists on float32
-        return np.full(len(x), np.inf)
-    return (sums.log_sum - exact.log_sum).numpy()
+    def estimate(self, batch: Batch, first: int, shifts: np.ndarray) -> Estimates:
+        """Returns what is known of the examples of a batch after all draws.
 
+        Args:
+            batch: tensors.
+            first: number of the first example in the data.
+            shifts: what bfloat16 adds to the estimates of the examples before.
+        """
+        size = len(batch.x)
+        shift, accepted = np.full(size, np.nan), False
+        if self.bfloat16:
+            shift = self._shift(batch, first)
+            measured: np.ndarray = np.append(shifts[~np.isnan(shifts)], shift)
+            accepted = bool(abs(np.mean(measured)) <= TOLERANCE)  # NaN: no
+        sums = self.weights.sums(batch, tf.constant([self.seed, 0]), first, accepted)
+        log_sum, log_sum_of_squares = (part.numpy() for part in sums)
+        # Var[log mean w] = Var[w] / (K mean(w)^2) = sum(w^2) / sum(w)^2 - 1/K
+        ratio, total = np.exp(log_sum_of_squares - 2 * log_sum), self.num_samples
+        single = total == 1  # one draw tells nothing of its spread
+        variance = np.maximum(ratio - 1 / total, np.nan if single else 0.0)
+        return Estimates(log_sum - math.log(total), variance, shift, np.full(size, accepted))
 
-def _batches(data, batch_size: int) -> Iterator[tf.Tensor]:
-    if not isinstance(data, tf.data.Dataset):
-        x = data[0] if isinstance(data, tuple) else data
-        data = tf.data.Dataset.from_tensor_slices(np.asarray(x)).batch(batch_size)
-    for batch in data:
-        yield tf.cast(inputs.unpack(batch)[0], tf.float32)
+    def _shift(self, batch: Batch, first: int) -> np.ndarray:
+        """Returns what bfloat16 adds to log sum w of draws apart, [B]; infinity if it fails."""
+        seed = tf.constant([self.seed, 1])
+        try:
+            half = self.checked.sums(batch, seed, first, bfloat16=True)
+        except (TypeError, ValueError, tf.errors.OpError):  # a user's layer of float32 alone
+            return np.full(len(batch.x), np.inf)
+        return (half.log_sum - self.checked.sums(batch, seed, first).log_sum).numpy()

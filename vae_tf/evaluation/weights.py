@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from vae_tf.data.batch import Batch
 from vae_tf.evaluation.half_precision import in_bfloat16
 from vae_tf.models import VAE
-from vae_tf.objectives import log_importance_weights
+from vae_tf.models.chunks import rows_like, widest
 
 # What a chunk's widest activation may take: little enough for the cache, enough for the cores.
 CHUNK_BYTES = 1 << 24
@@ -23,17 +24,19 @@ class Sums(NamedTuple):
     log_sum: tf.Tensor  # of w
     log_sum_of_squares: tf.Tensor  # of w^2
 
-    def plus(self, other: "Sums") -> "Sums":
-        """Returns the sums over the draws of both."""
-        pairs = zip(self, other, strict=True)
-        return Sums(*(tf.reduce_logsumexp(tf.stack(pair), 0) for pair in pairs))
+
+class Shape(NamedTuple):
+    """What a chunk holds: all draws of some examples, or some draws of one example."""
+
+    examples: int
+    draws: int
 
 
 class Weights:
     """The importance weights of a model's examples, w = p(x, z) / q(z|x) of draws z ~ q(z|x).
 
-    Draw k of chunk c depends on the seed, c and the chunks' size alone; all chunks of a batch
-    are of one size, so that one graph serves them, and draws beyond `num_samples` count nothing.
+    The draws of an example depend on the seed and on its number in the data, whatever examples
+    and draws are computed with it.
 
     Args:
         vae: a model.
@@ -42,60 +45,75 @@ class Weights:
 
     def __init__(self, vae: VAE, num_samples: int):
         self.vae, self.num_samples = vae, num_samples
-        self.rows = max(1, min(MOST_ROWS, CHUNK_BYTES // (4 * _widest(vae))))
+        self._chunks: dict[tuple, Shape] = {}
         self._compiled = tf.function(self._sum, autograph=False, reduce_retracing=True)
 
-    def chunks(self, batch: int) -> tuple[int, int]:
-        """Returns how many chunks a batch of so many examples takes, and their draws each."""
-        count = math.ceil(self.num_samples / max(1, self.rows // batch))
-        return count, math.ceil(self.num_samples / count)
-
-    def sums(self, x, params, seed, first: int, last: int, bfloat16: bool = False) -> Sums:
-        """Returns the sums over the draws of chunks first, first + 1, ..., last - 1.
+    def sums(self, batch: Batch, seed, first: int, bfloat16: bool = False) -> Sums:
+        """Returns the sums over all draws.
 
         Args:
-            x: [B, *event].
-            params: what the encoder put out for it.
+            batch: examples, as tensors.
             seed: int32 [2].
-            first: a chunk.
-            last: the one after the last.
+            first: number of the first example in the data.
             bfloat16: whether to decode in that precision; all else is float32, sums float64.
         """
-        size = tf.constant(self.chunks(len(x))[1])
-        return self._compiled(
-            x, params, seed, tf.constant(first), tf.constant(last), size, bfloat16
-        )
+        examples, draws = self.chunk(batch)
+        sizes = tf.constant([first, examples, draws], tf.int64)
+        return self._compiled(batch, seed, sizes, bfloat16)
 
-    def _sum(self, x, params, seed, first, last, size, bfloat16: bool) -> Sums:
-        vae = self.vae
-        qz, pz = vae.posterior.distribution(params), vae.prior.distribution()
-        repeated = tf.tile(x, [size] + [1] * (x.shape.rank - 1))
-        half = in_bfloat16(vae.decoder) if bfloat16 else contextlib.nullcontext()
+    def chunk(self, batch: Batch) -> Shape:
+        """Returns what a chunk of such examples holds."""
+        specs = tf.nest.map_structure(rows_like, batch)
+        key = tuple(tf.nest.flatten(specs))
+        if key not in self._chunks:
+            others = tf.TensorSpec([2], tf.int32), tf.TensorSpec([3], tf.int64)
+            graph = self._compiled.get_concrete_function(specs, *others, False).graph
+            rows = max(1, min(MOST_ROWS, CHUNK_BYTES // (4 * widest(graph))))
+            self._chunks[key] = split(rows, self.num_samples)
+        return self._chunks[key]
+
+    def _sum(self, batch: Batch, seed, sizes, bfloat16: bool) -> Sums:
+        parts, total = self.vae.parts, self.num_samples
+        first, at_a_time, draws = tf.unstack(sizes)
+        size = tf.shape(batch.x, tf.int64)[0]
+        chunks_of_each = -(-total // draws)  # more than 1 for one example at a time alone
+        params = parts.encoded(batch)
+        half = in_bfloat16(parts.decoder) if bfloat16 else contextlib.nullcontext()
 
         def add(chunk, sums):
-            z = qz.sample(size, seed=tf.random.experimental.stateless_fold_in(seed, chunk))
-            px = vae.decode(tf.reshape(z, [-1, z.shape[-1]]))  # batch [size * B]
-            log_px = tf.reshape(px.log_prob(repeated), [size, -1])
-            log_w = tf.cast(log_importance_weights(log_px, z, qz, pz), tf.float64)  # [size, B]
-            counted = chunk * size + tf.range(size) < self.num_samples
-            log_w = tf.where(counted[:, None], log_w, -math.inf)
+            start, draw = chunk // chunks_of_each * at_a_time, chunk % chunks_of_each * draws
+            end = tf.minimum(start + at_a_time, size)
+            count = tf.minimum(draws, total - draw)
+            own, some = tf.nest.map_structure(
+                lambda rows: None if rows is None else rows[start:end], (params, batch)
+            )
+            position = (first + start) * total + draw
+            z = parts.posterior.draws(own, count, parts.prior.latent_dim, seed, position)
+            log_w = parts.log_weights(z, some, parts.posterior.distribution(own))
+            log_w = tf.cast(log_w, tf.float64)
             new = Sums(tf.reduce_logsumexp(log_w, 0), tf.reduce_logsumexp(2 * log_w, 0))
-            return chunk + 1, sums.plus(new)
+            rows = tf.range(start, end)
+            both = (_log_add(old, rows, more) for old, more in zip(sums, new, strict=True))
+            return chunk + 1, Sums(*both)
 
-        nothing = tf.fill([tf.shape(x)[0]], tf.constant(-math.inf, tf.float64))
-        start = (first, Sums(nothing, nothing))
+        nothing = tf.fill([size], tf.constant(-math.inf, tf.float64))
+        chunks = -(-size // at_a_time) * chunks_of_each
+        start = (tf.constant(0, tf.int64), Sums(nothing, nothing))
         with half:
             _, sums = tf.while_loop(
-                lambda c, _: c < last, add, start, parallel_iterations=CHUNKS_AT_A_TIME
+                lambda chunk, _: chunk < chunks, add, start, parallel_iterations=CHUNKS_AT_A_TIME
             )
         return sums
 
 
-def _widest(vae: VAE) -> int:
-    """Returns the numbers in the largest activation of the decoder for one row."""
-    spec = tf.TensorSpec([None, vae.prior.latent_dim])
-    decode = tf.function(lambda z: vae.decoder(z, training=False), autograph=False)
-    operations = decode.get_concrete_function(spec).graph.get_operations()
-    shapes = [output.shape for operation in operations for output in operation.outputs]
-    rows = [s[1:].num_elements() for s in shapes if s.rank and s[0] is None]
-    return max([n for n in rows if n], default=1)
+def split(rows: int, num_samples: int) -> Shape:
+    """Returns what a chunk of about so many rows holds: whole examples if their draws fit."""
+    if num_samples <= rows:
+        return Shape(rows // num_samples, num_samples)
+    return Shape(1, math.ceil(num_samples / math.ceil(num_samples / rows)))
+
+
+def _log_add(old: tf.Tensor, rows: tf.Tensor, more: tf.Tensor) -> tf.Tensor:
+    """Returns log(exp(old) + exp(more)), where `more` belongs to `rows` of `old` [B]."""
+    total = tf.reduce_logsumexp(tf.stack([tf.gather(old, rows), more]), 0)
+    return tf.tensor_scatter_nd_update(old, rows[:, None], total)

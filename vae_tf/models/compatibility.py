@@ -41,10 +41,10 @@ def check_parts(vae) -> None:
         _check_control(vae, sizes)
 
 
-def listed(penalties) -> list:
-    """Returns `penalties` as a list, or raises ConfigError if they are none."""
+def listed(penalties) -> tuple:
+    """Returns `penalties` as a tuple, or raises ConfigError if they are none."""
     if isinstance(penalties, (list, tuple)):
-        return list(penalties)
+        return tuple(penalties)
     fix = "Pass penalties=[TotalCorrelation(...)]."
     raise ConfigError("`penalties` must be a list", repr(penalties)[:100], fix)
 
@@ -56,7 +56,7 @@ def _check_control(vae, group_sizes) -> None:
     if not vae.objective.has_kl_term:
         objective = type(vae.objective).__name__
         fix = f"Use objective=ELBO(num_samples={vae.objective.num_samples}), or drop the control."
-        raise ConfigError(f"{name} needs a bound with a KL term of its own", objective, fix)
+        raise ConfigError(f"{name} works only with objectives of the ELBO type", objective, fix)
     if not control.takes_beta and not (isinstance(vae.beta, Constant) and vae.beta.beta == 1):
         fix = "Leave beta at 1: `gamma` weighs the term, and `capacity` may be a Schedule."
         raise ConfigError(f"{name} has a weight of its own", "another beta than 1", fix)
@@ -76,8 +76,8 @@ def _check_control(vae, group_sizes) -> None:
 
 def check_closed_form(vae) -> None:
     """Raises ConfigError where the objective demands a closed form of the KL and none exists."""
-    if getattr(vae.objective, "closed_form", None):
+    if getattr(vae.objective, "closed_form", None) and not vae.prior.conditional:
         shapes = vae.posterior.parameter_shapes(vae.prior.latent_dim)
         params = {name: tf.zeros([1, *shape]) for name, shape in shapes.items()}
-        qz, pz = vae.posterior.distribution(params), vae.prior.distribution()
+        qz, pz = vae.posterior.distribution(params), vae.parts.p()
         kl_divergence(qz, pz, None, closed_form=True)

@@ -13,31 +13,27 @@ from vae_tf.data.storage import copied
 KERAS_BATCH_SIZE = 32
 
 
-def gathered(
-    x, y=None, sample_weight=None, batch_size: int | None = None, shuffle: bool = True
-) -> tf.data.Dataset | None:
+def gathered(x, batch_size: int | None = None, shuffle: bool = True) -> tf.data.Dataset | None:
     """Returns batches of arrays as Keras makes them, but sooner; None where Keras has to.
 
     Each epoch has an order of its own, the same in every process in which
     `keras.utils.set_random_seed` was called; Keras's own, then, is the same in all epochs.
 
     Args:
-        x: [N, ...].
-        y: [N, ...] or None.
-        sample_weight: [N] or None.
+        x: an array [N, ...], or a nest of them.
         batch_size: Keras's default if None.
         shuffle: whether to draw an order for each epoch.
     """
-    arrays = [array for array in (x, y, sample_weight) if array is not None]
+    arrays = keras.tree.flatten(x)
     if not all(isinstance(array, np.ndarray) and array.dtype.kind in "fbiu" for array in arrays):
         return None
     size = KERAS_BATCH_SIZE if batch_size is None else batch_size
     whole_batches = isinstance(size, (int, np.integer)) and size > 0
-    if {array.shape[:1] for array in arrays} != {(len(x),)} or not whole_batches:
+    if len({len(array) for array in arrays}) != 1 or not whole_batches:
         return None
     with tf.device("CPU:0"):
         tensors = [copied(array, _keras_dtype(array.dtype)) for array in arrays]
-    steps, examples = math.ceil(len(x) / size), len(x)
+    steps, examples = math.ceil(len(arrays[0]) / size), len(arrays[0])
 
     def batches_of(seed):
         order = tf.range(examples, dtype=tf.int64)
@@ -51,9 +47,7 @@ def gathered(
         return tf.ensure_shape(rows, [size]) if examples % size == 0 else rows
 
     def gather(rows):
-        batch = iter([tf.gather(tensor, rows) for tensor in tensors])
-        present = [None if array is None else next(batch) for array in (x, y, sample_weight)]
-        return keras.utils.pack_x_y_sample_weight(*present)
+        return keras.tree.pack_sequence_as(x, [tf.gather(tensor, rows) for tensor in tensors])
 
     seeds = tf.data.Dataset.random(rerandomize_each_iteration=True).take(1)
     return beside_training(seeds.flat_map(batches_of).map(gather), steps)

@@ -1,106 +1,83 @@
-"""What `fit` and `evaluate` are given: taking it apart, and refusing what cannot work."""
+"""What data are: streams or arrays, latents, labels that weigh."""
+
+from collections.abc import Iterable, Iterator, Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_tf.distributions.likelihoods.base import Likelihood
+from vae_tf.data.batch import Batch, as_array
 from vae_tf.errors import DataError
 from vae_tf.models.shapes import batched, fits
 
 
-def unpack(data) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """Returns x and its weights ([B] float32 or None) from x, (x,), (x, y) or (x, y, weight)."""
-    x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    if sample_weight is not None:
-        sample_weight = tf.reshape(tf.cast(sample_weight, tf.float32), [-1])
-    return x, sample_weight
+def is_stream(data) -> bool:
+    """Returns whether data come batch by batch: a data set, a PyDataset, a generator."""
+    kinds = (tf.data.Dataset, keras.utils.PyDataset, Iterator)
+    return isinstance(data, kinds) or (
+        isinstance(data, Iterable)
+        and not isinstance(data, (np.ndarray, tf.Tensor, tuple, list, Mapping))
+        and not hasattr(data, "__array__")
+        and not hasattr(data, "shape")
+    )
 
 
-def targets(x, y, sample_weight):
-    """Returns `y`, or zeros where Keras would drop the weights: it does so if `y` is None."""
-    return np.zeros(len(x), "int8") if y is None and sample_weight is not None else y
-
-
-def checked(data, event_shape, likelihood: Likelihood, role: str):
-    """Returns `x` as Keras takes it, having looked at it with `check`.
+def weights_of_classes(labels, class_weight: Mapping[int, float]) -> np.ndarray:
+    """Returns the weight of each example by its class, [N] float32.
 
     Raises:
-        DataError: as `check`, and for tuples and dicts, which Keras takes for several inputs.
+        DataError: no labels, or a class without a weight.
     """
-    if isinstance(data, (tuple, dict)):
-        fix = "Pass x and y apart, as fit(x, y), or a tf.data.Dataset of tuples."
-        raise DataError(f"The {role} data must be one array or data set", type(data).__name__, fix)
-    if isinstance(data, list):
-        data = as_array(data, role)
-    check(data, event_shape, likelihood, role)
-    return data
+    if labels is None:
+        fix = "Pass y with the class of each example, or sample_weight."
+        raise DataError("`class_weight` needs the classes of the examples", "no y", fix)
+    labels = np.asarray(labels)
+    classes = labels.argmax(-1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.reshape(-1)
+    missing = sorted(set(classes.tolist()) - set(class_weight))
+    if missing:
+        fix = "Pass {class: weight} for every class in y."
+        raise DataError("`class_weight` must name every class", f"no weight for {missing[0]}", fix)
+    return np.array([class_weight[c] for c in classes.tolist()], "float32")
 
 
-def checked_validation(data, event_shape, likelihood: Likelihood):
-    """Returns validation data as Keras takes them: x, (x, y) or (x, y, weights), looked at."""
-    if not isinstance(data, (tuple, list)):
-        return checked(data, event_shape, likelihood, "validation")
-    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(tuple(data))
-    x = checked(x, event_shape, likelihood, "validation")
-    parts = (x, targets(x, y, sample_weight), sample_weight)
-    return keras.utils.pack_x_y_sample_weight(*parts)
+def labels_of(given, batch: Batch):
+    """Returns the classes of the examples: y, a label or a condition; None if there are none."""
+    y = (
+        given[1]
+        if isinstance(given, tuple) and not isinstance(given, Batch) and len(given) > 1
+        else None
+    )
+    named = (y, batch.label, batch.condition)
+    return next((v for v in named if v is not None and not isinstance(v, Mapping)), None)
 
 
-def check(data, event_shape, likelihood: Likelihood, role: str, strict: bool = False) -> None:
-    """Looks at all of an array, or at the first batch of a `tf.data.Dataset`.
-
-    Other iterables are left alone: a look would consume what it sees.
-
-    Raises:
-        DataError: empty, of another shape, not numbers, not finite, outside the support.
-    """
-    if isinstance(data, tf.data.Dataset):
-        data = next(iter(data.take(1)), None)
-        if data is None:
-            fix = "Check the files, the split's name and any filter."
-            raise DataError(f"The {role} data must hold examples", "an empty dataset", fix)
-        data = data[0] if isinstance(data, tuple) else data
-    if not isinstance(data, (np.ndarray, tf.Tensor)):
-        return
-    x = as_array(data, role)
-    if event_shape is not None and not fits(x.shape[1:], event_shape):
-        fix = f"Reshape the data to {batched(event_shape)}, or build the encoder for them."
-        raise DataError(
-            f"The {role} data must be {batched(event_shape)}, as the encoder takes",
-            f"shape {x.shape}",
-            fix,
-        )
-    if not len(x):
-        fix = "Check the files and the split."
-        raise DataError(f"The {role} data must hold examples", f"shape {x.shape}", fix)
-    likelihood.check_support(x, strict=strict)
+def data_of(stream) -> Iterator:
+    """Returns the elements of a stream, one pass over a PyDataset."""
+    if isinstance(stream, keras.utils.PyDataset):
+        return (stream[i] for i in range(len(stream)))
+    return iter(stream)
 
 
-def batch(values, shape, what: str) -> tf.Tensor:
-    """Returns float32 [B, *shape] of what a user called a method with; graphs look for themselves.
+def for_keras(batch: Batch):
+    """Returns what Keras's `fit` takes for x: the array, or a dict of arrays if there are more."""
+    fields = batch.present()
+    return batch.x if len(fields) == 1 else fields
+
+
+def vectors(values, size: int, what: str) -> tf.Tensor:
+    """Returns float32 [B, size] of latents a method was called with.
 
     Raises:
         DataError: not numbers, or of another shape.
     """
     if tf.executing_eagerly():
         values = values if tf.is_tensor(values) else as_array(values, "given")
-        if shape is not None and not fits(values.shape[1:], shape):
-            fix = "Pass a batch; of one example x alone, x[None]."
-            received = f"shape {tuple(values.shape)}"
-            raise DataError(f"The {what} must be {batched(shape)}", received, fix)
+        check_shape(values, (size,), what)
     return tf.cast(values, tf.float32)
 
 
-def as_array(data, role: str) -> np.ndarray:
-    """Returns data as an array of numbers, or raises DataError."""
-    try:
-        x = np.asarray(data)
-        numbers = x.dtype.kind in "fbiu"
-        received = f"an array of {x.dtype}"
-    except ValueError:  # NumPy's word for rows of different lengths
-        numbers, received = False, "examples of mixed sizes"
-    if not numbers:
-        fix = "Convert them to float32; images of mixed sizes must be resized first."
-        raise DataError(f"The {role} data must be numbers", received, fix)
-    return x
+def check_shape(values, shape, what: str) -> None:
+    """Raises DataError unless `values` are a batch of things of `shape`."""
+    if shape is not None and not fits(values.shape[1:], shape):
+        fix = "Pass a batch; of one example x alone, x[None]."
+        raise DataError(f"The {what} must be {batched(shape)}", f"shape {tuple(values.shape)}", fix)

@@ -1,49 +1,44 @@
 """The variational autoencoder of Kingma and Welling (2014), as a Keras model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import whole
-from vae_tf.distributions.likelihoods.base import Likelihood
-from vae_tf.distributions.likelihoods.binary import Bernoulli
-from vae_tf.distributions.posteriors.base import Posterior
-from vae_tf.distributions.posteriors.normal import DiagonalNormal
-from vae_tf.distributions.priors.base import Prior
-from vae_tf.distributions.priors.normal import StandardNormal
+from vae_tf.data.batch import Batch
 from vae_tf.errors import ConfigError
-from vae_tf.models import inputs
 from vae_tf.models.audit import Audit, audit
-from vae_tf.models.compatibility import check_closed_form, check_parts, listed
-from vae_tf.models.finite import all_finite
-from vae_tf.models.generation import Generation
-from vae_tf.models.randomness import load_seed_states, save_seed_states
-from vae_tf.models.shapes import check_event, check_halves, latent_dim_of
+from vae_tf.models.inputs import is_stream, vectors
+from vae_tf.models.problems import problem
 from vae_tf.models.training import Training
-from vae_tf.objectives.base import Inference, Objective, Terms
-from vae_tf.objectives.elbo import ELBO
-from vae_tf.objectives.kl_controls import KLControl
-from vae_tf.objectives.penalties.base import Penalty
-from vae_tf.objectives.schedules import Schedule, as_schedule
-from vae_tf.objectives.terms import negative_log_likelihood, weighted_mean
+from vae_tf.objectives import replicas
+from vae_tf.objectives.base import Inference, Terms
+from vae_tf.objectives.terms import weighted_mean
+
+ROWS = 256  # of arrays that are encoded batch by batch beside a stream's
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")
-class VAE(Generation, Training):
+class VAE(Training):
     """An encoder q(z|x) and a decoder p(x|z), trained on loss = mean(nll) + beta * mean(kl).
 
     `fit` and `evaluate` report, in nats per example: `loss`; `nll`, `kl`, its parts; `elbo` =
     -(nll + kl), free of beta; `bound` where the objective's is another one; `beta`;
     `regularization`, the sum of penalties and of the networks' regularizers, where there are
-    any. They take arrays, `tf.data`, `(x,)`, `(x, y)` and `(x, y, sample_weight)`; `y` is not
-    used. Means are weighted by `sample_weight`.
+    any. Means are weighted by `sample_weight`.
+
+    Data are given in the same forms everywhere: an array x; (x, y) or (x, y, sample_weight); a
+    dict with the keys x, mask, condition, label, weight; a `tf.data.Dataset`, a generator or a
+    `PyDataset` of these. Which of them the networks take is told by the names of their inputs:
+    x, mask, condition, z. Where one takes a condition, y is the condition; else y is not used.
 
     Args:
         encoder: a Keras model, data [B, *event] to the posterior's parameters.
         decoder: a Keras model, latents [B, L] to the likelihood's parameters.
-        prior: p(z); a StandardNormal if None.
+        prior: p(z), or p(z|c); a StandardNormal if None.
         posterior: q(z|x); a DiagonalNormal if None.
         likelihood: p(x|z); a Bernoulli if None.
         objective: the bound and its gradient's estimator; the ELBO with one draw if None.
@@ -56,111 +51,160 @@ class VAE(Generation, Training):
         ConfigError: the parts do not meet.
     """
 
-    def __init__(
-        self,
-        encoder: keras.Model,
-        decoder: keras.Model,
-        *,
-        prior: Prior | None = None,
-        posterior: Posterior | None = None,
-        likelihood: Likelihood | None = None,
-        objective: Objective | None = None,
-        beta: float | Schedule = 1.0,
-        kl_control: KLControl | None = None,
-        penalties: Sequence[Penalty] = (),
-        seed: int = 0,
-        **kwargs,
-    ):
-        # The model computes likelihoods: it stays float32 and its networks keep their policies.
-        kwargs["dtype"] = "float32"
-        super().__init__(**kwargs)
-        self.encoder, self.decoder = encoder, decoder
-        self.prior = StandardNormal(latent_dim_of(decoder)) if prior is None else prior
-        self.posterior = DiagonalNormal() if posterior is None else posterior
-        self.likelihood = Bernoulli() if likelihood is None else likelihood
-        self.objective = ELBO() if objective is None else objective
-        self.beta, self.kl_control = as_schedule(beta), kl_control
-        self.penalties = listed(penalties)
-        check_parts(self)
-        self.event_shape = check_halves(
-            encoder, decoder, self.prior, self.posterior, self.likelihood
-        )
-        self.seed = whole("seed", seed, least=0) & 0x7FFFFFFF  # TFP's samplers take int32
-        self.seed_generator = keras.random.SeedGenerator(self.seed)
-        self._make_state()
-        self.prior.bind(self.encode)
-        check_closed_form(self)
-        self.built = self.event_shape is not None
+    def __call__(self, *args, **kwargs):
+        """Returns the terms of the bound; see `call`."""
+        if any(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(args)):
+            fix = "Call its encoder or its decoder, or pass data."
+            raise ConfigError("A VAE is no layer of another model", "a symbolic input", fix)
+        return super().__call__(*args, **kwargs)
 
-    def build(self, input_shape):
-        """Marks the model as built; its networks build themselves when first called."""
-        self.event_shape = tuple(input_shape[1:])
-        self.built = True
-
-    @property
-    def schedules(self) -> tuple[Schedule, ...]:
-        """All that changes with training time."""
-        return (self.beta, *(self.kl_control.schedules if self.kl_control else ()))
-
-    @property
-    def warming_up(self) -> bool:
-        """Whether a schedule has not reached its last value yet; ask between steps."""
-        return not all(self.clock.has_reached_the_end_of(s) for s in self.schedules)
-
-    def encode(self, x, training: bool = False) -> tfd.Distribution:
-        """Returns q(z|x), batch [B], event [L], of data `x` [B, *event]."""
-        x = inputs.batch(x, self.event_shape, "data to encode")
-        direct = training or not tf.executing_eagerly()
-        params = self.encoder(x, training=training) if direct else self._encoded(x)
-        return self.posterior.distribution(params)
-
-    def decode(self, z, training: bool = False) -> tfd.Distribution:
-        """Returns p(x|z), batch [B], event [*event], of latents `z` [B, L]."""
-        z = inputs.batch(z, (self.prior.latent_dim,), "latents to decode")
-        direct = training or not tf.executing_eagerly()
-        params = self.decoder(z, training=training) if direct else self._decoded(z)
-        return self.likelihood.distribution(params)
-
-    def call(self, x, sample_weight=None, seed=None, training: bool = False) -> Terms:
+    def call(self, data, seed=None, training: bool = False) -> Terms:
         """Returns the terms of the bound at draws z ~ q(z|x), and adds the KL term as a loss.
 
         Args:
-            x: data, [B, *event].
-            sample_weight: [B] or None.
-            seed: int32 [2] for a repeatable draw; the model's own random stream if None.
+            data: one batch in any form but a stream.
+            seed: int32 [2] for a repeatable draw, which leaves no trace; if None, the model's own
+                random stream, and the clock of its schedules, go on.
             training: passed on to the networks (dropout, batch normalization).
         """
-        x = tf.cast(x, tf.float32)
-        decoder_outputs: list = []  # for `finite`
+        batch = self.door.parse(data).tensors()
+        if self.event_shape is None:
+            self.event_shape = tuple(batch.x.shape[1:])
+        decoder_outputs: list = []  # for `problem`
+        extra: list = []  # what layers and regularizers add to the loss
 
         def log_px(z):
-            params = self.decoder(tf.reshape(z, [-1, z.shape[-1]]), training=training)
-            decoder_outputs.append(params)
-            px = self.likelihood.distribution(params)
-            check_event(px, x)
-            draws = z.shape[0]
-            repeated = x if draws == 1 else tf.tile(x, [draws] + [1] * (x.shape.rank - 1))
-            return -tf.reshape(negative_log_likelihood(px, repeated), [draws, -1])
+            value = self.parts.log_px(z, batch, training, decoder_outputs)
+            # Now: Keras keeps one list, and replicas take turns at each sum over them
+            extra[:] = self.losses
+            return value
 
+        beta = self.beta_now()
         inference = Inference(
-            x,
-            qz=self.encode(x, training),
-            pz=self.prior.distribution(),
+            batch,
+            qz=self.parts.q(batch, training),
+            pz=self.parts.p(batch),
             log_px=log_px,
             seed=self._next_seed() if seed is None else seed,
-            beta=self.clock.now(self.beta),
+            beta=beta,
             now=self.clock.now,
-            sample_weight=sample_weight,
             training=training,
             kl_control=self.kl_control,
             level="total" if self.kl_control is None else self.kl_control.level,
         )
         terms = self.objective.estimate(inference)
-        self.add_loss(weighted_mean(terms.kl_term, sample_weight))
+        self.add_loss(weighted_mean(terms.kl_term, batch.weight))
         for penalty in self.penalties:
-            self.add_loss(penalty.penalty(terms.z[0], inference))
-        finite = all_finite(x, terms.z, terms.kl, decoder_outputs, terms.nll)
-        return terms._replace(finite=finite)
+            extra.append(penalty.penalty(terms.z[0], inference))
+            self.add_loss(extra[-1])
+        found = problem(self.parts, batch, terms.z, terms.kl, decoder_outputs, terms.nll)
+        if training and seed is None:
+            self.clock.warn_outside_epochs(self.schedules)
+            self.clock.tick()
+        added = tf.add_n(extra) if extra else None
+        return terms._replace(beta=beta, extra=added, problem=found)
+
+    def encode(self, data, condition=None, training: bool = False) -> tfd.Distribution:
+        """Returns q(z|x, c), batch [B], event [L], of data in any form.
+
+        Args:
+            data: examples [B, *event], alone or with other fields.
+            condition: in place of the one among the data.
+            training: passed on to the encoder.
+        """
+        if is_stream(data):
+            batches = self.door.batches(data, ROWS, "data to encode")
+            outputs = [self.generator.encoded(batch) for batch in batches]
+            params = keras.tree.map_structure(lambda *parts: tf.concat(parts, 0), *outputs)
+        else:
+            batch = self.door.batch(data, "data to encode", condition)
+            if training or not tf.executing_eagerly():
+                return self.parts.q(batch.tensors(), training)
+            params = self.generator.encoded(batch)
+        return self.posterior.distribution(params)
+
+    def decode(self, z, condition=None, training: bool = False) -> tfd.Distribution:
+        """Returns p(x|z, c), batch [B], event [*event], of latents `z` [B, L].
+
+        Args:
+            z: latents.
+            condition: one entry for each row, where the model takes one.
+            training: passed on to the decoder.
+        """
+        z = vectors(z, self.prior.latent_dim, "latents to decode")
+        given = self._given(condition, z)
+        if training or not tf.executing_eagerly():
+            return self.parts.px(z, given, training)
+        return self.likelihood.distribution(self.generator.decoded(z, given))
+
+    def sample(self, num_samples: int, seed: int | None = None, condition=None) -> tf.Tensor:
+        """Returns E[x|z, c] for `num_samples` draws z ~ p(z|c), [num_samples, *event].
+
+        Args:
+            num_samples: how many.
+            seed: the same seed gives the same draws; the model's random stream if None.
+            condition: one entry for each, where the model takes one.
+        """
+        rows = whole("num_samples", num_samples, least=0)
+        key = self._next_seed() if seed is None else tf.constant([seed, 0], tf.int32)
+        given = self._given(condition, tf.zeros([rows, 1]))
+        return self.generator.image(self.generator.drawn(key, tf.constant(rows), given), given)
+
+    def reconstruct(self, data, condition=None, shown=None) -> tf.Tensor:
+        """Returns E[x|z, c] at the point that stands for q(z|x, c), its mean mostly, [B, *event].
+
+        Args:
+            data: examples in any form.
+            condition: in place of the one among the data.
+            shown: a condition for the decoder alone: the style of x under another label.
+        """
+        if is_stream(data):
+            batches = self.door.batches(data, ROWS, "data to reconstruct")
+            return tf.concat([self._reconstructed(batch, shown) for batch in batches], 0)
+        return self._reconstructed(self.door.batch(data, "data to reconstruct", condition), shown)
+
+    def _reconstructed(self, batch: Batch, shown) -> tf.Tensor:
+        z = self.generator.code(batch)
+        if shown is not None:
+            batch = batch._replace(condition=self.door.condition(shown, len(z)))
+        return self.generator.image(z, batch)
+
+    def interpolate(self, a, b, steps: int = 8, condition=None) -> tf.Tensor:
+        """Returns images on the straight line between the codes of `a` and `b`.
+
+        Args:
+            a: one example [*event], or a batch [B, *event].
+            b: likewise.
+            steps: number of images, both ends included; at least 2.
+            condition: of each pair, the same along its path; [B, ...], or [1, ...] for examples.
+
+        Returns:
+            [steps, *event] for single examples, [B, steps, *event] for batches.
+        """
+        steps = whole("steps", steps, least=2)
+        a, b = np.asarray(a, "float32"), np.asarray(b, "float32")
+        rank = None if self.event_shape is None else len(self.event_shape)
+        if a.shape != b.shape or rank not in (None, a.ndim, a.ndim - 1):
+            fix = f"Pass two examples {self.event_shape} or two batches of them."
+            raise ConfigError("`a` and `b` must be alike", f"{a.shape} and {b.shape}", fix)
+        single = a.ndim == rank
+        ends = [x[None] if single else x for x in (a, b)]
+        batches = [self.door.batch(x, "data to interpolate", condition) for x in ends]
+        z = [self.generator.code(batch) for batch in batches]
+        weight = tf.linspace(0.0, 1.0, steps)[:, None]
+        path = (1 - weight) * z[0][:, None] + weight * z[1][:, None]  # [B, steps, L]
+        given = keras.tree.map_structure(
+            lambda part: None if part is None else tf.repeat(part, steps, 0), batches[0]
+        )
+        images = self.generator.image(tf.reshape(path, [-1, path.shape[-1]]), given)
+        images = tf.reshape(images, [-1, steps, *images.shape[1:]])
+        return images[0] if single else images
+
+    def _given(self, condition, z) -> Batch:
+        """Returns a Batch without data, for what is generated."""
+        if not tf.executing_eagerly():
+            return Batch(z, condition=condition)
+        return Batch(z, condition=self.door.condition(condition, len(z)))
 
     def check(
         self,
@@ -176,7 +220,7 @@ class VAE(Generation, Training):
         variable, and more. It raises nothing: a check that cannot be made has failed.
 
         Args:
-            data: an array [N, *event], or a `tf.data.Dataset`, whose first batch is looked at.
+            data: examples in any form; of a stream the first batch is looked at.
             num_examples: the first examples, with which all is computed.
             seed: of the draws; the same seed gives the same table.
             print_fn: takes the table; None for no printing.
@@ -184,42 +228,10 @@ class VAE(Generation, Training):
         return audit(self, data, num_examples, seed, print_fn)
 
     def _next_seed(self) -> tf.Tensor:
-        return tf.cast(self.seed_generator.next(), tf.int32)  # TFP's samplers take int32
+        # TFP's samplers take int32
+        return replicas.own_seed(tf.cast(self.seed_generator.next(), tf.int32))
 
     def export(self, *args, **kwargs):
         """Refuses: Keras would write one graph with every weight twice."""
         fix = "Call `vae_tf.export(vae, directory)`."
         raise ConfigError("A VAE is exported as two halves", "vae.export(...)", fix)
-
-    # Saving
-
-    def save_own_variables(self, store):
-        """Saves the model's own state, the random state of its networks included."""
-        super().save_own_variables(store)
-        save_seed_states(self, store)
-
-    def load_own_variables(self, store):
-        """Restores what `save_own_variables` saved."""
-        super().load_own_variables(load_seed_states(self, store))
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments, serialized."""
-        serialize = keras.saving.serialize_keras_object
-        parts = ("encoder", "decoder", "prior", "posterior", "likelihood", "objective", "beta")
-        config = {part: serialize(getattr(self, part)) for part in parts}
-        config["kl_control"] = self.kl_control and serialize(self.kl_control)
-        config["penalties"] = [serialize(penalty) for penalty in self.penalties]
-        return {**config, "seed": self.seed, "name": self.name}
-
-    @classmethod
-    def from_config(cls, config: dict, custom_objects=None) -> "VAE":
-        """Returns the model that `get_config` described, with fresh weights."""
-
-        def restored(value):
-            if isinstance(value, list):
-                return [restored(member) for member in value]
-            if not isinstance(value, dict):
-                return value
-            return keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)
-
-        return cls(**{key: restored(value) for key, value in config.items()})

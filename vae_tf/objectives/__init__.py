@@ -25,11 +25,12 @@ from vae_tf.objectives.schedules import (
 )
 from vae_tf.objectives.score_function import VIMCO, ScoreFunction
 from vae_tf.objectives.terms import (
+    Group,
+    groups_of,
     kl_divergence,
     kl_parts,
-    log_importance_weights,
     log_mean_exp,
-    negative_log_likelihood,
+    log_ratio,
     weighted_mean,
 )
 
@@ -47,6 +48,7 @@ __all__ = [
     "DReG",
     "FactorVAE",
     "FreeBits",
+    "Group",
     "GroupBalance",
     "Inference",
     "KLControl",
@@ -64,10 +66,10 @@ __all__ = [
     "Terms",
     "TotalCorrelation",
     "as_schedule",
+    "groups_of",
     "kl_divergence",
     "kl_parts",
-    "log_importance_weights",
     "log_mean_exp",
-    "negative_log_likelihood",
+    "log_ratio",
     "weighted_mean",
 ]

@@ -8,9 +8,11 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import whole
+from vae_tf.data.batch import Batch
 from vae_tf.distributions.base import ModelPart
 from vae_tf.errors import ConfigError
 from vae_tf.objectives.schedules import Schedule
+from vae_tf.objectives.terms import Group, groups_of, log_ratio
 
 
 @dataclass(frozen=True)
@@ -18,27 +20,25 @@ class Inference:
     """One batch as an objective sees it.
 
     Attributes:
-        x: the data, [B, *event].
+        batch: the data and what is known of them; x is [B, *event].
         qz: q(z|x), batch [B], event [L].
-        pz: p(z), batch [], event [L].
+        pz: p(z), batch [], or p(z|c), batch [B]; event [L].
         log_px: z [S, B, L] -> log p(x|z) [S, B].
         seed: of all that is drawn, int32 [2].
         beta: weight of the KL term now.
         now: a schedule's value at this step.
-        sample_weight: [B] or None.
         training: whether this is a training step.
         kl_control: parts of the KL [B, P] -> the KL term [B]; None for beta times their sum.
         level: what parts `kl_control` wants: "total", "group" or "dimension".
     """
 
-    x: tf.Tensor
+    batch: Batch
     qz: tfd.Distribution
     pz: tfd.Distribution
     log_px: Callable[[tf.Tensor], tf.Tensor]
     seed: tf.Tensor
     beta: tf.Tensor
     now: Callable[[Schedule], tf.Tensor]
-    sample_weight: tf.Tensor | None = None
     training: bool = False
     kl_control: "Callable[[tf.Tensor, Inference], tf.Tensor] | None" = None
     level: str = "total"
@@ -46,6 +46,14 @@ class Inference:
     def draw(self, num_samples: int) -> tf.Tensor:
         """Returns z ~ q(z|x), [num_samples, B, L]."""
         return self.qz.sample(num_samples, seed=self.seed)
+
+    def groups(self, z: tf.Tensor) -> list[Group]:
+        """Returns the groups of latents that the draws z [S, B, L] fall into."""
+        return groups_of(self.qz, self.pz, z)
+
+    def log_ratio(self, z: tf.Tensor) -> tf.Tensor:
+        """Returns log p(z) - log q(z|x) of draws [S, B, L], [S, B]."""
+        return log_ratio(self.groups(z))
 
     def kl_term(self, parts: tf.Tensor) -> tf.Tensor:
         """Returns what parts [B, P] of the KL add to the loss, [B]."""
@@ -57,7 +65,7 @@ class Inference:
 class Terms(NamedTuple):
     """What an objective makes of one batch, per example, in nats.
 
-    The loss is nll + kl_term, and its gradient is what the estimator says it is.
+    The loss is nll + kl_term (and `extra`), and its gradient is what the estimator says it is.
     """
 
     nll: tf.Tensor  # -log p(x|z), mean over the draws, [B]
@@ -65,7 +73,9 @@ class Terms(NamedTuple):
     kl_term: tf.Tensor  # beta * kl for the ELBO; for other bounds what nll lacks, [B]
     z: tf.Tensor  # the draws, [S, B, L]
     bound: tf.Tensor | None = None  # the bound at beta = 1 where it is not the ELBO, [B]
-    finite: tf.Tensor | None = None  # set by the model: one bool for each stage of a batch
+    beta: tf.Tensor | None = None  # set by the model: the weight of the KL term at this step
+    extra: tf.Tensor | None = None  # set by the model: penalties and regularizers, a scalar
+    problem: tf.Tensor | None = None  # set by the model: what is wrong with the batch, float64 [5]
 
 
 class Objective(ModelPart):

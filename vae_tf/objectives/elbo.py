@@ -29,7 +29,7 @@ class ELBO(Objective):
         """Returns the terms of one batch."""
         z = inference.draw(self.num_samples)
         nll = -tf.reduce_mean(inference.log_px(z), 0)
-        parts = kl_parts(inference.qz, inference.pz, z, inference.level, self.closed_form)
+        parts = kl_parts(inference.groups(z), inference.level, self.closed_form)
         return Terms(nll, tf.reduce_sum(parts, -1), inference.kl_term(parts), z)
 
     def get_config(self) -> dict:
@@ -50,7 +50,8 @@ class StickingTheLanding(Objective):
         z = inference.draw(self.num_samples)
         nll = -tf.reduce_mean(inference.log_px(z), 0)
         parts = []
-        for q, p, draws in pieces(inference.qz, inference.pz, z, inference.level):
+        for group in inference.groups(z):
+            q, p, draws = pieces(group, inference.level)
             part = through_draws(draws, q.log_prob) - p.log_prob(draws)
             parts.append(part if inference.level == "dimension" else part[..., None])
         kl = tf.reduce_mean(tf.concat(parts, -1), 0)

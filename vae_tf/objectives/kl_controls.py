@@ -64,7 +64,7 @@ class FreeBits(KLControl):
 
     def __call__(self, parts: tf.Tensor, inference: Inference) -> tf.Tensor:
         """Returns the KL term, [B]; its mean over the batch is the formula."""
-        means = weighted_mean(parts, inference.sample_weight)
+        means = weighted_mean(parts, inference.batch.weight)
         paid = tf.where(means > self.nats, parts, self.nats)
         return inference.beta * tf.reduce_sum(paid, -1)
 
@@ -93,7 +93,7 @@ class Capacity(KLControl):
 
     def __call__(self, parts: tf.Tensor, inference: Inference) -> tf.Tensor:
         """Returns the KL term, the same for each example, [B]."""
-        mean = weighted_mean(tf.reduce_sum(parts, -1), inference.sample_weight)
+        mean = weighted_mean(tf.reduce_sum(parts, -1), inference.batch.weight)
         distance = tf.abs(mean - inference.now(self.capacity))
         return self.gamma * distance * tf.ones_like(parts[:, 0])
 
@@ -128,7 +128,7 @@ class GroupBalance(KLControl):
 
     def __call__(self, parts: tf.Tensor, inference: Inference) -> tf.Tensor:
         """Returns the KL term, [B]."""
-        means = tf.stop_gradient(weighted_mean(parts, inference.sample_weight))
+        means = tf.stop_gradient(weighted_mean(parts, inference.batch.weight))
         means = tf.maximum(means, self.least)
         balanced = means / tf.reduce_mean(means)
         weights = tf.where(inference.now(self._share) < 1, balanced, tf.ones_like(balanced))

@@ -9,7 +9,7 @@ from vae_tf.objectives.base import Inference, Objective, Terms
 from vae_tf.objectives.baselines import Baseline
 from vae_tf.objectives.gradients import with_gradient_of
 from vae_tf.objectives.importance_weighted import ImportanceWeighted
-from vae_tf.objectives.terms import kl_parts, log_importance_weights
+from vae_tf.objectives.terms import kl_parts
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")
@@ -49,7 +49,7 @@ class ScoreFunction(Objective):
         log_q = qz.log_prob(fixed)
         nll = -tf.reduce_mean(log_px, 0)
         try:
-            parts = kl_parts(qz, pz, fixed, inference.level, closed_form=True)
+            parts = kl_parts(inference.groups(fixed), inference.level, closed_form=True)
         except ConfigError:
             if inference.kl_control is not None:
                 name = type(inference.kl_control).__name__
@@ -70,9 +70,9 @@ class ScoreFunction(Objective):
         if self.baseline is None:
             surrogate = tf.reduce_mean(signal * log_q, 0)
         else:
-            b = tf.stop_gradient(self.baseline.value(inference.x, signal))
+            b = tf.stop_gradient(self.baseline.value(inference.batch.x, signal))
             surrogate = tf.reduce_mean((signal - b) * log_q, 0)
-            surrogate += self.baseline.learn(inference.x, signal, inference.training)
+            surrogate += self.baseline.learn(inference.batch.x, signal, inference.training)
         return with_gradient_of(tf.zeros_like(surrogate), surrogate)
 
     def get_config(self) -> dict:
@@ -102,7 +102,7 @@ class VIMCO(ImportanceWeighted):
         z = inference.draw(self.num_samples)
         fixed = tf.stop_gradient(z)
         log_px = inference.log_px(fixed)
-        log_ratio = log_importance_weights(0.0, fixed, inference.qz, inference.pz)
+        log_ratio = inference.log_ratio(fixed)
         log_w = log_px + inference.beta * log_ratio
         bound = self._bound(log_w)
         signal = tf.stop_gradient(bound - self._without_each(log_w))  # [K, B]

@@ -1,14 +1,13 @@
 """What every bound is made of: pure functions, per example, in nats."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.errors import ConfigError
-
-
-def negative_log_likelihood(px: tfd.Distribution, x: tf.Tensor) -> tf.Tensor:
-    """Returns -log p(x|z), [B]."""
-    return -px.log_prob(x)
+from vae_tf.objectives import replicas
 
 
 def kl_divergence(
@@ -42,42 +41,54 @@ def kl_divergence(
     return _negative_entropy(qz, z) - pz.log_prob(z)
 
 
+class Group(NamedTuple):
+    """Latents that have a distribution of their own, given the draws of the groups above them."""
+
+    q: tfd.Distribution  # q(z_g|x, ...), batch [B]
+    p: tfd.Distribution  # p(z_g|...), batch [] or [B]
+    z: tf.Tensor  # draws of q, [S, B, L_g]
+
+
+def groups_of(qz: tfd.Distribution, pz: tfd.Distribution, z: tf.Tensor) -> list[Group]:
+    """Returns the groups that q(z|x), p(z) and the draws z [S, B, L] fall into.
+
+    There is one group, unless both distributions are joint ones.
+    """
+    # Not isinstance: tfd.Blockwise(...) is not one if a member is no CompositeTensor
+    groups_q, groups_p = (getattr(d, "distributions", None) for d in (qz, pz))
+    if not (groups_q and groups_p):
+        return [Group(qz, pz, z)]
+    draws = tf.split(z, [q.event_shape[0] for q in groups_q], -1)
+    return [Group(*group) for group in zip(groups_q, groups_p, draws, strict=True)]
+
+
+def pieces(group: Group, level: str) -> Group:
+    """Returns a group's distributions over vectors, or at level "dimension" over each latent."""
+    if level != "dimension":
+        return group
+    return Group(group.q.distribution, group.p.distribution, group.z)
+
+
 def kl_parts(
-    qz: tfd.Distribution,
-    pz: tfd.Distribution,
-    z: tf.Tensor,
-    level: str = "total",
-    closed_form: bool | None = None,
+    latents: Sequence[Group], level: str = "total", closed_form: bool | None = None
 ) -> tf.Tensor:
     """Returns the parts that KL(q(z|x) || p(z)) is a sum of, [B, P]; means over the draws.
 
     Args:
-        qz: q(z|x), batch [B].
-        pz: p(z), batch [].
-        z: draws of q, [S, B, L].
-        level: "total": one part. "group": one for each group of latents of a joint
-            distribution. "dimension": one for each latent, both distributions factorized.
+        latents: the groups.
+        level: "total": one part. "group": one for each group. "dimension": one for each latent,
+            all distributions factorized.
         closed_form: as for `kl_divergence`.
     """
     parts = []
-    for q, p, draws in pieces(qz, pz, z, level):
+    for group in latents:
+        q, p, draws = pieces(group, level)
         part = kl_divergence(q, p, draws, closed_form)
         if level != "dimension":
             part = part[..., None]
         parts.append(tf.reduce_mean(part, 0) if part.shape.rank == 3 else part)
-    return tf.concat(parts, -1)
-
-
-def pieces(qz: tfd.Distribution, pz: tfd.Distribution, z: tf.Tensor, level: str) -> list[tuple]:
-    """Returns the triples (q, p, draws) that q(z|x), p(z) and z fall into at `level`."""
-    if level == "dimension":
-        return [(qz.distribution, pz.distribution, z)]
-    # Not isinstance: tfd.Blockwise(...) is not one if a member is no CompositeTensor
-    groups_q, groups_p = (getattr(d, "distributions", None) for d in (qz, pz))
-    if level == "group" and groups_q and groups_p:
-        sizes = [q.event_shape[0] for q in groups_q]
-        return list(zip(groups_q, groups_p, tf.split(z, sizes, -1), strict=True))
-    return [(qz, pz, z)]
+    parts = tf.concat(parts, -1)
+    return tf.reduce_sum(parts, -1, keepdims=True) if level == "total" else parts
 
 
 def _negative_entropy(qz: tfd.Distribution, z: tf.Tensor) -> tf.Tensor:
@@ -87,26 +98,14 @@ def _negative_entropy(qz: tfd.Distribution, z: tf.Tensor) -> tf.Tensor:
         return qz.log_prob(z)
 
 
-def log_importance_weights(
-    log_px: tf.Tensor,
-    z: tf.Tensor,
-    qz: tfd.Distribution,
-    pz: tfd.Distribution,
-    beta: float | tf.Tensor = 1.0,
-) -> tf.Tensor:
-    """Returns log p(x|z) + beta (log p(z) - log q(z|x)), the log-weights of z ~ q, [..., B].
+def log_ratio(latents: Sequence[Group]) -> tf.Tensor:
+    """Returns log p(z) - log q(z|x) of draws of all groups, [S, B].
 
-    At beta = 1 their expectation is the ELBO, and the log-mean of their exponentials over K
-    draws is the importance-weighted bound (Burda et al. 2016, equation 8).
-
-    Args:
-        log_px: log p(x|z), [..., B].
-        z: [..., B, L].
-        qz: q(z|x), batch [B].
-        pz: p(z), batch [].
-        beta: less than 1 while it warms up.
+    Added to log p(x|z) it is the logarithm of an importance weight w = p(x, z) / q(z|x). The
+    mean of log w is the ELBO, and the log-mean of w over K draws the importance-weighted bound
+    (Burda et al. 2016, equation 8).
     """
-    return log_px + beta * (pz.log_prob(z) - qz.log_prob(z))
+    return tf.add_n([group.p.log_prob(group.z) - group.q.log_prob(group.z) for group in latents])
 
 
 def log_mean_exp(log_weights: tf.Tensor) -> tf.Tensor:
@@ -118,11 +117,16 @@ def log_mean_exp(log_weights: tf.Tensor) -> tf.Tensor:
 def weighted_mean(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tensor:
     """Returns the mean over the first axis, weighted by `sample_weight` [B]; 0 if all are 0.
 
+    In a replica it is the mean over the batch of all replicas.
+
     Args:
         values: [B, ...].
         sample_weight: [B], or None for equal weights.
     """
     if sample_weight is None:
-        return tf.reduce_mean(values, 0)
+        if replicas.count() == 1:
+            return tf.reduce_mean(values, 0)
+        sample_weight = tf.ones(tf.shape(values)[:1])
     column = tf.reshape(sample_weight, [-1] + [1] * (values.shape.rank - 1))
-    return tf.math.divide_no_nan(tf.reduce_sum(values * column, 0), tf.reduce_sum(sample_weight))
+    sums = tf.reduce_sum(values * column, 0), tf.reduce_sum(sample_weight)
+    return tf.math.divide_no_nan(*replicas.total(sums))

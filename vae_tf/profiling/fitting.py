@@ -1,7 +1,7 @@
 """`fit` on a stopwatch, and under TensorFlow's profiler."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import keras
@@ -108,11 +108,12 @@ def batch_of(data, batch_size: int | None):
     """
     if isinstance(data, tf.data.Dataset):
         return next(iter(data)), data.element_spec
-    if not hasattr(data, "shape"):
+    if not hasattr(data, "shape") and not isinstance(data, Mapping):
         fix = "Pass what `fit` gets: a tf.data.Dataset of batches, or an array with batch_size."
         raise ConfigError("A profile needs data it can repeat", type(data).__name__, fix)
-    x = tf.convert_to_tensor(data[: batch_size or 32])
-    return x, tf.TensorSpec([None, *x.shape[1:]], x.dtype)
+    batch = tf.nest.map_structure(lambda a: tf.convert_to_tensor(a[: batch_size or 32]), data)
+    specs = tf.nest.map_structure(lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), batch)
+    return batch, specs
 
 
 class Puller:

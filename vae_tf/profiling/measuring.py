@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from vae_tf.data.batch import Batch
 from vae_tf.errors import ConfigError
-from vae_tf.models import VAE, inputs
+from vae_tf.models import VAE
+from vae_tf.models.inputs import for_keras
 from vae_tf.profiling.arithmetic import PROBE, matmul_probe
 from vae_tf.profiling.fitting import Puller, Stopwatch, Tracer, batch_of, fit, in_memory
 from vae_tf.profiling.pieces import Pieces
@@ -49,11 +51,12 @@ def profile_training(
     """
     if getattr(vae, "optimizer", None) is None:
         raise ConfigError("A profile needs a compiled model", "no optimizer", "Call `compile`.")
-    data = inputs.checked(data, vae.event_shape, vae.likelihood, "profiled")
+    taken = vae.door.arrays(data, role="profiled")
+    data = for_keras(taken) if isinstance(taken, Batch) else taken
     batch, specs = batch_of(data, batch_size)
-    x, _ = inputs.unpack(batch)
+    x = vae.door.parse(batch).x
     if not vae.built:
-        vae(x, seed=tf.constant([0, 0]))
+        vae(batch, seed=tf.constant([0, 0]))
     given = {"batch_size": batch_size, "steps_per_epoch": steps_per_epoch}
     held = in_memory(batch, specs)
     puller = Puller(data) if isinstance(data, tf.data.Dataset) else None

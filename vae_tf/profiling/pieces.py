@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from vae_tf.models import inputs
 from vae_tf.objectives.terms import weighted_mean
 from vae_tf.profiling.arithmetic import flop
 
@@ -23,17 +22,16 @@ class Pieces:
     """
 
     def __init__(self, vae, batch):
-        x, weight = inputs.unpack(batch)
-        x = tf.cast(x, tf.float32)
-        given = (x,) if weight is None else (x, weight)
+        batch = vae.door.parse(batch).tensors()
+        parts = vae.parts
 
-        def forward(x, weight=None):
-            terms = vae(x, sample_weight=weight, training=True)
-            return weighted_mean(terms.nll, weight) + tf.add_n(vae.losses)
+        def forward(batch):
+            terms = vae(batch, training=True)
+            return weighted_mean(terms.nll, batch.weight) + tf.add_n(vae.losses)
 
-        def gradients(x, weight=None):
+        def gradients(batch):
             with tf.GradientTape() as tape:
-                loss = vae.optimizer.scale_loss(forward(x, weight))
+                loss = vae.optimizer.scale_loss(forward(batch))
             found = zip(tape.gradient(loss, weights), range(len(weights)), strict=True)
             return {str(i): gradient for gradient, i in found if gradient is not None}
 
@@ -46,16 +44,17 @@ class Pieces:
             return lambda: call(*arguments)
 
         weights = vae.trainable_weights
-        z = vae(x, sample_weight=weight, training=True).z
+        z = vae(batch, training=True).z
+        repeated = batch.repeated(z.shape[0])
         z = tf.reshape(z, [-1, z.shape[-1]])  # all draws of all examples, as the decoder gets them
         compiled_gradients = tf.function(gradients, jit_compile=vae.jit_compile)
-        found = compiled_gradients(*given)
-        self.flop = flop(compiled_gradients.get_concrete_function(*given).graph)
+        found = compiled_gradients(batch)
+        self.flop = flop(compiled_gradients.get_concrete_function(batch).graph)
         self.calls: dict[str, Callable[[], object]] = {
-            "nothing": compiled(lambda x: tf.constant(0.0), x),
-            "encoder": compiled(lambda x: vae.encoder(x, training=True), x),
-            "decoder": compiled(lambda z: vae.decoder(z, training=True), z),
-            "forward": compiled(forward, *given),
-            "gradients": lambda: compiled_gradients(*given),
+            "nothing": compiled(lambda batch: tf.constant(0.0), batch),
+            "encoder": compiled(lambda batch: parts.encoded(batch, training=True), batch),
+            "decoder": compiled(lambda z: parts.decoded(z, repeated, training=True), z),
+            "forward": compiled(forward, batch),
+            "gradients": lambda: compiled_gradients(batch),
             "optimizer": compiled(update, found),
         }

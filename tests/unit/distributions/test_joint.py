@@ -25,7 +25,7 @@ from vae_tf.distributions import (
 from vae_tf.distributions.normal_mixture import component_of
 from vae_tf.errors import ConfigError
 from vae_tf.networks import mlp_decoder, mlp_encoder
-from vae_tf.objectives import FreeBits, StickingTheLanding, kl_parts
+from vae_tf.objectives import FreeBits, StickingTheLanding, groups_of, kl_parts
 
 
 def learned(size, seed=0):
@@ -164,9 +164,9 @@ def test_kl_is_the_sum_of_closed_forms_and_is_told_by_group():
     second = 0.5 * (squares + means - 3 - entries[:, :3].sum(-1))
     np.testing.assert_allclose(tfd.kl_divergence(qz, pz), first + second, rtol=1e-5)
     z = qz.sample(3, seed=[0, 1])
-    parts = kl_parts(qz, pz, z, "group").numpy()
+    parts = kl_parts(groups_of(qz, pz, z), "group").numpy()
     np.testing.assert_allclose(parts, np.stack([first, second], -1), rtol=1e-5)
-    total = kl_parts(qz, pz, z, "total").numpy()
+    total = kl_parts(groups_of(qz, pz, z), "total").numpy()
     np.testing.assert_allclose(total, (first + second)[:, None], rtol=1e-5)
 
 
@@ -176,7 +176,7 @@ def test_groups_without_a_closed_form_are_estimated_alone():
     p = params(posterior, 3)
     qz, n = posterior.distribution(p), 20_000
     z = qz.sample(n, seed=[0, 1])
-    parts = np.float64(kl_parts(qz, prior.distribution(), z, "group").numpy())
+    parts = np.float64(kl_parts(groups_of(qz, prior.distribution(), z), "group").numpy())
     mean, log_var = (np.float64(p[f"group_0_{k}"]) for k in ("z_mean", "z_log_var"))
     exact = 0.5 * (np.exp(log_var) + mean**2 - 1 - log_var).sum(-1)
     np.testing.assert_allclose(parts[:, 0], exact, rtol=1e-5)  # no noise in this one

@@ -8,7 +8,7 @@ import tensorflow as tf
 from vae_tf import VAE
 from vae_tf.distributions import Gaussian, MixtureOfNormals, StandardNormal
 from vae_tf.errors import ConfigError, DataError
-from vae_tf.evaluation import fit_mixture, log_likelihood, with_prior
+from vae_tf.evaluation import fit_mixture, log_likelihood
 
 L, N = 2, 3000
 WEIGHTS = np.array([0.5, 0.3, 0.2])
@@ -98,12 +98,12 @@ def test_refusals():
         fit_mixture(vae, np.full_like(x, np.nan), 3)
 
 
-def test_with_prior_keeps_networks_and_evaluates():
+def test_another_prior_keeps_networks_and_evaluates():
     x, _ = data()
     vae = identity_vae(-2.0)
     vae.compile()
     prior = fit_mixture(vae, x, 3)
-    other = with_prior(vae, prior)
+    other = vae.replace(prior=prior)
     assert other.encoder is vae.encoder
     assert other.decoder is vae.decoder
     assert other.posterior is vae.posterior
@@ -116,14 +116,14 @@ def test_with_prior_keeps_networks_and_evaluates():
     assert log_likelihood(other, x[:200], 50).mean > log_likelihood(vae, x[:200], 50).mean
 
 
-def test_with_prior_refuses_another_size():
+def test_another_prior_refuses_another_size():
     with pytest.raises(ConfigError, match="must take the prior's latent_dim=3"):
-        with_prior(identity_vae(), StandardNormal(3))
+        identity_vae().replace(prior=StandardNormal(3))
 
 
 def test_a_mixture_survives_a_file(tmp_path):
     x, _ = data()
-    model = with_prior(identity_vae(), fit_mixture(identity_vae(), x, 3))
+    model = identity_vae().replace(prior=fit_mixture(identity_vae(), x, 3))
     model.save(tmp_path / "m.keras")
     copy = keras.models.load_model(tmp_path / "m.keras", safe_mode=True)
     for name, value in model.prior.mixture().items():

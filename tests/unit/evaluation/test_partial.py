@@ -1,5 +1,7 @@
 """Evaluations that were interrupted end with the numbers of those that were not."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ def model(seed=0):
 
 
 def evaluate(path=None, *, vae=None, x=X, progress=None, **options):
-    options = {"num_samples": 9, "batch_size": 20, "precision": "bfloat16", **options}
+    options = {"num_samples": 64, "batch_size": 20, "precision": "bfloat16", **options}
     return vae_tf.log_likelihood(vae or model(), x, checkpoint=path, progress=progress, **options)
 
 
@@ -38,8 +40,7 @@ def interrupted(tmp_path):
     return path
 
 
-def test_resumed_to_the_bit(tmp_path, monkeypatch):
-    monkeypatch.setattr("vae_tf.evaluation.weights.MOST_ROWS", 60)  # several chunks, for bfloat16
+def test_resumed_to_the_bit(tmp_path):
     whole, path = evaluate(), tmp_path / "likelihood.npz"
     assert whole.precision == "bfloat16"
     for examples in (20, 40):
@@ -55,24 +56,36 @@ def test_resumed_to_the_bit(tmp_path, monkeypatch):
 
 
 def test_finished_batches_are_not_decoded_again(interrupted, monkeypatch):
-    from vae_tf.evaluation import importance
+    from vae_tf.evaluation.importance import Estimator
 
     sizes = []
-    original = importance._estimate
+    original = Estimator.estimate
 
-    def noted(weights, x, *rest):
-        sizes.append(len(x))
-        return original(weights, x, *rest)
+    def noted(self, batch, *rest):
+        sizes.append(len(batch.x))
+        return original(self, batch, *rest)
 
-    monkeypatch.setattr(importance, "_estimate", noted)
+    monkeypatch.setattr(Estimator, "estimate", noted)
     evaluate(interrupted)
     assert sizes == [10]
+
+
+def test_a_file_of_draws_by_batch_is_refused(interrupted):
+    """As versions before 0.2 wrote it."""
+    with np.load(interrupted) as saved:
+        arrays = dict(saved)
+    head = json.loads(str(arrays.pop("head")))
+    del head["identity"]["draws"]
+    with interrupted.open("wb") as file:
+        np.savez(file, head=np.array(json.dumps(head)), **arrays)
+    with pytest.raises(RunError, match=r"earlier version, which drew other numbers.*Delete it"):
+        evaluate(interrupted)
 
 
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"num_samples": 10}, "num_samples 10 instead of 9"),
+        ({"num_samples": 10}, "num_samples 10 instead of 64"),
         ({"seed": 1}, "seed 1 instead of 0"),
         ({"precision": "float32"}, "precision 'float32' instead of 'bfloat16'"),
         ({"vae": model(seed=5)}, "other weights"),

@@ -6,8 +6,10 @@ import pytest
 import tensorflow as tf
 
 import vae_tf
+from vae_tf import noise
+from vae_tf.data.batch import Batch
 from vae_tf.evaluation import weights
-from vae_tf.evaluation.weights import Weights
+from vae_tf.evaluation.weights import Weights, split
 from vae_tf.networks import conv_decoder, conv_encoder, mlp_decoder, mlp_encoder
 
 
@@ -39,50 +41,75 @@ def watched():
 def test_rows_do_not_grow_with_the_draws_and_the_encoder_runs_once(monkeypatch):
     monkeypatch.setattr(weights, "MOST_ROWS", 100)
     x = np.zeros((30, 3, 2, 1), "float32")
-    for draws, chunks in ((1, [10]), (7, [70]), (100, [100] * 10)):
+    cases = {1: [10], 7: [70], 15: [90, 60], 40: [80] * 5, 100: [100] * 10, 230: [77, 77, 76] * 10}
+    for draws, chunks in cases.items():
         vae, encoded, decoded = watched()
         vae_tf.log_likelihood(vae, x, draws, batch_size=10)
         assert encoded.seen == [10, 10, 10]
-        assert decoded.seen[1:] == chunks * 3  # after the row that tells the shape
+        assert sorted(decoded.seen) == sorted(chunks * 3)  # two are computed at a time
 
 
 def test_wide_decoders_get_fewer_rows():
     shape = (32, 32, 1)
     decoder = conv_decoder(2, {"logits": shape}, (64, 32), 16)
     wide = vae_tf.VAE(conv_encoder(shape, 2, (8,), 16), decoder)
-    assert Weights(wide, 5).rows == weights.CHUNK_BYTES // (4 * 32 * 32 * 32)
+    rows = weights.CHUNK_BYTES // (4 * 32 * 32 * 32)
+    assert Weights(wide, 5).chunk(Batch(tf.zeros([1, *shape]))) == (rows // 5, 5)
     narrow = vae_tf.VAE(mlp_encoder((3,), 2, (8,)), mlp_decoder(2, {"logits": (3,)}, (8,)))
-    assert Weights(narrow, 5).rows == weights.MOST_ROWS
+    assert Weights(narrow, 5).chunk(Batch(tf.zeros([1, 3]))) == (weights.MOST_ROWS // 5, 5)
 
 
-@pytest.mark.parametrize("draws", range(1, 40))
-def test_chunks_hold_all_draws_and_none_is_empty(draws):
-    sizer = Weights.__new__(Weights)
-    sizer.num_samples, sizer.rows = draws, 35
-    count, size = sizer.chunks(10)
-    assert size <= 3
-    assert (count - 1) * size < draws <= count * size
+@pytest.mark.parametrize("draws", range(1, 120))
+def test_chunks_hold_whole_examples_or_about_the_same_number_of_draws(draws):
+    examples, at_a_time = split(35, draws)
+    assert 1 <= examples * at_a_time <= 35
+    if draws <= 35:
+        assert at_a_time == draws
+        assert (examples + 1) * draws > 35
+    else:
+        count = -(-draws // at_a_time)
+        assert examples == 1
+        assert count == -(-draws // 35)
+        assert 0 < draws - (count - 1) * at_a_time <= at_a_time
 
 
-def test_draws_beyond_the_number_asked_for_count_nothing(monkeypatch):
-    """Of 7 draws in chunks of 4 the eighth: against log w by hand, in float64."""
-    monkeypatch.setattr(weights, "MOST_ROWS", 20)
+@pytest.fixture(scope="module")
+def small():
     shape = (3, 2, 1)
     vae = vae_tf.VAE(mlp_encoder(shape, 2, (8,)), mlp_decoder(2, {"logits": shape}, (8,)))
-    x = (np.random.default_rng(0).random((5, *shape)) > 0.5).astype("float32")
-    log_w = []
-    for chunk in range(2):
-        key = tf.random.experimental.stateless_fold_in(tf.constant([3, 0]), chunk)
-        qz = vae.encode(x)
-        z = qz.sample(4, seed=key)
-        logits = vae.decoder(tf.reshape(z, [-1, 2]))["logits"].numpy().astype("float64")
-        logits = logits.reshape(4, *x.shape)
-        log_px = np.sum(x * logits - np.logaddexp(0, logits), axis=(2, 3, 4))
-        log_pz = np.sum(-0.5 * z.numpy() ** 2 - 0.5 * np.log(2 * np.pi), -1)
-        log_w.append(log_px + log_pz - qz.log_prob(z).numpy())
-    log_w = np.concatenate(log_w)[:7]
-    w = np.exp(log_w)
-    result = vae_tf.log_likelihood(vae, x, 7, seed=3)
+    return vae, (np.random.default_rng(0).random((9, *shape)) > 0.5).astype("float32")
+
+
+@pytest.mark.parametrize("draws", [7, 50])
+def test_against_log_w_by_hand(small, monkeypatch, draws):
+    """In float64, at the draws that the noise by example makes."""
+    monkeypatch.setattr(weights, "MOST_ROWS", 20)
+    vae, x = small
+    normal = noise.normals([3, 0], 0, len(x) * draws, 2).numpy().reshape(len(x), draws, 2)
+    qz = vae.encode(x)
+    z = qz.mean() + qz.stddev() * normal.transpose(1, 0, 2)
+    logits = vae.decoder(tf.reshape(z, [-1, 2]))["logits"].numpy().astype("float64")
+    logits = logits.reshape(draws, *x.shape)
+    log_px = np.sum(x * logits - np.logaddexp(0, logits), axis=(2, 3, 4))
+    log_pz = np.sum(-0.5 * z.numpy() ** 2 - 0.5 * np.log(2 * np.pi), -1)
+    w = np.exp(log_px + log_pz - qz.log_prob(z).numpy())
+    result = vae_tf.log_likelihood(vae, x, draws, seed=3)
     np.testing.assert_allclose(result.per_example, np.log(w.mean(0)), atol=1e-5)
-    variance = np.mean(w**2, 0) / np.mean(w, 0) ** 2 / 7 - 1 / 7
+    variance = np.mean(w**2, 0) / np.mean(w, 0) ** 2 / draws - 1 / draws
     np.testing.assert_allclose(result.monte_carlo_variance, variance, atol=1e-5)
+
+
+@pytest.mark.parametrize("draws", [1, 6, 47])
+def test_an_example_has_its_estimate_in_any_batch_and_any_chunk(small, monkeypatch, draws):
+    vae, x = small
+    found = [vae_tf.log_likelihood(vae, x, draws, seed=3, batch_size=size) for size in (1, 4, 9)]
+    monkeypatch.setattr(weights, "MOST_ROWS", 11)
+    found.append(vae_tf.log_likelihood(vae, x, draws, seed=3))
+    for other in found[1:]:
+        np.testing.assert_allclose(other.per_example, found[0].per_example, rtol=1e-5)
+        variance = found[0].monte_carlo_variance
+        np.testing.assert_allclose(other.monte_carlo_variance, variance, rtol=1e-3, atol=1e-7)
+    shifted = vae_tf.log_likelihood(vae, np.roll(x, 1, 0), draws, seed=3).per_example
+    assert not np.allclose(np.roll(shifted, -1), found[0].per_example)  # other draws
+    seed = vae_tf.log_likelihood(vae, x, draws, seed=4).per_example
+    assert not np.allclose(seed, found[0].per_example)

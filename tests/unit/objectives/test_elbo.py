@@ -2,7 +2,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_tf.objectives import kl_divergence, negative_log_likelihood, weighted_mean
+from vae_tf.objectives import kl_divergence, weighted_mean
 
 tfd = tfp.distributions
 RNG = np.random.default_rng(0)
@@ -46,11 +46,6 @@ def test_kl_without_closed_form_is_the_one_draw_estimate():
         np.log(0.7) + tfd.MultivariateNormalDiag(tf.ones(5), 2.0 * tf.ones(5)).log_prob(z),
     )
     np.testing.assert_allclose(kl_divergence(qz, mixture, z), by_hand, rtol=1e-5)
-
-
-def test_nll_sums_over_the_event():
-    px = tfd.Independent(tfd.Normal(tf.zeros([2, 3, 4, 1]), 1.0), 3)
-    assert negative_log_likelihood(px, tf.zeros([2, 3, 4, 1])).shape == (2,)
 
 
 def test_weighted_mean():

@@ -26,6 +26,7 @@ from vae_tf.objectives import (
     ScoreFunction,
     StickingTheLanding,
     TotalCorrelation,
+    groups_of,
     kl_divergence,
     kl_parts,
 )
@@ -41,7 +42,7 @@ WEIGHTS = np.array([1, 0, 2, 0.5, 1, 0], "float32")
 def term_and_gradient(control, parts=PARTS, **kwargs):
     """The weighted mean over the batch of the control's term, and its gradient by the parts."""
     given = inference(replicas(parameters(), len(parts)), **kwargs)
-    weight = given.sample_weight
+    weight = given.batch.weight
     with tf.GradientTape() as tape:
         parts = tf.constant(parts)
         tape.watch(parts)
@@ -162,7 +163,7 @@ def test_estimated_parts_meet_the_closed_form(level, objective):
     exact = gaussian_kl(theta)
     assert_meets(parts, exact if level == "dimension" else exact.sum(keepdims=True))
     np.testing.assert_allclose(terms.kl, parts.sum(-1), rtol=1e-4, atol=1e-5)
-    closed = kl_parts(given.qz, given.pz, terms.z, level)
+    closed = kl_parts(given.groups(terms.z), level)
     np.testing.assert_allclose(
         closed[0], exact if level == "dimension" else [exact.sum()], rtol=1e-5
     )
@@ -218,8 +219,12 @@ def test_parts_of_joint_distributions():
     z = qz.sample(2, seed=[1, 2])
     exact = gaussian_kl(theta)
     groups = np.stack([exact[:, 0], exact[:, 1:].sum(-1)], -1)
-    np.testing.assert_allclose(kl_parts(qz, pz, z, "group"), groups, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(kl_parts(qz, pz, z)[:, 0], exact.sum(-1), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        kl_parts(groups_of(qz, pz, z), "group"), groups, rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        kl_parts(groups_of(qz, pz, z))[:, 0], exact.sum(-1), rtol=1e-4, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("wrap", [lambda q: q, Plain], ids=["TFP", "plain"])
@@ -230,16 +235,16 @@ def test_estimated_parts_of_joint_distributions(wrap):
     groups = np.array([exact[0], exact[1:].sum()])
     z = qz.sample(2, seed=[1, 2])
     for closed_form in (False, None) if wrap is Plain else (False,):
-        parts = kl_parts(qz, pz, z, "group", closed_form).numpy().astype(float)
+        parts = kl_parts(groups_of(qz, pz, z), "group", closed_form).numpy().astype(float)
         assert_meets(parts, groups)
-        total = kl_parts(qz, pz, z, "total", closed_form).numpy().astype(float)
+        total = kl_parts(groups_of(qz, pz, z), "total", closed_form).numpy().astype(float)
         np.testing.assert_allclose(parts.sum(-1, keepdims=True), total, atol=1e-4)
 
 
 def test_an_entropy_leaves_less_variance():
     given = inference(replicas(parameters(1, "mixture"), 20_000))
     z = given.draw(1)
-    without, with_entropy = (kl_parts(given.qz, given.pz, z, "total", c) for c in (False, None))
+    without, with_entropy = (kl_parts(given.groups(z), "total", c) for c in (False, None))
     assert np.std(with_entropy) < np.std(without)
     difference = (with_entropy - without).numpy().astype(float)
     assert_meets(difference, 0.0)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from scipy.special import logsumexp
 from tensorflow_probability import distributions as tfd
 
+from vae_tf.data.batch import Batch
 from vae_tf.objectives import Inference
 
 NOISE = 0.8
@@ -70,7 +71,7 @@ def inference(theta, seed=(1, 2), beta=1.0, x=X, **kwargs):
         return normal(theta["w"] * z, NOISE * tf.ones_like(z)).log_prob(x)
 
     given = {
-        "x": x * tf.ones_like(theta["a"]),
+        "batch": Batch(x * tf.ones_like(theta["a"])),
         "qz": normal(theta["a"], tf.exp(theta["b"] / 2)),
         "pz": prior_of(theta),
         "log_px": log_px,
@@ -79,6 +80,8 @@ def inference(theta, seed=(1, 2), beta=1.0, x=X, **kwargs):
         "now": lambda schedule: schedule(tf.constant(0.0)),
         "training": True,
     }
+    weight = kwargs.pop("sample_weight", None)
+    given["batch"] = given["batch"]._replace(weight=weight)
     return Inference(**{**given, **kwargs})
 
 

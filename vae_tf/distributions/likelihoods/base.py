@@ -10,9 +10,13 @@ from tensorflow_probability import distributions as tfd
 from vae_tf.distributions.base import ModelPart
 from vae_tf.errors import ConfigError, DataError
 
+LARGEST = np.finfo("float32").max
+
 
 class Likelihood(ModelPart):
     """p(x|z); a subclass names its `parameters` and gives `distribution`.
+
+    Where its elements are independent given z, some may be missing: see `elements`.
 
     Attributes:
         parameters: names of the decoder's outputs, each shaped as `parameter_shapes` says.
@@ -31,6 +35,93 @@ class Likelihood(ModelPart):
     def distribution(self, params) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event], from the decoder's outputs."""
         raise ConfigError("A Likelihood must define it", type(self).__name__, "Override it.")
+
+    def elements(self, params, x: tf.Tensor) -> tf.Tensor | None:
+        """Returns log p of each element of x, [B, *event], or None where they are not independent.
+
+        An axis has size 1 where the elements along it are only known together, as the colours
+        of a pixel are. A distribution that is no `tfd.Independent` tells no elements; override
+        this where they are known otherwise.
+
+        Args:
+            params: the decoder's outputs.
+            x: data, [B, *event].
+        """
+        inner = self.distribution(params)
+        together = 0  # trailing axes that have one density
+        # Not isinstance: tfd.Independent(...) is not one if its member is no CompositeTensor
+        while hasattr(inner, "reinterpreted_batch_ndims"):
+            inner = inner.distribution
+            together = inner.event_shape.rank
+        if inner.batch_shape.rank < 2:
+            return None
+        log_prob = inner.log_prob(x)
+        for _ in range(together):
+            log_prob = log_prob[..., tf.newaxis]
+        return log_prob
+
+    def log_prob(self, params, x: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns log p(x|z) of the elements that were observed, [B], in nats.
+
+        Args:
+            params: the decoder's outputs.
+            x: data, [B, *event]; where `mask` is 0 the value, which may be NaN, has no effect.
+            mask: 1 or True where x was observed, of a shape that broadcasts to that of x. Where
+                elements are only known together, they count if all of them were observed. None:
+                everything was observed.
+
+        Raises:
+            ConfigError: there is a mask, and the likelihood tells no elements.
+        """
+        if mask is None:
+            return self.distribution(params).log_prob(x)
+        x = tf.cast(x, tf.float32)
+        observed = tf.broadcast_to(tf.cast(mask, tf.bool), tf.shape(x))
+        # Missing values leave before the density is taken: the gradient of a NaN is NaN, even
+        # where its value is not chosen afterwards.
+        each = self.elements(params, tf.where(observed, x, self.placeholder(x.shape[1:])))
+        if each is None:
+            raise ConfigError(
+                f"{type(self).__name__} must tell log p of each element where data are missing",
+                "a mask",
+                "Override `elements`, or pass complete data without a mask.",
+            )
+        for axis in range(1, x.shape.rank):
+            if each.shape[axis] == 1 and x.shape[axis] != 1:
+                observed = tf.reduce_all(observed, axis, keepdims=True)
+        return tf.reduce_sum(tf.where(observed, each, 0.0), range(1, x.shape.rank))
+
+    def placeholder(self, event_shape) -> tf.Tensor:
+        """Returns values inside the support that stand for missing ones, [*event] or []."""
+        low, high = self.support
+        if math.isinf(low) and math.isinf(high):
+            return tf.constant(0.0)
+        if math.isinf(low) or math.isinf(high):
+            return tf.constant(high - 1 if math.isinf(low) else low + 1)
+        return tf.constant((low + high) / 2)
+
+    def allowed(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns where `x` is finite and in the support, bool of its shape, in plain operations.
+
+        `check_support` says the same of an array, and why.
+        """
+        # NaN compares as false. tf.reduce_min and reduce_max would cost half, but lose a NaN
+        # under XLA.
+        low, high = (np.clip(np.float32(end), -LARGEST, LARGEST) for end in self.support)
+        return (x >= low) & (x <= high)
+
+    def supports(self, x: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns whether all observed values are finite and in the support, bool [].
+
+        Args:
+            x: data, [B, *event].
+            mask: 1 or True where x was observed, of a shape that broadcasts to that of x; None
+                for everywhere.
+        """
+        allowed = self.allowed(tf.cast(x, tf.float32))
+        if mask is not None:
+            allowed |= ~tf.cast(mask, tf.bool)
+        return tf.reduce_all(allowed)
 
     def statistics(self, params) -> dict[str, tf.Tensor]:
         """Returns what an exported decoder puts out: `image` = E[x|z], [B, *event] float32.
@@ -62,7 +153,9 @@ class Likelihood(ModelPart):
             where = tuple(int(i) for i in bad[0])
             received = f"{len(bad)} NaN or infinite value(s), the first at index {where}"
             raise DataError("The data must be finite numbers", received, "Remove or impute them.")
-        if low < self.support[0] or high > self.support[1]:
+        # An end of the support that float32 has rounded is meant to be in it
+        least, most = self.support
+        if low < min(least, float(np.float32(least))) or high > max(most, float(np.float32(most))):
             raise DataError(
                 f"{type(self).__name__} takes data from {self.support[0]:g} to {self.support[1]:g}",
                 f"min={low:g}, max={high:g}",
@@ -80,6 +173,11 @@ def check_whole(x: np.ndarray, owner: str) -> None:
             f"{int(np.sum(fraction))} value(s) that are not, the first {x[where]:g} at {where}",
             "Pass the counts or classes themselves, neither scaled nor logged.",
         )
+
+
+def whole_numbers(x: tf.Tensor) -> tf.Tensor:
+    """Returns where `x` is a whole number, bool of its shape."""
+    return x == tf.round(x)
 
 
 def event_rank(x: tf.Tensor) -> int:

@@ -8,8 +8,9 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import whole
-from vae_tf.distributions.base import MAX_LOGIT, bounded, named_parameters
-from vae_tf.distributions.likelihoods.base import Likelihood, check_whole, event_rank
+from vae_tf.distributions.base import named_parameters
+from vae_tf.distributions.bounds import MAX_LOGIT, bounded
+from vae_tf.distributions.likelihoods.base import Likelihood, check_whole, event_rank, whole_numbers
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")
@@ -67,6 +68,10 @@ class Categorical(Likelihood):
         log_p = tf.math.log(tf.maximum(statistics["probabilities"], 2.0**-126))
         *outer, last, classes = log_p.shape[1:]
         return self.distribution({"logits": tf.reshape(log_p, [-1, *outer, last * classes])})
+
+    def allowed(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns where `x` is a whole number from 0 to K - 1, bool of its shape."""
+        return super().allowed(x) & whole_numbers(x)
 
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:
         """Refuses all but the whole numbers from 0 to K - 1."""

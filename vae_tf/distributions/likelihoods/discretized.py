@@ -8,7 +8,8 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import whole
-from vae_tf.distributions.base import MAX_LOGIT, bounded, named_parameters
+from vae_tf.distributions.base import named_parameters
+from vae_tf.distributions.bounds import MAX_LOGIT, bounded
 from vae_tf.distributions.likelihoods.base import Likelihood, event_rank
 from vae_tf.distributions.likelihoods.grid import Grid
 from vae_tf.distributions.likelihoods.logistic_mass import ColourMass, LogisticMass
@@ -45,6 +46,10 @@ class DiscretizedLogistic(Likelihood):
         values = named_parameters(params, self.parameters, type(self).__name__)
         mass = LogisticMass(values["loc"], values["log_scale"], self.grid)
         return tfd.Independent(mass, event_rank(values["loc"]))
+
+    def allowed(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns where `x` is on the grid, but for float32 rounding; bool of its shape."""
+        return super().allowed(x) & self.grid.holds(x)
 
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:
         """Refuses values off the grid; float32 rounding is forgiven."""

@@ -64,6 +64,12 @@ class Grid:
         """Returns the value at an index, which need not be whole."""
         return self.low + self.step * index
 
+    def holds(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns where `x` lies on the grid, up to float32 rounding; bool of its shape."""
+        steps = (x - self.low) / self.step
+        nearest = tf.clip_by_value(tf.round(steps), 0.0, float(self.top))
+        return tf.abs(steps - nearest) <= self._tolerance
+
     def check(self, x: np.ndarray) -> None:
         """Raises DataError unless all of `x` lies on the grid, up to float32 rounding."""
         steps = (np.asarray(x, "float64") - self.low) / self.step

@@ -80,6 +80,24 @@ class Mixed(Likelihood):
         """Returns p(x|z), batch [B], event [D]."""
         return tfd.Blockwise([part.distribution(own) for part, own in self._each(params)])
 
+    def elements(self, params, x: tf.Tensor) -> tf.Tensor | None:
+        """Returns log p of each number of the rows, [B, D]; None if those of a part are."""
+        columns = tf.split(x, self.sizes, -1)
+        parts = zip(self._each(params), columns, strict=True)
+        each = [part.elements(own, values) for (part, own), values in parts]
+        return None if any(one is None for one in each) else tf.concat(each, -1)
+
+    def placeholder(self, event_shape) -> tf.Tensor:
+        """Returns the parts' own, side by side, [D]."""
+        parts = zip(self.parts, self.sizes, strict=True)
+        return tf.concat([tf.broadcast_to(p.placeholder((n,)), [n]) for p, n in parts], 0)
+
+    def allowed(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns where the columns' likelihoods give a density, bool [B, D]."""
+        columns = tf.split(x, self.sizes, -1)
+        parts = zip(self.parts, columns, strict=True)
+        return tf.concat([part.allowed(values) for part, values in parts], -1)
+
     def statistics(self, params) -> dict[str, tf.Tensor]:
         """Returns `image`, the parts' side by side [B, D], and their others as `<part>_<name>`."""
         statistics = [part.statistics(own) for part, own in self._each(params)]

@@ -1,8 +1,10 @@
 """q(z|x): what every posterior is."""
 
+import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from vae_tf import noise
 from vae_tf.distributions.base import ModelPart
 from vae_tf.errors import ConfigError
 
@@ -37,18 +39,68 @@ class Posterior(ModelPart):
         return self.distribution(params).mean()
 
     def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor | None:
-        """Returns z ~ q(z|x), [B, L], as a function of noise, made of plain operations.
+        """Returns z ~ q(z|x) as a function of noise, made of plain operations.
 
-        An exported encoder draws so: row by row, from seeds of its own.
+        An exported encoder draws so, from a seed for each row, and `draws` does.
 
         Args:
-            params: the encoder's outputs.
-            normal: draws of N(0, 1), [B, L].
+            params: the encoder's outputs, [B, ...].
+            normal: draws of N(0, 1), [..., B, L].
 
         Returns:
-            The draws; None if the posterior knows no such way.
+            The draws, [..., B, L]; None if the posterior knows no such way.
         """
         return None
+
+    def draws(self, params, num_samples, latent_dim: int, seed: tf.Tensor, first) -> tf.Tensor:
+        """Returns z ~ q(z|x), [num_samples, B, L], that do not depend on the batch.
+
+        Draw s of row b belongs to the position first + b * num_samples + s. So if `first` is
+        num_samples times the number of the first example, each example has draws of its own,
+        whatever batch it comes in; and of one example alone, draws k, k + 1, ... start k later.
+
+        Args:
+            params: the encoder's outputs, [B, ...].
+            num_samples: draws of each row.
+            latent_dim: L.
+            seed: int32 [2].
+            first: position of the first draw of the first row; int64 where it may be large.
+
+        Raises:
+            ConfigError: `from_noise` does not return what is shaped like the noise.
+        """
+        rows = _rows(params, num_samples)
+        normal = noise.normals(seed, first, rows * num_samples, latent_dim)
+        if isinstance(num_samples, int) and num_samples == 1:
+            normal = normal[None]
+        else:
+            normal = tf.reshape(normal, [rows, num_samples, latent_dim])
+            normal = tf.transpose(normal, [1, 0, 2])
+        z = self.from_noise(params, normal)
+        if z is None:
+            return self._draws_by_row(params, num_samples, latent_dim, seed, first)
+        if z.shape.rank != 3:
+            fix = "Let it take noise [..., B, L]."
+            expected = f"{type(self).__name__}.from_noise must return z [..., B, L]"
+            raise ConfigError(expected, f"shape {tuple(z.shape)}", fix)
+        return z
+
+    def _draws_by_row(self, params, num_samples, latent_dim: int, seed, first) -> tf.Tensor:
+        """Returns draws [num_samples, B, L], those of a row by the seed of its first position.
+
+        TFP's samplers give other numbers under XLA; `from_noise` does not.
+        """
+        rows = _rows(params, num_samples)
+        own_seeds = noise.seeds(seed, first, rows * num_samples)[::num_samples]
+
+        def draw(row):
+            own, own_seed = row
+            qz = self.distribution(keras.tree.map_structure(lambda value: value[None], own))
+            return qz.sample(num_samples, seed=own_seed)[:, 0]
+
+        of_rows = tf.TensorSpec([None, latent_dim], tf.float32)
+        z = tf.map_fn(draw, (params, own_seeds), fn_output_signature=of_rows)
+        return tf.transpose(z, [1, 0, 2])
 
     def statistics(self, params) -> dict[str, tf.Tensor]:
         """Returns what an exported encoder puts out, by name, each [B, ...] float32.
@@ -56,3 +108,9 @@ class Posterior(ModelPart):
         `z_mean`, which is `point`, and `z_log_var` are among them.
         """
         raise ConfigError("A Posterior must define it", type(self).__name__, "Override it.")
+
+
+def _rows(params, num_samples) -> tf.Tensor:
+    """Returns B, of the same type of integers as `num_samples`."""
+    kind = num_samples.dtype if tf.is_tensor(num_samples) else tf.int32
+    return tf.shape(tf.nest.flatten(params)[0], kind)[0]

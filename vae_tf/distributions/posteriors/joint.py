@@ -73,7 +73,7 @@ class JointPosterior(Posterior):
         return tf.concat([part.point(own) for part, own in groups], -1)
 
     def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor | None:
-        """Returns draws [B, L]; None if a part knows no way."""
+        """Returns draws [..., B, L]; None if a part knows no way."""
         noise = tf.split(normal, self.sizes, -1)
         groups = zip(self.parts, self._by_group(params), noise, strict=True)
         draws = [part.from_noise(own, rest) for part, own, rest in groups]

@@ -3,6 +3,7 @@
 import keras  # noqa: F401 (first: importing it imports vae_tf.models, see registration.py)
 
 from vae_tf.distributions.priors.base import Prior
+from vae_tf.distributions.priors.conditional import Conditional
 from vae_tf.distributions.priors.flow import MaskedAutoregressive, RealNVP
 from vae_tf.distributions.priors.joint import Joint
 from vae_tf.distributions.priors.mixture import MixtureOfNormals
@@ -11,6 +12,7 @@ from vae_tf.distributions.priors.probability import DistributionPrior
 from vae_tf.distributions.priors.vamp import VampPrior
 
 __all__ = [
+    "Conditional",
     "DistributionPrior",
     "Joint",
     "LearnedNormal",

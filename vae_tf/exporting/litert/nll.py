@@ -16,7 +16,7 @@ from vae_tf.distributions import DiagonalNormal
 from vae_tf.errors import VAEError
 from vae_tf.exporting.signatures.endpoint import Arrays
 from vae_tf.exporting.signatures.preprocessing import AS_IT_IS, Preprocessing
-from vae_tf.objectives import log_importance_weights, log_mean_exp
+from vae_tf.objectives import groups_of, log_mean_exp, log_ratio
 
 
 class HeldOut:
@@ -130,5 +130,5 @@ class HeldOut:
 
     def _nll(self, qz: Any, z: tf.Tensor, log_px: Sequence[tf.Tensor]) -> np.ndarray:
         """Returns -log p(x), [N], from log p(x|z), K times [N]."""
-        log_w = log_importance_weights(tf.stack(log_px), z, qz, self._pz)
+        log_w = tf.stack(log_px) + log_ratio(groups_of(qz, self._pz, z))
         return -log_mean_exp(log_w).numpy()

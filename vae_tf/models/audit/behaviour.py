@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from vae_tf.distributions.bounds import watched
 from vae_tf.models.audit.subject import Failed, Skipped, Subject, close, names, tolerance_of
 
 FAR = 10.0  # a latent no prior would draw, and a user's slider may
@@ -33,23 +34,19 @@ def batch(s: Subject) -> str:
     """An example is treated alike, whatever company it is in."""
     if len(s.x) < 2:
         raise Skipped("it takes two examples")
-    vae, tolerance = s.vae, tolerance_of(s)
+    parts, tolerance = s.vae.parts, tolerance_of(s)
     z, _ = s.decoded()
-
-    def nll(x, z):
-        return -vae.decode(z).log_prob(x)
-
-    halves: dict[str, tuple[Callable, tuple]] = {
-        "encoder": (lambda x: vae.encoder(x, training=False), (tf.constant(s.x),)),
-        "decoder": (lambda z: vae.decoder(z, training=False), (z,)),
-        "likelihood": (nll, (tf.constant(s.x), z)),
+    halves: dict[str, Callable] = {
+        "encoder": lambda rows: parts.encoded(s.some(rows)),
+        "decoder": lambda rows: parts.decoded(z[rows], s.some(rows)),
+        "likelihood": lambda rows: -parts.log_px(z[None, rows], s.some(rows))[0],
     }
-    for name, (function, arguments) in halves.items():
-        together = keras.tree.flatten(function(*arguments))
-        if not all(map(close, together, keras.tree.flatten(function(*arguments)))):
+    for name, function in halves.items():
+        together = keras.tree.flatten(function(slice(None)))
+        if not all(map(close, together, keras.tree.flatten(function(slice(None))))):
             raise Skipped(f"the {name} is random, see `seed`")
         for size in {1, len(s.x) // 2}:
-            alone = keras.tree.flatten(function(*(a[:size] for a in arguments)))
+            alone = keras.tree.flatten(function(slice(size)))
             for a, b in zip(alone, together, strict=True):
                 if not close(a, b[:size], tolerance):
                     fix = "Take no means or norms over axis 0; in layers, not over the batch."
@@ -87,7 +84,8 @@ def gradients(s: Subject) -> str:
         for v, value in zip(variables, start, strict=True):
             scale = np.sqrt(np.mean(np.square(value, dtype="float64"))) or 1.0
             v.assign(value + 0.01 * scale * rng.normal(size=value.shape))
-        with tf.GradientTape() as tape:
+        # Watched: what is at a bound, for which `bounds` is there, has a gradient too
+        with tf.GradientTape() as tape, watched():
             terms = s.terms(10 + draw, training=True)
             # What penalties and networks add counts; weight decay moves even what is not used
             added = vae.losses[
@@ -128,7 +126,7 @@ def extremes(s: Subject) -> str:
         z = tf.fill([1, vae.prior.latent_dim], value)
         with tf.GradientTape() as tape:
             tape.watch(z)
-            log_px = tf.reduce_sum(vae.decode(z).log_prob(s.x[:1]))
+            log_px = tf.reduce_sum(vae.parts.log_px(z[None], s.some(slice(1))))
         if not np.isfinite(log_px):
             raise Failed(f"At z = {value:g} log p(x|z) is {log_px:g}.", fix)
         _finite_gradient(tape, log_px, [z], f"z = {value:g}", fix)

@@ -8,10 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ConfigError
-from vae_tf.models import inputs
 from vae_tf.models.audit.subject import Failed, Skipped, Subject, names
-from vae_tf.models.finite import STAGES
-from vae_tf.models.shapes import batched, check_halves
+from vae_tf.models.problems import DATA, STAGES
+from vae_tf.models.shapes import batched, check_halves, fits
 from vae_tf.objectives.terms import kl_divergence
 
 DRAWS = 256  # of z for each example, for the KL
@@ -21,22 +20,22 @@ MOST_KL = 1e4  # nats; no data of any use hold more at the start
 
 def shapes(s: Subject) -> str:
     """Every tensor and distribution has the shape the next one takes."""
-    vae, x = s.vae, tf.constant(s.x)
+    vae, x, batch = s.vae, tf.constant(s.x), s.some()
     count, latent = len(s.x), vae.prior.latent_dim
-    if vae.event_shape is not None and not inputs.fits(x.shape[1:], vae.event_shape):
+    if vae.event_shape is not None and not fits(x.shape[1:], vae.event_shape):
         fix = "Reshape the data, or build the encoder for them."
         raise Failed(f"The encoder takes {batched(vae.event_shape)}; data are {x.shape}.", fix)
-    check_halves(vae.encoder, vae.decoder, vae.prior, vae.posterior, vae.likelihood)
-    qz, pz = vae.encode(x), vae.prior.distribution()
+    check_halves(vae.parts)
+    qz, pz = vae.parts.q(batch), vae.parts.p(batch)
     _shape("q(z|x): its batch", qz.batch_shape, [count], "encoder or the posterior")
     _shape("q(z|x): its event", qz.event_shape, [latent], "encoder or the posterior")
-    _shape("p(z): its batch", pz.batch_shape, [], "prior")
+    _shape("p(z): its batch", pz.batch_shape, [count] if vae.prior.conditional else [], "prior")
     _shape("p(z): its event", pz.event_shape, [latent], "prior")
     z = qz.sample(2, seed=s.key(0))
     _shape("two draws of z", z.shape, [2, count, latent], "posterior")
     _shape("log q(z|x) of them", qz.log_prob(z).shape, [2, count], "posterior")
     _shape("log p(z) of them", pz.log_prob(z).shape, [2, count], "prior")
-    px = vae.decode(z[0])
+    px = vae.parts.px(z[0], batch)
     _shape("p(x|z): its event", px.event_shape, x.shape[1:], "decoder's last layers")
     _shape("p(x|z): its batch", px.batch_shape, [count], "likelihood")
     return f"x {batched(x.shape[1:])}, z {batched([latent])}, p(x|z) {batched(px.event_shape)}"
@@ -44,7 +43,8 @@ def shapes(s: Subject) -> str:
 
 def support(s: Subject) -> str:
     """The likelihood gives the data a density."""
-    s.vae.likelihood.check_support(s.data, strict=True)
+    whole = s.batch._replace(x=s.data) if s.batch.mask is None else s.batch
+    s.vae.door.look(whole._replace(weight=None, condition=None), "audited", strict=True)
     low, high = s.vae.likelihood.support
     return f"{type(s.vae.likelihood).__name__} takes {low:g} to {high:g}"
 
@@ -58,9 +58,10 @@ def finite(s: Subject) -> str:
         seen = f"{names(broken)} {'holds' if len(broken) == 1 else 'hold'} NaN or infinity."
         raise Failed(seen, "Start from new weights, or from an earlier checkpoint.")
     terms = s.terms()
-    good = np.asarray(terms.finite)
-    if not good.all():
-        first = STAGES[int(np.argmin(good))]
+    stage = 0 if terms.problem is None else int(terms.problem[0])
+    # Whether the data have a density is another check's question
+    if stage and not (stage == DATA and np.all(np.isfinite(s.x))):
+        first = STAGES[stage - 1]
         raise Failed(
             f"{first[0].upper()}{first[1:]} is not finite.",
             "Look for logs, divisions and exponentials there.",
@@ -124,7 +125,7 @@ def density(s: Subject) -> str:
 
 def kl(s: Subject) -> str:
     """The KL in closed form is what draws estimate; without one, its entropy is."""
-    qz, pz = s.vae.encode(s.x), s.vae.prior.distribution()
+    qz, pz = s.vae.parts.q(s.some()), s.vae.parts.p(s.some())
     z = qz.sample(DRAWS, seed=s.key(3))
     log_q, log_p = (d.log_prob(z).numpy().astype("float64") for d in (qz, pz))
     try:

@@ -9,15 +9,16 @@ import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import keras
 import numpy as np
-import tensorflow as tf
 
+from vae_tf.data.batch import as_array
 from vae_tf.errors import DataError
-from vae_tf.models import inputs
 from vae_tf.models.audit import behaviour, mathematics
+from vae_tf.models.audit.bounds import bounds
 from vae_tf.models.audit.subject import Failed, Skipped, Subject
+from vae_tf.models.inputs import data_of, is_stream
 from vae_tf.models.shapes import batched
-from vae_tf.objectives.schedules import Constant
 
 WIDTH = 100
 STATUSES = ("ok", "failed", "skipped")
@@ -29,6 +30,7 @@ CHECKS: dict[str, Callable[[Subject], str]] = {
     "density": mathematics.density,
     "kl": mathematics.kl,
     "posterior": mathematics.posterior,
+    "bounds": bounds,
     "seed": behaviour.seed,
     "batch": behaviour.batch,
     "training": behaviour.training,
@@ -164,36 +166,32 @@ def _raised(name: str, error: Exception) -> Finding:
 
 
 def _subject(vae, data, num_examples: int, seed: int) -> Subject:
-    if isinstance(data, tf.data.Dataset):
-        data = next(iter(data.take(1)), ())
-    if isinstance(data, (tuple, dict)):
-        received = type(data).__name__ + (" of nothing" if not data else "")
-        fix = "Pass an array [B, ...], or a tf.data.Dataset in batches."
-        if isinstance(data, dict) or not data:
-            raise DataError("The data must be one array or data set", received, fix)
-        data = data[0]
-    values = inputs.as_array(data, "audited")
+    if is_stream(data):
+        data = next(iter(data_of(data)), None)
+        if data is None:
+            fix = "Check the files, the split's name and any filter."
+            raise DataError("The data must hold examples", "an empty stream", fix)
+    batch = vae.door.parse(as_array(data, "audited") if isinstance(data, list) else data)
+    values = as_array(batch.x, "audited")
     if not values.ndim or not len(values):
         fix = "Pass some 32 of your examples."
         raise DataError("The data must hold examples", f"shape {values.shape}", fix)
-    return Subject(vae, values, values[: max(1, int(num_examples))].astype("float32"), int(seed))
+    rows = slice(max(1, int(num_examples)))
+    some = keras.tree.map_structure(
+        lambda value: None if value is None else np.asarray(value)[rows],
+        batch._replace(x=values, label=None, weight=None),
+    )
+    # At the start of a warm-up beta is 0, and what learns from the KL alone would seem to be dead
+    twin = vae.replace(beta=1.0, kl_control=None)
+    return Subject(twin, values, some._replace(x=some.x.astype("float32")), int(seed))
 
 
 @contextlib.contextmanager
 def unchanged(vae) -> Iterator[None]:
-    """Sets beta to 1 and KL controls aside; afterwards all is as it was.
-
-    At the start of a warm-up beta is 0, and what learns from the KL alone would seem to be dead.
-    Weights, random streams and running means are put back, whatever a step in training mode did.
-    """
-    own = ("beta", "kl_control", "event_shape", "built")
-    attributes = {name: getattr(vae, name) for name in own}
+    """Puts weights, random streams and running means back, whatever a step in training did."""
     values = [(v, v.numpy()) for v in (*vae.variables, *vae.metrics_variables)]
-    vae.beta, vae.kl_control = Constant(1.0), None
     try:
         yield
     finally:
-        for name, value in attributes.items():
-            setattr(vae, name, value)
         for variable, value in values:
             variable.assign(value)

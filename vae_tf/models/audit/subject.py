@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from vae_tf.data.batch import Batch
 from vae_tf.objectives.base import Terms
 
 PARTS = ("encoder", "decoder", "prior", "posterior", "likelihood", "objective")
@@ -29,15 +31,20 @@ class Subject:
 
     Attributes:
         vae: the model.
-        data: all there is, as it came.
-        x: the first examples, float32 [B, *event].
+        data: all of x there is, as it came.
+        batch: the first examples, arrays.
         seed: of all draws.
     """
 
     vae: Any
     data: np.ndarray
-    x: np.ndarray
+    batch: Batch
     seed: int
+
+    @property
+    def x(self) -> np.ndarray:
+        """The first examples, float32 [B, *event]."""
+        return self.batch.x
 
     def key(self, number: int) -> tf.Tensor:
         """Returns the seed of one draw, int32 [2]."""
@@ -45,8 +52,13 @@ class Subject:
 
     def terms(self, number: int = 0, training: bool = False, x=None) -> Terms:
         """Returns the terms of the bound at the draw of that number."""
-        x = self.x if x is None else x
-        return self.vae(tf.constant(x), seed=self.key(number), training=training)
+        batch = self.some() if x is None else self.some(slice(len(x)))._replace(x=x)
+        return self.vae(batch, seed=self.key(number), training=training)
+
+    def some(self, rows: slice = slice(None)) -> Batch:
+        """Returns some of the examples, as tensors."""
+        chosen = keras.tree.map_structure(lambda v: None if v is None else v[rows], self.batch)
+        return chosen.tensors()
 
     def path(self, variable) -> str:
         """Returns the variable's path, behind the part of the model it belongs to."""
@@ -58,8 +70,9 @@ class Subject:
 
     def decoded(self) -> tuple[tf.Tensor, Any]:
         """Returns one draw z for each example, and the decoder's outputs for it."""
-        z = self.vae.encode(self.x).sample(seed=self.key(1))
-        return z, self.vae.decoder(z, training=False)
+        batch, parts = self.some(), self.vae.parts
+        z = parts.q(batch).sample(seed=self.key(1))
+        return z, parts.decoded(z, batch)
 
 
 def close(a, b, tolerance: float = 1e-5) -> bool:

@@ -1,0 +1,136 @@
+"""One batch: what `fit`, a data set or a user's call gives, parsed into named fields."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vae_tf.errors import DataError
+
+FORMS = (
+    "an array x; (x, y) or (x, y, sample_weight); a dict with some of the keys x, mask, condition, "
+    "label, weight; or a tf.data.Dataset, a generator or a PyDataset of these"
+)
+
+
+class Batch(NamedTuple):
+    """The fields of some examples, arrays or tensors; all but `x` may be missing."""
+
+    x: Any  # data, [B, *event]
+    mask: Any = None  # 1 where x was observed, 0 where it is missing or padding; broadcast to x
+    condition: Any = None  # what everything is conditional on: [B, ...], or a dict of such
+    label: Any = None  # classes [B], -1 where unknown
+    weight: Any = None  # of the examples in means over them, [B]
+
+    def present(self) -> dict[str, Any]:
+        """Returns the fields there are, by name."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+    def tensors(self) -> "Batch":
+        """Returns the batch as tensors: numbers float32, classes as they are, no NaN where masked.
+
+        Raises:
+            DataError: weights that are not one number an example.
+        """
+        x, mask = tf.cast(self.x, tf.float32), self.mask
+        if mask is not None:
+            mask = tf.cast(mask, tf.float32)
+            shape = tf.concat([tf.shape(mask), [1] * (x.shape.rank - mask.shape.rank)], 0)
+            mask = tf.reshape(mask, shape) if x.shape.rank > mask.shape.rank else mask
+            x = tf.where(mask > 0, x, 0.0)
+        weight = None if self.weight is None else _weights(self.weight)
+        condition = keras.tree.map_structure(_numbers, self.condition)
+        return Batch(x, mask, condition, self.label, weight)
+
+    def repeated(self, times) -> "Batch":
+        """Returns the batch as many times over, [times * B, ...]; itself if `times` is 1."""
+        if isinstance(times, int) and times == 1:
+            return self
+
+        def tiled(value):
+            if value is None:
+                return None
+            value = tf.convert_to_tensor(value)
+            return tf.tile(value, [times] + [1] * (value.shape.rank - 1))
+
+        return Batch(*(keras.tree.map_structure(tiled, field) for field in self))
+
+
+def parse(data, y_is: str | None = None) -> Batch:
+    """Returns the fields of `data`, which stay what they are: arrays or tensors.
+
+    Args:
+        data: x, (x,), (x, y), (x, y, weight), a dict of fields in the place of x, or a Batch.
+        y_is: the field that y is for the model; None if it has no use for y.
+
+    Raises:
+        DataError: a form or a field that is not known, or a field given twice.
+    """
+    if isinstance(data, Batch):
+        return data
+    x, y, weight = data, None, None
+    if isinstance(data, (tuple, list)):
+        if not 1 <= len(data) <= 3:
+            received = f"a {type(data).__name__} of {len(data)}"
+            raise DataError("Data must be given in a known form", received, f"Pass {FORMS}.")
+        x, y, weight = (*data, None, None)[:3]
+    fields = dict(x) if isinstance(x, Mapping) else {"x": x}
+    unknown = sorted(set(map(str, fields)) - set(Batch._fields))
+    if unknown or "x" not in fields:
+        received = f"the keys {sorted(map(str, fields))}"
+        raise DataError("A dict of data must have the key x", received, f"Pass {FORMS}.")
+    for name, value in ((y_is, y), ("weight", weight)):
+        if name is None or value is None:
+            continue
+        if fields.get(name) is not None:
+            argument = "sample_weight" if name == "weight" else "y"
+            fix = "Leave out one of them."
+            raise DataError(f"`{name}` must be given once", f"`{name}` and {argument}", fix)
+        fields[name] = value
+    return Batch(**fields)
+
+
+def _numbers(value):
+    """Returns floating-point numbers as float32 and all else as it is."""
+    if value is None:
+        return None
+    value = tf.convert_to_tensor(value)
+    return tf.cast(value, tf.float32) if value.dtype.is_floating else value
+
+
+def _weights(weight) -> tf.Tensor:
+    weight = tf.cast(weight, tf.float32)
+    shape = weight.shape
+    if shape.rank is not None and any(size != 1 for size in shape[1:]):
+        raise not_by_example(tuple(shape))
+    return tf.reshape(weight, [-1])
+
+
+def not_by_example(shape) -> DataError:
+    """Returns the error for weights that are not one number an example."""
+    fix = "Pass one weight an example; to leave pixels out, pass a `mask` beside x."
+    return DataError("`sample_weight` must be one number an example, [B]", f"shape {shape}", fix)
+
+
+def as_array(data, role: str) -> np.ndarray:
+    """Returns data as an array of numbers; half-precision ones as float32.
+
+    Raises:
+        DataError: what is no array of numbers, or one whose rows differ in size.
+    """
+    if isinstance(data, (tf.RaggedTensor, tf.SparseTensor)):
+        fix = "Pass a dense array, padded, with a `mask` that is 0 in the padding."
+        raise DataError(f"The {role} data must be dense", type(data).__name__, fix)
+    try:
+        x = np.asarray(data.to_numpy() if hasattr(data, "to_numpy") else data)
+        if x.dtype.name == "bfloat16":
+            x = x.astype("float32")
+        numbers, received = x.dtype.kind in "fbiu", f"an array of {x.dtype}"
+    except ValueError:  # NumPy's word for rows of different lengths
+        numbers, received = False, "examples of mixed sizes"
+    if not numbers:
+        fix = "Convert them to float32; images of mixed sizes must be resized first."
+        raise DataError(f"The {role} data must be numbers", received, fix)
+    return x

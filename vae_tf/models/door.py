@@ -1,0 +1,254 @@
+"""Where data enter a model: the same forms for every method, looked at once more."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vae_tf.data.batch import FORMS, Batch, as_array, not_by_example, parse
+from vae_tf.errors import DataError
+from vae_tf.models.inputs import check_shape, data_of, is_stream, labels_of, weights_of_classes
+from vae_tf.models.parts import Parts
+from vae_tf.models.shapes import batched, fits
+
+UNFIT = (str, bytes, int, float, complex, bool, type)
+
+
+@dataclasses.dataclass(frozen=True)
+class Door:
+    """Takes data in every known form for one model.
+
+    Attributes:
+        parts: of the model.
+        event_shape: of one example, None where it is not known yet.
+        y_is: the field that `y` is, None if the model has no use for it.
+    """
+
+    parts: Parts
+    event_shape: tuple[int | None, ...] | None
+    y_is: str | None = None
+
+    def parse(self, data) -> Batch:
+        """Returns the fields of one batch, as they came."""
+        return self._complete(parse(data, self.y_is))
+
+    def arrays(
+        self, data, y=None, sample_weight=None, *, role: str, class_weight=None, strict=False
+    ):
+        """Returns all examples as a Batch of arrays, looked at; a stream as it came.
+
+        Args:
+            data: any of FORMS.
+            y: as `fit` takes it.
+            sample_weight: [N] or None.
+            role: of the data, for messages.
+            class_weight: {class: weight} for the classes that y names, as `fit` takes it.
+            strict: whether a true density is asked for, as for `check_support`.
+
+        Raises:
+            DataError: a form that is not known, or data that cannot be used; see `look`.
+        """
+        if is_stream(data):
+            self._check_stream(data, y, sample_weight, class_weight, role)
+            return data
+        if data is None or isinstance(data, UNFIT):
+            received = "nothing" if data is None else repr(data)[:60]
+            raise DataError(
+                f"The {role} data must be given in a known form", received, f"Pass {FORMS}."
+            )
+        if isinstance(data, list):
+            data = as_array(data, role)
+        elif isinstance(data, (tuple, Batch)) and (y is not None or sample_weight is not None):
+            fix = "Pass fit(x, y, sample_weight=w), or a tuple alone."
+            raise DataError(f"The {role} data must be given once", "a tuple and more", fix)
+        given = data if isinstance(data, (tuple, Batch)) else (data, y, sample_weight)
+        batch = self.parse(given)
+        if class_weight is not None:
+            by_class = weights_of_classes(labels_of(given, batch), class_weight)
+            own = 1.0 if batch.weight is None else as_array(batch.weight, "weight").reshape(-1)
+            batch = batch._replace(weight=own * by_class)
+        weight = None if batch.weight is None else as_array(batch.weight, "weight")
+        if weight is not None and weight.size != len(weight):
+            raise not_by_example(weight.shape)
+        others = {
+            name: keras.tree.map_structure(_kept, getattr(batch, name))
+            for name in ("mask", "condition", "label")
+            if getattr(batch, name) is not None
+        }
+        x = batch.x if tf.is_tensor(batch.x) else as_array(batch.x, role)
+        batch = Batch(x, **others, weight=None if weight is None else weight.reshape(-1))
+        self.look(batch, role, strict)
+        return batch
+
+    def look(self, batch: Batch, role: str, strict: bool = False) -> None:
+        """Raises DataError unless the arrays of `batch` are examples that the model can take.
+
+        That is: some, all fields as many, of the event's shape, numbers, finite and within the
+        support where they were observed, weights of at least 0, classes that exist.
+        """
+        x = as_array(batch.x, role)
+        if self.event_shape is not None and not fits(x.shape[1:], self.event_shape):
+            fix = f"Reshape the data to {batched(self.event_shape)}, or build the encoder for them."
+            expected = f"The {role} data must be {batched(self.event_shape)}, as the encoder takes"
+            raise DataError(expected, f"shape {x.shape}", fix)
+        if not x.ndim or not len(x):
+            fix = "Check the files and the split."
+            raise DataError(f"The {role} data must hold examples", f"shape {x.shape}", fix)
+        for name, value in batch.present().items():
+            for array in keras.tree.flatten(value):
+                if len(array) != len(x):
+                    received = f"{len(x)} examples and {len(array)} entries of `{name}`"
+                    expected = f"The {role} data must have as many of every field"
+                    raise DataError(expected, received, "Pass arrays of one length.")
+        self._look_at_weights(batch.weight, role)
+        self._look_at_classes(batch.condition)
+        self._look_at_support(batch, strict)
+
+    def _look_at_support(self, batch: Batch, strict: bool = False) -> None:
+        likelihood, x = self.parts.likelihood, as_array(batch.x, "given")
+        if not len(x):
+            return
+        if batch.mask is None:
+            likelihood.check_support(x, strict=strict)
+            return
+        mask: np.ndarray = as_array(batch.mask, "mask").astype(bool)
+        mask = mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
+        try:
+            mask = np.broadcast_to(mask, x.shape)
+        except ValueError:
+            fix = "Pass 1 where x was observed and 0 where not, in the shape of x."
+            raise DataError(
+                "`mask` must broadcast to x", f"{mask.shape} and {x.shape}", fix
+            ) from None
+        empty = likelihood.placeholder(x.shape[1:])
+        likelihood.check_support(np.where(mask, x, empty).astype("float32"), strict=strict)
+
+    def batch(self, data, what: str, condition=None) -> Batch:
+        """Returns the fields of what a method was called with, all examples at once.
+
+        Args:
+            data: x, (x, y) or a dict of fields.
+            what: the data are, for messages.
+            condition: in place of the one among the data.
+
+        Raises:
+            DataError: not numbers, or of another shape.
+        """
+        if is_stream(data):
+            fix = "Take its batches one by one."
+            raise DataError(f"The {what} must be one batch here", type(data).__name__, fix)
+        fields = data if isinstance(data, (tuple, Mapping, Batch)) else (data,)
+        batch = parse(fields, self.y_is)
+        if condition is not None:
+            batch = batch._replace(condition=condition)
+        batch = self._complete(batch)
+        if tf.executing_eagerly():
+            x = batch.x if tf.is_tensor(batch.x) else as_array(batch.x, "given")
+            check_shape(x, self.event_shape, what)
+            batch = batch._replace(x=x)
+            self._look_at_classes(batch.condition)
+            self._look_at_support(batch)
+        return batch
+
+    def batches(self, data, batch_size: int, what: str) -> Iterator[Batch]:
+        """Returns the data in batches: those of a stream, or of `batch_size` examples of arrays."""
+        if is_stream(data):
+            for element in data_of(data):
+                yield self.batch(element, what)
+            return
+        batch = self.arrays(data, role=what)
+        for start in range(0, len(batch.x), batch_size):
+            rows = slice(start, start + batch_size)
+            yield Batch(*(_part(field, rows) for field in batch))
+
+    def condition(self, condition, rows: int) -> Any:
+        """Returns a condition for so many rows, as tensors; None if the model takes none.
+
+        Raises:
+            DataError: a condition is missing, or for another number of rows.
+        """
+        self._look_at_classes(condition)
+        if not self.parts.conditional:
+            if condition is None:
+                return None
+            fix = "Drop it, or give the networks an input named condition."
+            raise DataError("This model takes no condition", "condition=...", fix)
+        if condition is None:
+            fix = "Pass condition=..., one entry for each."
+            raise DataError("This model needs a condition", "none", fix)
+        lengths = {len(part) for part in keras.tree.flatten(condition)}
+        if lengths != {rows}:
+            expected = f"`condition` must have an entry for each of the {rows}"
+            raise DataError(expected, f"{sorted(lengths)}", "Pass as many as are asked for.")
+        return keras.tree.map_structure(tf.convert_to_tensor, condition)
+
+    def _complete(self, batch: Batch) -> Batch:
+        """Returns the batch, or raises DataError if a condition is missing or nobody takes it."""
+        if self.parts.conditional and batch.condition is None:
+            fix = "Pass (x, y), y being the condition, or {'x': x, 'condition': c}."
+            raise DataError("This model's data must have a condition", "x alone", fix)
+        if not self.parts.conditional and batch.condition is not None:
+            fix = "Drop it, or give the networks an input named condition."
+            raise DataError("This model takes no condition", "data with a condition", fix)
+        return batch
+
+    def _look_at_weights(self, weight, role: str) -> None:
+        if weight is not None and not bool(np.all(np.isfinite(weight) & (weight >= 0))):
+            bad = int(np.argmin(np.isfinite(weight) & (weight >= 0)))
+            expected = f"`sample_weight` of the {role} data must be finite and at least 0"
+            received = f"{weight[bad]:g} at index {bad}"
+            raise DataError(expected, received, "Pass 0 for an example that shall not count.")
+
+    def _look_at_classes(self, condition) -> None:
+        classes = self.parts.num_classes
+        if classes is None or condition is None or isinstance(condition, Mapping):
+            return
+        values = np.asarray(condition)
+        if values.ndim > 1 and values.shape != (len(values), 1):
+            return
+        if values.dtype.kind not in "fbiu":
+            fix = "Number the classes, as np.unique(labels, return_inverse=True) does."
+            raise DataError("Classes must be numbers 0, 1, ...", f"{values.dtype} labels", fix)
+        wrong = (values < 0) | (values >= classes) | (values != np.rint(values))
+        if np.any(wrong):
+            received = f"{values.reshape(-1)[int(np.argmax(wrong))]:g}"
+            expected = f"Classes must be whole numbers from 0 to {classes - 1}"
+            raise DataError(expected, received, "Number the classes from 0.")
+
+    def _check_stream(self, data, y, sample_weight, class_weight, role: str) -> None:
+        if any(given is not None for given in (y, sample_weight, class_weight)):
+            fix = "Let its elements be (x, y, sample_weight), without class_weight."
+            raise DataError(f"A stream of {role} data must hold all fields itself", "more", fix)
+        if isinstance(data, tf.data.Dataset):
+            spec = data.element_spec
+            batch = self.parse(tuple(spec) if isinstance(spec, list) else spec)
+            if isinstance(batch.x, (tf.RaggedTensorSpec, tf.SparseTensorSpec)):
+                fix = "Pad it, and pass a `mask` that is 0 in the padding."
+                raise DataError(f"The {role} data must be dense", type(batch.x).__name__, fix)
+            if isinstance(batch.x, tf.TensorSpec) and batch.x.shape.rank is not None:
+                self._check_known(batch.x.shape, role)
+            if int(data.cardinality()) == 0:
+                fix = "Check the files, the split's name and any filter."
+                raise DataError(f"The {role} data must hold examples", "an empty dataset", fix)
+
+    def _check_known(self, shape: tf.TensorShape, role: str) -> None:
+        """Raises DataError where what is known of a shape is not what the encoder takes."""
+        wanted = self.event_shape
+        if wanted is None:
+            return
+        known = [w if s is None else s for s, w in zip(shape[1:], wanted, strict=False)]
+        if len(shape) != 1 + len(wanted) or not fits(known, wanted):
+            fix = f"Reshape the data to {batched(wanted)}, or build the encoder for them."
+            expected = f"The {role} data must be {batched(wanted)}, as the encoder takes"
+            raise DataError(expected, f"shape {tuple(shape)}", fix)
+
+
+def _kept(value):
+    return value if tf.is_tensor(value) else np.asarray(value)
+
+
+def _part(field, rows: slice):
+    return keras.tree.map_structure(lambda value: None if value is None else value[rows], field)

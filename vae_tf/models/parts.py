@@ -1,0 +1,149 @@
+"""The five parts of a model as one value, and the densities they make."""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from vae_tf.data.batch import Batch
+from vae_tf.distributions.likelihoods.base import Likelihood
+from vae_tf.distributions.posteriors.base import Posterior
+from vae_tf.distributions.priors.base import Prior
+from vae_tf.models.shapes import check_event
+from vae_tf.objectives.terms import groups_of, log_ratio
+from vae_tf.wiring import Wiring, num_classes
+
+NAMES = ("encoder", "decoder", "prior", "posterior", "likelihood")
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """An encoder, a decoder and what their outputs mean: q(z|x, c), p(z|c) and p(x|z, c).
+
+    Every density of a model is computed here: training, evaluation and exports take this one
+    container, so a mask or a condition reaches all of them or none.
+
+    Attributes:
+        encoder: a Keras model, fields of a batch to the posterior's parameters.
+        decoder: a Keras model, latents z [B, L], and fields, to the likelihood's parameters.
+        prior: p(z), or p(z|c).
+        posterior: q(z|x).
+        likelihood: p(x|z).
+    """
+
+    encoder: keras.Model
+    decoder: keras.Model
+    prior: Prior
+    posterior: Posterior
+    likelihood: Likelihood
+
+    @functools.cached_property
+    def encoder_wiring(self) -> Wiring:
+        """How the encoder is fed."""
+        return Wiring(self.encoder, "encoder", main="x")
+
+    @functools.cached_property
+    def decoder_wiring(self) -> Wiring:
+        """How the decoder is fed."""
+        return Wiring(self.decoder, "decoder", main="z")
+
+    @functools.cached_property
+    def conditional(self) -> bool:
+        """Whether a part depends on a condition."""
+        wirings = (self.encoder_wiring, self.decoder_wiring)
+        return self.prior.conditional or any(wiring.takes_condition for wiring in wirings)
+
+    @functools.cached_property
+    def num_classes(self) -> int | None:
+        """The number of classes that integers as condition may be of; None if that is open."""
+        wirings = [self.encoder_wiring, self.decoder_wiring]
+        wirings += [self.prior.wiring] if hasattr(self.prior, "wiring") else []
+        return num_classes(wirings, "condition")
+
+    def encoded(self, batch: Batch, training: bool = False) -> Any:
+        """Returns the encoder's outputs, the posterior's parameters."""
+        return self.encoder_wiring(batch.present(), training)
+
+    def decoded(self, z: tf.Tensor, batch: Batch, training: bool = False) -> Any:
+        """Returns the decoder's outputs, the likelihood's parameters, for z [B, L]."""
+        return self.decoder_wiring({**batch.present(), "z": z}, training)
+
+    def q(self, batch: Batch, training: bool = False) -> tfd.Distribution:
+        """Returns the posterior of z, batch [B], event [L]."""
+        return self.posterior.distribution(self.encoded(batch, training))
+
+    def p(self, batch: Batch | None = None) -> tfd.Distribution:
+        """Returns the prior of z, batch [], or [B] where it is conditional; event [L]."""
+        # Each time, as a prior made of q(z|x) may be a part of several models
+        self.prior.bind(lambda x: self.q(Batch(x)))
+        if self.prior.conditional:
+            condition = None if batch is None else batch.condition
+            return self.prior.distribution(condition)  # type: ignore[call-arg]
+        return self.prior.distribution()
+
+    def px(self, z: tf.Tensor, batch: Batch, training: bool = False) -> tfd.Distribution:
+        """Returns p(x|z, c), batch [B], event [*event], for z [B, L]."""
+        return self.likelihood.distribution(self.decoded(z, batch, training))
+
+    def log_px(
+        self, z: tf.Tensor, batch: Batch, training: bool = False, outputs: list | None = None
+    ) -> tf.Tensor:
+        """Returns log p(x|z, c) of what was observed, [S, B], in nats, for draws z [S, B, L].
+
+        Args:
+            z: draws for each example.
+            batch: the examples.
+            training: passed on to the decoder.
+            outputs: a list that takes the decoder's outputs, for whoever looks at them.
+        """
+        draws = z.shape[0] if z.shape[0] is not None else tf.shape(z)[0]
+        flat = tf.reshape(z, [-1, z.shape[-1]])
+        repeated = batch.repeated(draws)
+        params = self.decoded(flat, repeated, training)
+        if outputs is not None:
+            outputs.append(params)
+        px = self.likelihood.distribution(params)
+        check_event(px, repeated.x)
+        if repeated.mask is None:
+            log_px = px.log_prob(repeated.x)
+        else:
+            log_px = self.likelihood.log_prob(params, repeated.x, repeated.mask)
+        return tf.reshape(log_px, [draws, -1])
+
+    def log_weights(
+        self, z: tf.Tensor, batch: Batch, qz: tfd.Distribution | None = None
+    ) -> tf.Tensor:
+        """Returns log w = log p(x, z|c) - log q(z|x, c) of draws z ~ q [S, B, L], [S, B], in nats.
+
+        Args:
+            z: draws for each example.
+            batch: the examples.
+            qz: q(z|x, c) of them, where it is known already.
+        """
+        qz = self.q(batch) if qz is None else qz
+        return self.log_px(z, batch) + log_ratio(groups_of(qz, self.p(batch), z))
+
+    def point(self, batch: Batch) -> tf.Tensor:
+        """Returns the z that stands for q(z|x, c), its mean mostly, [B, L]."""
+        return self.posterior.point(self.encoded(batch))
+
+    def image(self, z: tf.Tensor, batch: Batch) -> tf.Tensor:
+        """Returns E[x|z, c], or what else the likelihood shows of it, [B, *event]."""
+        return self.likelihood.statistics(self.decoded(z, batch))["image"]
+
+    def classes(self, batch: Batch) -> tf.Tensor | None:
+        """Returns the classes [B] that the condition names; None if it is no classes."""
+        condition = batch.condition
+        if self.num_classes is None or not tf.is_tensor(condition):
+            return None
+        rank = condition.shape.rank
+        numbers = rank == 1 or (rank == 2 and condition.shape[1] == 1)
+        return tf.reshape(condition, [-1]) if numbers else None
+
+    def exist(self, classes: tf.Tensor) -> tf.Tensor:
+        """Returns which of these classes exist, bool [B]."""
+        whole = classes == tf.round(classes) if classes.dtype.is_floating else True
+        return (classes >= 0) & (classes < tf.cast(self.num_classes, classes.dtype)) & whole
