@@ -113,8 +113,11 @@ def image_decoder(
     h = conditions.beside(z)
     h = keras.layers.Dense(hidden, activation=activation, kernel_initializer=initializers())(h)
     units = start[0] * start[1] * filters[0]
-    activation = None if levels.residual else activation
-    h = keras.layers.Dense(units, activation=activation, kernel_initializer=initializers())(h)
+    h = keras.layers.Dense(
+        units,
+        activation=None if levels.residual else activation,
+        kernel_initializer=initializers(),
+    )(h)
     h = keras.layers.Reshape((*start, filters[0]))(h)
     h, targets = levels.refined(h, initializers, conditions), sizes[::-1]
     widths = filters[1:] if levels.residual else filters

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 
@@ -12,9 +12,21 @@ from vae_tf.errors import ConfigError
 from vae_tf.models import VAE
 from vae_tf.models.executions import steps_of
 from vae_tf.models.optimizers import KernelAdamW
-from vae_tf.networks import conv_decoder, conv_encoder, mlp_decoder, mlp_encoder
+from vae_tf.networks import (
+    conv_decoder,
+    conv_encoder,
+    mlp_decoder,
+    mlp_encoder,
+    resnet_decoder,
+    resnet_encoder,
+)
 from vae_tf.runs import parts
 from vae_tf.runs.config import TrainConfig
+
+IMAGE_NETWORKS: dict[str, tuple[Callable[..., keras.Model], Callable[..., keras.Model]]] = {
+    "conv": (conv_encoder, conv_decoder),
+    "resnet": (resnet_encoder, resnet_decoder),
+}
 
 
 def load_data(config: TrainConfig) -> data.ImageData:
@@ -111,8 +123,10 @@ def _networks(
         return encoder, decoder
     if config.dropout or config.input_dropout:
         fix = "Drop the flag, or use --network mlp."
-        raise ConfigError("Dropout belongs to the mlp network", "--network conv with it", fix)
-    encoder = conv_encoder(
+        received = f"--network {config.network} with it"
+        raise ConfigError("Dropout belongs to the mlp network", received, fix)
+    make_encoder, make_decoder = IMAGE_NETWORKS[config.network]
+    encoder = make_encoder(
         event_shape,
         config.latent_dim,
         config.filters,
@@ -121,7 +135,7 @@ def _networks(
         condition=condition,
         seed=seeds["encoder"],
     )
-    decoder = conv_decoder(
+    decoder = make_decoder(
         config.latent_dim,
         outputs,
         config.filters[::-1],

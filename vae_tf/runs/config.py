@@ -25,12 +25,12 @@ class TrainConfig:
     """Draw each pixel as 0 or 1 with its grey value as probability: anew each epoch (dynamic) or
     once (static). auto: dynamic for the bernoulli likelihood, none for the others."""
 
-    network: Literal["mlp", "conv"] = "mlp"
-    """Kind of encoder and decoder."""
+    network: Literal["mlp", "conv", "resnet"] = "mlp"
+    """Kind of encoder and decoder: dense, convolutional, residual convolutional."""
     hidden: tuple[int, ...] = (500, 500)
     """Widths of the mlp's hidden layers; the decoder has them in reverse."""
     filters: tuple[int, ...] = (32, 64)
-    """Channels of the conv network's layers; the decoder has them in reverse."""
+    """Channels of each level of conv and resnet; the decoder has them in reverse."""
     activation: str = "silu"
     """Activation of the hidden layers, by its Keras name."""
     dropout: float = 0.0

@@ -10,6 +10,7 @@ from tensorflow_probability import distributions as tfd
 from vae_tf.checks import whole
 from vae_tf.distributions.base import named_parameters
 from vae_tf.distributions.flows import Conditioner, chain, masked_autoregressive
+from vae_tf.distributions.normal import Normal
 from vae_tf.distributions.posteriors.base import Posterior
 from vae_tf.distributions.posteriors.normal import bounded_log_var
 from vae_tf.errors import ConfigError
@@ -68,7 +69,7 @@ class InverseAutoregressive(Posterior):
     def _base_and_bijector(self, params) -> tuple[tfd.Distribution, tfb.Bijector]:
         values = named_parameters(params, self.parameters, type(self).__name__)
         scale = tf.exp(0.5 * bounded_log_var(values["z_log_var"]))
-        base = tfd.Independent(tfd.Normal(values["z_mean"], scale), 1)
+        base = tfd.Independent(Normal(values["z_mean"], scale), 1)
         context = values["context"]
         steps = [
             masked_autoregressive(lambda z, c=c: c.shift_and_log_scale(z, context), inverse=True)
@@ -83,8 +84,13 @@ class InverseAutoregressive(Posterior):
 
     def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor:
         """Returns the diagonal normal's draws, sent through the flow, [..., B, L]."""
+        return self.with_noise(params, normal)[1]
+
+    def with_noise(self, params, normal: tf.Tensor) -> tuple[tfd.Distribution, tf.Tensor]:
+        """Returns q(z|x) and draws, [..., B, L], whose density it has in the bijector's cache."""
         base, bijector = self._base_and_bijector(params)
-        return bijector.forward(base.distribution.loc + base.distribution.scale * normal)
+        z = bijector.forward(base.distribution.loc + base.distribution.scale * normal)
+        return _Flowed(base, bijector), z
 
     def point(self, params) -> tf.Tensor:
         """Returns the mean of the diagonal normal, sent through the flow, [B, L]."""
