@@ -219,7 +219,7 @@ def test_classes_are_one_hot_vectors_to_the_last_bit(trained):
     for given in (C, C[:, None], C.astype("int64"), C.astype("uint8"), C.astype("float32")):
         terms = trained((x, given), seed=[0, 1])
         others = trained((x, ONE_HOT), seed=[0, 1])
-        for a, b in zip((terms.nll, terms.kl, terms.z), (others.nll, others.kl, others.z)):
+        for a, b in zip((terms.nll, terms.kl, terms.z), (others.nll, others.kl, others.z), strict=True):
             assert np.array_equal(a, b)
     a, b = (trained.sample(N, seed=3, condition=c) for c in (C, ONE_HOT))
     assert np.array_equal(a, b)
@@ -374,7 +374,8 @@ def test_saved_and_loaded_it_goes_on_as_it_would_have(tmp_path):
 def test_replace_shares_the_networks(case):
     vae, x, _ = case
     other = vae.replace(prior=vae_tf.priors.StandardNormal(L))
-    assert other.parts.conditional and other.encoder is vae.encoder
+    assert other.parts.conditional
+    assert other.encoder is vae.encoder
     terms = other((x, C))
     mean, std = (getattr(vae.encode((x, C)), name)().numpy() for name in ("mean", "stddev"))
     kl = 0.5 * np.sum(mean**2 + std**2 - 1 - 2 * np.log(std), 1)
