@@ -360,7 +360,19 @@ class Training(Core):
             raise error
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Does nothing: for what is built here, Keras would take a batch away from a stream."""
+        """Makes the optimizer's state where a strategy needs it beforehand.
+
+        Keras would take a batch away from the data, to build the model with.
+        """
+        with self.distribute_strategy.scope():
+            optimizer = getattr(self, "optimizer", None)
+            if not tf.distribute.has_strategy() or optimizer is None or optimizer.built:
+                return
+            if self.event_shape is None:
+                fix = "Call `vae(x[:1])` first, in the scope of the strategy."
+                received = "an encoder that does not know its input's shape"
+                raise ConfigError("A strategy needs a model that is built", received, fix)
+            optimizer.build(self.trainable_variables)
 
     def load_own_variables(self, store):
         """Restores the model's own state; version 0.1.0 kept the time in the optimizer."""

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from vae_tf.distributions.normal import Normal
 from vae_tf.distributions.priors.base import Prior
 from vae_tf.errors import ConfigError
 from vae_tf.wiring import Wiring
@@ -49,8 +50,8 @@ class Conditional(Prior):
             DataError: no condition, or one that the network does not take.
         """
         params = self.wiring({"condition": condition})
-        loc, log_scale = (tf.cast(params[name], tf.float32) for name in OUTPUTS)
-        return tfd.Independent(tfd.Normal(loc, tf.exp(self.bounded_log_scale(log_scale))), 1)
+        loc, raw = (tf.cast(params[name], tf.float32) for name in OUTPUTS)
+        return tfd.Independent(Normal(loc, tf.exp(self.bounded_log_scale(raw))), 1)
 
     def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor, condition=None) -> tf.Tensor:
         """Returns loc(c) + exp(log_scale(c)) * normal, [B, latent_dim]."""
