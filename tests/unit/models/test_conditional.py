@@ -144,6 +144,9 @@ def as_generator(x, c, size):
 
 
 class Batches(keras.utils.PyDataset):
+    def __init__(self):
+        super().__init__()
+
     def __len__(self):
         return N // 20
 
@@ -188,13 +191,13 @@ def learner():
     return vae, reset
 
 
-def losses(learner, form, shuffle=False):
+def losses(learner, form):
     vae, reset = learner
     reset()
     arguments, options = FORMS[form](X["normal"], C)
     streams = form in ("generator", "PyDataset") or form.startswith("dataset")
-    options = options if streams else {**options, "batch_size": 20, "shuffle": shuffle}
-    vae.fit(*arguments, epochs=1, verbose=0, **options)
+    options = options if streams else {**options, "batch_size": 20}
+    vae.fit(*arguments, epochs=1, verbose=0, shuffle=False, **options)
     weights = [v.numpy() for v in vae.trainable_variables]
     return vae.history.history["loss"][0], weights
 
@@ -205,8 +208,6 @@ def reference(learner):
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "x, y"])
-@pytest.mark.filterwarnings("ignore:.*shuffle=True:UserWarning")
-@pytest.mark.filterwarnings("ignore:.*super\\(\\).__init__:UserWarning")
 def test_every_form_trains_alike(learner, reference, form):
     loss, weights = losses(learner, form)
     assert loss == pytest.approx(reference[0], rel=1e-6)
@@ -217,10 +218,9 @@ def test_every_form_trains_alike(learner, reference, form):
 def test_classes_are_one_hot_vectors_to_the_last_bit(trained):
     x = X["normal"]
     for given in (C, C[:, None], C.astype("int64"), C.astype("uint8"), C.astype("float32")):
-        terms = trained((x, given), seed=[0, 1])
-        others = trained((x, ONE_HOT), seed=[0, 1])
-        for a, b in zip((terms.nll, terms.kl, terms.z), (others.nll, others.kl, others.z), strict=True):
-            assert np.array_equal(a, b)
+        terms, others = (trained((x, c), seed=[0, 1]) for c in (given, ONE_HOT))
+        for name in ("nll", "kl", "z"):
+            assert np.array_equal(getattr(terms, name), getattr(others, name))
     a, b = (trained.sample(N, seed=3, condition=c) for c in (C, ONE_HOT))
     assert np.array_equal(a, b)
     a, b = (trained.reconstruct((x, c)) for c in (C, ONE_HOT))
@@ -266,6 +266,9 @@ class Encoder(keras.Model):
             keras.layers.Dense(L),
             keras.layers.Embedding(K, D),
         )
+
+    def build_from_config(self, config):
+        self(tf.zeros([1, D]), tf.zeros([1]))
 
     def call(self, x, condition):
         h = x + self.kinds(tf.cast(condition, tf.int32))

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-import tensorflow as tf
 
 from vae_tf.distributions.bounds import Bounded, watched
 from vae_tf.distributions.likelihoods.base import Likelihood
@@ -16,15 +15,15 @@ CLOSE = 0.02  # how far from a bound a value still counts as being at it
 
 def bounds(s: Subject) -> str:
     """Few values are at a bound; if many are, the data's units are not those it was made for."""
-    vae, x = s.vae, tf.constant(s.x)
+    vae, parts, batch = s.vae, s.vae.parts, s.some()
     _check_floors(vae.likelihood, s.data)
     seen: dict[str, list[Bounded]] = {}
     with watched() as seen["q(z|x)"]:
-        z = vae.encode(x).sample(seed=s.key(9))
+        z = parts.q(batch).sample(seed=s.key(9))
     with watched() as seen["p(x|z)"]:
-        vae.decode(z).log_prob(x)
+        parts.px(z, batch).log_prob(batch.x)
     with watched() as seen["p(z)"]:
-        vae.prior.distribution()
+        parts.p(batch)
     shares = [_share(s, part, bound) for part in seen for bound in seen[part]]
     if not shares:
         raise Skipped("no parameter has bounds")
