@@ -1,6 +1,6 @@
 """What a model is made of: its parts, which stay, and its configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -118,6 +118,8 @@ class Core(keras.Model):
 
     def build(self, input_shape):
         """Marks the model as built; its networks build themselves when first called."""
+        while isinstance(input_shape, Mapping) or isinstance(input_shape[0], (tuple, list)):
+            input_shape = input_shape["x" if isinstance(input_shape, Mapping) else 0]
         self.event_shape = tuple(input_shape[1:])
         self.built = True
 

@@ -26,7 +26,6 @@ class Conditional(Prior):
 
     factorized = True
     conditional = True
-    log_scale_bounds = (-LOG_VAR_BOUND / 2, LOG_VAR_BOUND / 2)
 
     def __init__(self, network: keras.Model, **kwargs):
         if isinstance(network, dict):
