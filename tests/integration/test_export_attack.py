@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.bundles import write_bundle
 from tests.integration.test_export_kill import make_parts
 from vae_tf.cli import app
 from vae_tf.errors import ExportError
-from vae_tf.exporting import verify_bundle, write_bundle
+from vae_tf.exporting import verify_bundle
 from vae_tf.exporting.runtimes import cpp_loader, tf_c_api
 
 ROOT = Path(__file__).parents[2]
@@ -81,7 +82,7 @@ RIVAL = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from vae_tf.cli import app
-from vae_tf.exporting import write_bundle
+from tests.bundles import write_bundle
 from tests.integration.test_export_kill import make_parts
 
 parts = make_parts()

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.bundles import write_bundle
 from vae_tf.errors import ExportError
-from vae_tf.exporting import write_bundle
 
 from .small_model import LATENT, parts
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_tf.exporting import parity, write_bundle
+from tests.bundles import write_bundle
+from vae_tf.exporting import parity
 from vae_tf.exporting.runtimes import saved_model
 from vae_tf.exporting.signatures import row_rng
 

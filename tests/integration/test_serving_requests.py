@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_tf.exporting import write_bundle
+from tests.bundles import write_bundle
 from vae_tf.exporting.runtimes import cpp_loader
 from vae_tf.exporting.serving.files import serving_files, signature_table
 

@@ -260,7 +260,7 @@ def test_trains_and_is_saved(case, tmp_path):
 @pytest.mark.parametrize("name", ["continuous-bernoulli", "logistics, colours", "mixed"])
 def test_is_exported_in_builtin_operators(name, tmp_path):
     """One of TFP's own, the one of most operators, and one of many parts."""
-    from vae_tf.exporting import write_bundle
+    from tests.bundles import write_bundle
 
     make, event = CASES[name]
     likelihood = make()

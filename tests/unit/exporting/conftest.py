@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tests.bundles import write_bundle
 from vae_tf import distributions, networks
-from vae_tf.exporting import write_bundle
 from vae_tf.exporting.runtimes import cpp_loader, saved_model
 
 SHAPE, LATENT, SIZE = (6, 5, 1), 3, 30

@@ -9,9 +9,10 @@ import pytest
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from tests.bundles import write_bundle
 from vae_tf import distributions, networks
 from vae_tf.errors import ExportError
-from vae_tf.exporting import manifest, verify_bundle, write_bundle
+from vae_tf.exporting import manifest, verify_bundle
 from vae_tf.exporting.litert import files as litert
 from vae_tf.exporting.runtimes import cpp_loader, saved_model
 from vae_tf.exporting.signatures import row_rng
