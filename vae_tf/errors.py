@@ -11,6 +11,7 @@ class VAEError(ValueError):
         # A whole message alone is what pickle and Keras, which rewrites messages, come with
         whole = f"{expected.rstrip('.')}. Received: {received}. {fix}" if fix else expected
         super().__init__(whole)
+        self.expected, self.received, self.fix = expected, received, fix
 
 
 class DataError(VAEError):

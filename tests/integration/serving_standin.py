@@ -8,14 +8,10 @@ TensorFlow's C++ loader in a process of its own, as in the server.
 import base64
 import contextlib
 import json
-import os
 import re
-import subprocess
-import sys
 import threading
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import grpc
 import numpy as np
@@ -26,7 +22,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from tensorflow_serving.config import model_server_config_pb2
 
-from vae_tf.exporting.runtimes import cpp_loader
+from tests import cpp_server
+from tests.cpp_server import CppServer
 
 HTTP_STATUS = {"NOT_FOUND": 404, "INVALID_ARGUMENT": 400, "FAILED_PRECONDITION": 400}
 
@@ -39,36 +36,14 @@ class Refused(Exception):
         self.code, self.text = code, text
 
 
-class Runtime:
-    """SavedModels in the C++ loader, in one process for all requests."""
-
-    def __init__(self):
-        program = Path(__file__).with_name("c_api_worker.py")
-        command = [sys.executable, "-I", "-S", program, cpp_loader.PROGRAM, *cpp_loader.libraries()]
-        self.lock = threading.Lock()
-        self.child = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"},
-            text=True,
-        )
+class Runtime(CppServer):
+    """SavedModels in the C++ loader, which refuses as the server does."""
 
     def __call__(self, directory, signature, inputs):
-        packed = {name: cpp_loader._packed(x) for name, x in inputs.items()}
-        run = {"saved_model": str(directory), "signature": signature, "inputs": packed}
-        with self.lock:
-            print(json.dumps(run), file=self.child.stdin, flush=True)
-            reply = json.loads(self.child.stdout.readline())
-        if "error" in reply:
-            raise Refused("INVALID_ARGUMENT", reply["error"])
-        return {name: cpp_loader._unpacked(x) for name, x in reply["outputs"].items()}
-
-    def close(self):
-        self.child.stdin.close()
-        self.child.wait(timeout=60)
-        self.child.stdout.close()
+        try:
+            return super().__call__(directory, signature, inputs)
+        except cpp_server.Refused as error:
+            raise Refused("INVALID_ARGUMENT", str(error)) from error
 
 
 class Models:

@@ -1,7 +1,6 @@
 """Exports under attack: rivals, full and read-only disks, odd targets, bit rot, bad requests."""
 
-import base64
-import json
+import contextlib
 import os
 import random
 import shutil
@@ -13,11 +12,12 @@ import numpy as np
 import pytest
 
 from tests.bundles import write_bundle
+from tests.cpp_server import CppServer, Refused
 from tests.integration.test_export_kill import make_parts
 from vae_tf.cli import app
 from vae_tf.errors import ExportError
 from vae_tf.exporting import verify_bundle
-from vae_tf.exporting.runtimes import cpp_loader, tf_c_api
+from vae_tf.exporting.runtimes import cpp_loader
 
 ROOT = Path(__file__).parents[2]
 PAGE = 4096
@@ -219,52 +219,13 @@ def test_a_flipped_bit_of_the_manifest_is_noticed(copy, monkeypatch):
             verify_bundle(copy)
 
 
-# Answers each line of standard input in one session of the C++ loader: `{"outputs": ...}` or
-# `{"error": text}`. A crash shows as the line that is not answered.
-SERVER = """
-import importlib.util, json, os, resource, sys
-
-spec = importlib.util.spec_from_file_location("tf_c_api", sys.argv[1])
-loader = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(loader)
-answers = os.fdopen(os.dup(1), "w")
-os.dup2(2, 1)
-api, sessions = loader.open_library(sys.argv[2:]), {}
-for line in sys.stdin:
-    request = json.loads(line)
-    if request["headroom"]:
-        pages = int(open("/proc/self/statm").read().split()[0])
-        most = pages * resource.getpagesize() + request["headroom"]
-        resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
-    try:
-        name = request["saved_model"]
-        session = sessions[name] = sessions.get(name) or loader.Session(api, name)
-        answer = {"outputs": session.run(request["signature"], request["inputs"])}
-    except RuntimeError as error:
-        answer = {"error": str(error)}
-    print(json.dumps(answer), file=answers, flush=True)
-"""
-
-
 class Server:
-    """The C++ loader in a process that outlives errors."""
+    """One signature of a bundle in the C++ loader."""
 
-    def __init__(self, bundle, signature):
+    def __init__(self, runtime, bundle, signature):
         entry = bundle.manifest["signatures"][signature]
-        self.specs = entry["inputs"]
-        self.request = {
-            "saved_model": str(bundle.directory / entry["saved_model"]),
-            "signature": signature,
-        }
-        command = [sys.executable, "-I", "-S", "-c", SERVER, tf_c_api.__file__]
-        self.process = subprocess.Popen(
-            [*command, *map(str, cpp_loader.libraries())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-        )
+        self.specs, self.runtime = entry["inputs"], runtime
+        self.of = bundle.directory / entry["saved_model"], signature
 
     def good(self, rows):
         """Returns an ordinary request."""
@@ -274,52 +235,24 @@ class Server:
         }
 
     def __call__(self, inputs, headroom=None):
-        """Returns the outputs as arrays, or the text of the error.
+        """Returns the outputs as arrays, or the text of the error."""
+        try:
+            return self.runtime(*self.of, inputs, headroom)
+        except Refused as error:
+            return str(error)
 
-        Args:
-            inputs: by name.
-            headroom: bytes of memory that the process may have beyond those it has.
-        """
-        packed = {
-            name: {
-                "dtype": x.dtype.name,
-                "shape": x.shape,
-                "data": base64.b64encode(np.ascontiguousarray(x).tobytes()).decode(),
-            }
-            for name, x in inputs.items()
-        }
-        request = self.request | {"inputs": packed, "headroom": headroom}
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        shapes = {name: (x.dtype.name, x.shape) for name, x in inputs.items()}
-        assert line, f"{shapes} ended the process: {self.process.wait()}"
-        answer = json.loads(line)
-        if "error" in answer:
-            return answer["error"]
-        return {
-            name: np.frombuffer(base64.b64decode(v["data"]), v["dtype"]).reshape(v["shape"])
-            for name, v in answer["outputs"].items()
-        }
 
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
+@pytest.fixture(scope="module")
+def runtime():
+    server = CppServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture
-def serve(bundle):
-    """A function: signature -> Server, closed after the test."""
-    servers = []
-
-    def start(signature):
-        servers.append(Server(bundle, signature))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
+def serve(bundle, runtime):
+    """A function: signature -> Server."""
+    return lambda signature: Server(runtime, bundle, signature)
 
 
 def bad_requests(good):
@@ -385,10 +318,11 @@ def test_nan_and_infinity_stay_in_their_row(serve, signature, name):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc to ask for memory")
-def test_a_batch_whose_first_tensors_are_too_large(serve):
+def test_a_batch_whose_first_tensors_are_too_large(bundle):
     # Only these: where TensorFlow runs out of memory within oneDNN, it ends the process.
-    server = serve("generate")
-    want = server(server.good(1))
-    answer = server(server.good(1 << 22), headroom=1 << 28)
-    assert "OOM when allocating tensor" in answer
-    np.testing.assert_array_equal(server(server.good(1))["image"], want["image"])
+    with contextlib.closing(CppServer()) as runtime:
+        server = Server(runtime, bundle, "generate")
+        want = server(server.good(1))
+        answer = server(server.good(1 << 22), headroom=1 << 28)
+        assert "OOM when allocating tensor" in answer
+        np.testing.assert_array_equal(server(server.good(1))["image"], want["image"])

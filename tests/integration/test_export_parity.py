@@ -26,6 +26,7 @@ LATENT = 4
 NETWORKS = {
     "mlp": (networks.mlp_encoder, networks.mlp_decoder),
     "conv": (networks.conv_encoder, networks.conv_decoder),
+    "resnet": (networks.resnet_encoder, networks.resnet_decoder),
 }
 CASES = [
     (name, shape, policy)
@@ -120,7 +121,7 @@ def runtime_outputs(bundle, signature, half, batch):
 @pytest.mark.parametrize(
     "case",
     [
-        # Of the ten, three that differ in network, shape and precision; the rest in `make test-all`
+        # Of fifteen, four that differ in network, shape and precision; the rest in `make test-all`
         case if i % 4 == 1 else pytest.param(case, marks=pytest.mark.long, id=case_id(case))
         for i, case in enumerate(CASES)
     ],

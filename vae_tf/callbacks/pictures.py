@@ -1,5 +1,7 @@
 """Reconstructions and samples in TensorBoard while training goes on."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -12,12 +14,13 @@ class TensorBoardPictures(keras.callbacks.Callback):
 
     Args:
         log_dir: TensorBoard's directory.
-        x: examples, [N, H, W, C].
+        x: examples, [N, H, W, C], or (x, y) and the like, as the model takes them.
         every: epochs between two writes.
-        num_samples: draws from the prior, the same latents each time.
+        num_samples: draws from the prior, the same latents each time; of a conditional model
+            under the conditions of the examples in turn.
     """
 
-    def __init__(self, log_dir: str, x: np.ndarray, every: int = 10, num_samples: int = 64):
+    def __init__(self, log_dir: str, x: Any, every: int = 10, num_samples: int = 64):
         super().__init__()
         self.log_dir, self.x, self.every, self.num_samples = log_dir, x, every, num_samples
 
@@ -25,8 +28,10 @@ class TensorBoardPictures(keras.callbacks.Callback):
         """Writes the pictures of this epoch, if it is one of those."""
         if (epoch + 1) % self.every and epoch:
             return
-        pairs = np.stack([self.x, self.model.reconstruct(self.x)])
-        samples = self.model.sample(self.num_samples, seed=0).numpy()
+        examples = self.model.door.parse(self.x)
+        pairs = np.stack([examples.x, self.model.reconstruct(examples)])
+        condition = keras.tree.map_structure(self._in_turn, examples.condition)
+        samples = self.model.sample(self.num_samples, seed=0, condition=condition).numpy()
         columns = int(np.ceil(np.sqrt(self.num_samples)))
         with tf.summary.create_file_writer(self.log_dir).as_default(step=epoch):
             for name, rows in (("reconstructions", pairs), ("samples", samples)):
@@ -35,3 +40,10 @@ class TensorBoardPictures(keras.callbacks.Callback):
                 if channels not in (1, 3, 4):  # what an image summary can hold
                     picture = picture.mean(-1, keepdims=True)
                 tf.summary.image(name, picture[None])
+
+    def _in_turn(self, values):
+        """Returns a condition of as many rows as there are samples."""
+        if values is None:
+            return None
+        values = np.asarray(values)
+        return np.resize(values, (self.num_samples, *values.shape[1:]))

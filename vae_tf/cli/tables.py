@@ -15,13 +15,15 @@ from vae_tf.runs.directory import RunDirectory
 def show_report(report: dict, run: RunDirectory, bundle: Bundle | None) -> None:
     """Prints a run's numbers and where everything lies."""
     table = _table(f"{report['dataset']}: test images, nats per image")
-    test = report["test"]
+    test, given = report["test"], ", label" if report["config"]["condition"] == "label" else ""
     table.add_row("ELBO", f"{test['elbo']:.2f}")
-    table.add_row("  reconstruction, -log p(x|z)", f"{test['nll']:.2f}")
-    table.add_row("  KL(q(z|x) || p(z))", f"{test['kl']:.2f}")
+    table.add_row(f"  reconstruction, -log p(x|z{given})", f"{test['nll']:.2f}")
+    table.add_row(f"  KL(q(z|x{given}) || p(z))", f"{test['kl']:.2f}")
     if "importance_weighted_nll" in test:
         nll, error = test["importance_weighted_nll"], test["importance_weighted_nll_stderr"]
-        label = f"NLL, {test['importance_samples']} importance samples"
+        label = (
+            f"NLL{given and ' given the label'}, {test['importance_samples']} importance samples"
+        )
         table.add_row(label, f"{nll:.2f}" + ("" if error is None else f" ± {error:.2f}"))
     table.add_row("epochs (best)", f"{report['epochs']} ({report['best_epoch']})")
     paths = {"model": run.model, "report": run.report, "pictures": run.pictures}

@@ -11,6 +11,7 @@ from vae_tf.data.pixels import RESIZING
 from vae_tf.data.source import SPLITS
 from vae_tf.data.split import Split
 from vae_tf.data.storage import chunks
+from vae_tf.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,28 @@ class ImageData:
         return self.binarization != "none" or zeros_and_ones
 
     @functools.cached_property
+    def num_classes(self) -> int:
+        """The number of classes K, where every image has a label 0, 1, ... K - 1.
+
+        Raises:
+            DataError: A split without labels, or labels that are something else.
+        """
+        known = [split.labels for split in self._splits() if split.labels is not None]
+        if len(known) < len(SPLITS):
+            fix = "Pass a TFDS set with labels, a folder with a subfolder for each class, or a .npz"
+            fix += " file with x and y."
+            raise DataError(f"`{self.name}` must have a label for every image", "none", fix)
+        labels = np.concatenate(known)
+        if labels.dtype.kind not in "iufb":
+            received = f"labels of {labels.dtype}"
+        elif np.any(wrong := (labels < 0) | (labels != np.rint(labels))):
+            received = f"the label {labels[np.argmax(wrong)]:g}"
+        else:
+            return max(int(labels.max()) + 1, len(self.label_names or ()))
+        fix = "Number the classes, as np.unique(labels, return_inverse=True) does."
+        raise DataError(f"Labels of `{self.name}` must be whole numbers from 0", received, fix)
+
+    @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the stored pixels of all splits in order, their shapes and their meaning.
 
@@ -66,9 +89,22 @@ class ImageData:
                 digest.update(split.stored[inside].tobytes())
         return f"sha256:{digest.hexdigest()}"
 
-    def describe(self) -> dict:
-        """Returns what was done to the data, in words and numbers fit for JSON."""
+    @property
+    def labels_fingerprint(self) -> str:
+        """SHA-256 over the labels of all splits in order."""
+        labels = [np.asarray(split.labels, "<i8").tobytes() for split in self._splits()]
+        return f"sha256:{hashlib.sha256(b''.join(labels)).hexdigest()}"
+
+    def describe(self, labels: bool = False) -> dict:
+        """Returns what was done to the data, in words and numbers fit for JSON.
+
+        Args:
+            labels: whether the labels are part of the data that matter.
+        """
         height, width, _ = self.shape
+        own: dict = {}
+        if labels:
+            own = {"num_classes": self.num_classes, "labels_fingerprint": self.labels_fingerprint}
         return {
             "name": self.name,
             "source": self.source,
@@ -88,6 +124,7 @@ class ImageData:
             },
             "label_names": None if self.label_names is None else list(self.label_names),
             "fingerprint": self.fingerprint,
+            **own,
         }
 
     def _origin(self, split: str) -> str:

@@ -1,6 +1,6 @@
 """One split: pixels in storage -> batches."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +11,7 @@ from vae_tf.data.pipeline import beside_training
 from vae_tf.data.randomness import FIXED_DRAW, ORDER, TRAINING_DRAW, check_seed, key, permutation
 from vae_tf.data.source import SPLITS
 from vae_tf.data.storage import Storage, as_tensor
+from vae_tf.errors import DataError
 
 _BLOCK = 256  # Rows that share the key of a fixed draw, so that it knows nothing of batch sizes.
 
@@ -23,7 +24,7 @@ class Split:
         name: "train", "validation" or "test".
         stored: Pixels [M, H, W, C], uint8 or float32; splits of one part share them.
         rows: Which of them are in this split [N] int64, ascending.
-        labels: [N], or None.
+        labels: Classes [N] of the rows, or None.
         white: The stored value that means 1.0.
         binarize: Whether batches are Bernoulli draws of the stored grey values.
         seed: Of the draws that `batches` feeds.
@@ -46,8 +47,12 @@ class Split:
         """Returns the number of batches in which every image comes once."""
         return -(-self.num_examples // whole("batch_size", batch_size))
 
-    def training_batches(self, batch_size: int, seed: int, start_epoch: int = 0) -> tf.data.Dataset:
+    def training_batches(
+        self, batch_size: int, seed: int, start_epoch: int = 0, labels: bool = False
+    ) -> tf.data.Dataset:
         """Returns endless batches [<=B, H, W, C], each epoch a new order, its last batch partial.
+
+        With `labels` they are pairs (images, labels [<=B] int32).
 
         The order of epoch e is a function of (seed, e) alone, and draws of (seed, e, step): a run
         resumed at epoch e is fed what the uninterrupted one was. For Keras:
@@ -55,40 +60,47 @@ class Split:
 
         Raises:
             ConfigError: An argument is out of range.
+            DataError: `labels` are asked for, and there are none.
         """
-        steps = self.steps_per_epoch(batch_size)
+        steps, classes = self.steps_per_epoch(batch_size), self._classes(labels)
         seed, first = check_seed(seed), whole("start_epoch", start_epoch, least=0)
         stored, members = as_tensor(self.stored), tf.constant(self.rows)
 
         def epoch(e):
-            order = tf.gather(members, permutation(self.num_examples, key(seed, ORDER, e)))
+            order = permutation(self.num_examples, key(seed, ORDER, e))
             return tf.data.Dataset.range(steps).map(
                 lambda step: (order[step * batch_size : (step + 1) * batch_size], e, step)
             )
 
-        def batch(rows, e, step):
-            x = self._gather(stored, rows)
-            return bernoulli(x, key(seed, TRAINING_DRAW, e, step)) if self.binarize else x
+        def batch(chosen, e, step):
+            x = self._gather(stored, tf.gather(members, chosen))
+            x = bernoulli(x, key(seed, TRAINING_DRAW, e, step)) if self.binarize else x
+            return x if classes is None else (x, tf.gather(classes, chosen))
 
         batches = tf.data.Dataset.counter(first).flat_map(epoch).map(batch)
         return beside_training(batches, tf.data.INFINITE_CARDINALITY)
 
-    def batches(self, batch_size: int) -> tf.data.Dataset:
+    def batches(self, batch_size: int, labels: bool = False) -> tf.data.Dataset:
         """Returns every image once, in fixed order, in batches [<=B, H, W, C].
+
+        With `labels` they are pairs (images, labels [<=B] int32).
 
         A binarized split feeds the same draw each time, whatever the batch size, so that numbers
         can be compared between epochs and between runs.
 
         Raises:
             ConfigError: `batch_size` is not positive.
+            DataError: `labels` are asked for, and there are none.
         """
-        steps = self.steps_per_epoch(batch_size)
+        steps, classes = self.steps_per_epoch(batch_size), self._classes(labels)
         stored, members = as_tensor(self.stored), tf.constant(self.rows)
         position = SPLITS.index(self.name)
 
         def block(i):
-            x = self._gather(stored, members[i * _BLOCK : (i + 1) * _BLOCK])
-            return bernoulli(x, key(self.seed, FIXED_DRAW, position, i)) if self.binarize else x
+            chosen = tf.range(i * _BLOCK, tf.minimum((i + 1) * _BLOCK, self.num_examples))
+            x = self._gather(stored, tf.gather(members, chosen))
+            x = bernoulli(x, key(self.seed, FIXED_DRAW, position, i)) if self.binarize else x
+            return x if classes is None else (x, tf.gather(classes, chosen))
 
         blocks = tf.data.Dataset.range(self.steps_per_epoch(_BLOCK)).map(block)
         return beside_training(blocks.rebatch(batch_size), steps)
@@ -109,8 +121,24 @@ class Split:
             start += _BLOCK
         return images
 
+    def part(self, chosen: np.ndarray) -> "Split":
+        """Returns a split of some of the images, [n] numbers from 0 to N - 1.
+
+        Fixed draws belong to places in a split: a binarized part feeds others than the whole.
+        """
+        labels = None if self.labels is None else self.labels[chosen]
+        return replace(self, rows=self.rows[chosen], labels=labels)
+
     def __repr__(self) -> str:
         return f"Split({self.name!r}, num_examples={self.num_examples})"
+
+    def _classes(self, wanted: bool) -> tf.Tensor | None:
+        if not wanted:
+            return None
+        if self.labels is None:
+            fix = "Use data with labels, or leave the labels out."
+            raise DataError(f"The {self.name} split must have labels", "images alone", fix)
+        return tf.constant(self.labels, tf.int32)
 
     def _gather(self, stored: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         x = tf.cast(tf.gather(stored, rows), tf.float32)

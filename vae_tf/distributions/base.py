@@ -61,20 +61,3 @@ def named_parameters(params, names: Sequence[str], owner: str) -> dict[str, tf.T
             fix = f"Return a dict with these names, or {len(names)} tensor(s) in this order."
             raise ConfigError(wanted, f"{len(tensors)} tensor(s)", fix)
     return {name: tf.cast(t, tf.float32) for name, t in zip(names, tensors, strict=True)}
-
-
-# exp(-1e6) is 0 in any precision. Infinite logits, as float16 has beyond 65504, would make NaN.
-MAX_LOGIT = 1e6
-
-
-def bounded(x: tf.Tensor, low: float, high: float) -> tf.Tensor:
-    """Returns `x` clipped to [low, high], with the gradient of the identity.
-
-    A plain clip has gradient 0 outside, so a unit that starts there stays there for ever.
-    """
-
-    @tf.custom_gradient
-    def clip(raw):
-        return tf.clip_by_value(raw, low, high), lambda upstream: upstream
-
-    return clip(x)

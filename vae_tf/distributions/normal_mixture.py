@@ -7,37 +7,38 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from tensorflow_probability import random as tfp_random
 
+# Up to these float32 keeps a thousandth of a nat. In units of the scales: the squared distance of
+# a component from the centre of all, and the distance of that centre from 0.
+LARGEST_SQUARE, LARGEST_SHIFT = 4096.0, 256.0
+
 
 class NormalMixture(tfd.MixtureSameFamily):
     """sum_k w_k N(z; m_k, diag(s_k^2)), whose density takes matrix products.
 
     TFP's own forms the differences of every z with every mean, [..., K, L] numbers; expanding
-    the square needs [..., K] only.
+    the square needs [..., K] only. Products are taken in float64 where float32 would lose digits.
 
     Args:
         mixture_distribution: a `tfd.Categorical` of K, batch [].
         components_distribution: a `tfd.Independent` of `tfd.Normal`, batch [K], event [L].
     """
 
-    products = tf.float32
-
     def _log_prob(self, z):
-        normal, dtype = self.components_distribution.distribution, z.dtype
-        z, loc = tf.cast(z, self.products), tf.cast(normal.loc, self.products)
-        log_scale = tf.math.log(tf.cast(normal.scale, self.products))
-        # About their common centre, or squares of large numbers would cancel in float32
+        normal = self.components_distribution.distribution
+        loc, scale = tf.convert_to_tensor(normal.loc), tf.convert_to_tensor(normal.scale)
         centre = tf.reduce_mean(loc, 0)
-        z, loc = z - centre, loc - centre
-        precision = tf.exp(-2 * log_scale)  # [K, L]
-        weighted = loc * precision
-        constant = tf.reduce_sum(loc * weighted + 2 * log_scale + math.log(2 * math.pi), -1)
-        squares = (
-            tf.linalg.matmul(_rows(tf.square(z)), precision, transpose_b=True)
-            - 2 * tf.linalg.matmul(_rows(z), weighted, transpose_b=True)
-            + constant
+        narrow = tf.reduce_max(tf.reduce_sum(tf.square((loc - centre) / scale), -1))
+        far = tf.reduce_max(tf.abs(centre) / scale)
+        # The square of a z near a mean is the small difference of numbers as large as these,
+        # beyond the digits of float32 where scales are far below the distances between means.
+        # What decides is asked of the mixture alone: log p(z) shall not depend on other z.
+        squares = tf.cond(
+            (narrow < LARGEST_SQUARE) & (far < LARGEST_SHIFT),
+            lambda: _squares(z, loc, scale, tf.float32),
+            lambda: _squares(z, loc, scale, tf.float64),
         )
         log_weights = tf.nn.log_softmax(self.mixture_distribution.logits)
-        log_prob = tf.reduce_logsumexp(log_weights - 0.5 * tf.cast(squares, dtype), -1)
+        log_prob = tf.reduce_logsumexp(log_weights - 0.5 * squares, -1)
         return tf.reshape(log_prob, tf.shape(z)[:-1])
 
     def _sample_n(self, n, seed=None):
@@ -61,16 +62,6 @@ class NormalMixture(tfd.MixtureSameFamily):
         return {name: value.numpy() for name, value in parts.items()}
 
 
-class NarrowNormalMixture(NormalMixture):
-    """A NormalMixture whose scales may be far below the distances between its means.
-
-    The expanded square is then the small difference of numbers as large as (m / s)^2, beyond
-    the digits of float32, so its products are taken in float64.
-    """
-
-    products = tf.float64
-
-
 def component_of(uniform: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Returns which component each of `uniform` [B] falls into, int32 [B], by its weight."""
     cumulative = tf.cumsum(tf.nn.softmax(logits))
@@ -79,5 +70,20 @@ def component_of(uniform: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(level >= cumulative[None, :-1], tf.int32), -1)
 
 
-def _rows(z: tf.Tensor) -> tf.Tensor:
-    return tf.reshape(z, [-1, z.shape[-1]])
+def _squares(z: tf.Tensor, loc: tf.Tensor, scale: tf.Tensor, products: tf.DType) -> tf.Tensor:
+    """Returns -2 log N(z; m_k, diag(s_k^2)), [rows of z, K], the products taken in that type."""
+    rows, loc, scale = (
+        tf.cast(t, products) for t in (tf.reshape(z, [-1, z.shape[-1]]), loc, scale)
+    )
+    # About their common centre, or squares of large numbers would cancel
+    centre = tf.reduce_mean(loc, 0)
+    rows, loc, log_scale = rows - centre, loc - centre, tf.math.log(scale)
+    precision = tf.exp(-2 * log_scale)  # [K, L]
+    weighted = loc * precision
+    constant = tf.reduce_sum(loc * weighted + 2 * log_scale + math.log(2 * math.pi), -1)
+    squares = (
+        tf.linalg.matmul(tf.square(rows), precision, transpose_b=True)
+        - 2 * tf.linalg.matmul(rows, weighted, transpose_b=True)
+        + constant
+    )
+    return tf.cast(squares, z.dtype)

@@ -1,20 +1,21 @@
 """Bits per dimension: how long a code for the data the model makes."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
+from vae_tf import noise
 from vae_tf.checks import instance
-from vae_tf.data import dequantize
-from vae_tf.data.batch import parse
+from vae_tf.data.batch import Batch, as_array
 from vae_tf.distributions.likelihoods.grid import Grid
 from vae_tf.distributions.likelihoods.mixed import Mixed
 from vae_tf.errors import ConfigError
 from vae_tf.evaluation.importance import log_likelihood
 from vae_tf.models import VAE
+from vae_tf.models.inputs import data_of, is_stream
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def bits_per_dimension(
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> BitsPerDimension:
-    """Returns nll / (D ln 2), D numbers an example, of probabilities.
+    """Returns nll / (D ln 2) of probabilities, D being how many numbers of x were observed.
 
     A density is none. With `levels` it is taken for one, of data x = i / (levels - 1): they become
     y = (i + u) / levels, u ~ U[0, 1), and -log2 p(y) / D + log2(levels) bounds -log2 P(x) / D
@@ -85,15 +86,19 @@ def bits_per_dimension(
         )
     meaning = f"-log2 P(x) / D of a {name}"
     if levels is not None:
-        data = _dequantized(data, Grid(levels), seed)
+        data = _dequantized(vae, data, Grid(levels), seed)
         meaning = f"-log2 p(y) / D + log2({levels}) of a {name}, y being x dequantized,"
-    nats = log_likelihood(
-        vae, data, num_samples, batch_size=batch_size, seed=seed, progress=progress
-    )
-    unit = _dimensions(vae, data) * math.log(2)
+    counts: list[np.ndarray] = []
+    batches = _counted(vae.door.batches(data, batch_size, "evaluation"), counts)
+    nats = log_likelihood(vae, batches, num_samples, seed=seed, progress=progress)
+    dimensions = np.concatenate(counts)
+    # sum(nll) / sum(D), whose error is that of the mean of nll - value * D
+    unit = np.mean(dimensions) * math.log(2)
+    rest = -nats.per_example + nats.mean / np.mean(dimensions) * dimensions
+    n = len(rest)
     return BitsPerDimension(
         value=nats.nll / unit + (0.0 if levels is None else math.log2(levels)),
-        stderr=nats.stderr / unit,
+        stderr=float(np.std(rest, ddof=1) / math.sqrt(n) / unit) if n > 1 else math.nan,
         monte_carlo_stderr=nats.monte_carlo_stderr / unit,
         meaning=f"{meaning} importance-weighted, {nats.num_samples} samples; an upper bound",
     )
@@ -103,27 +108,44 @@ def _kind(discrete: bool) -> str:
     return "probability" if discrete else "density"
 
 
-def _dequantized(data, grid: Grid, seed: int):
-    """Returns `data` with noise, each batch of a data set its own.
+def _dequantized(vae: VAE, data, grid: Grid, seed: int) -> Batch | Iterator[Batch]:
+    """Returns `data` with noise that belongs to the example, whatever its batch.
 
     Raises:
         DataError: data off the grid.
     """
-    if not isinstance(data, tf.data.Dataset):
-        x = np.asarray(data[0] if isinstance(data, tuple) else data)
+
+    def noisy(batch: Batch, first: int) -> Batch:
+        x = as_array(batch.x, "evaluation")
+        observed = _observed(batch, x.shape)
+        x = np.where(observed, x, grid.low)
         grid.check(x)
-        return dequantize(x, grid.levels, seed=seed).numpy()
-    for batch in data:
-        grid.check(parse(batch).x.numpy())
-    return data.enumerate().map(
-        lambda step, batch: dequantize(parse(batch).x, grid.levels, seed=seed, step=step)
-    )
+        u = noise.uniforms(tf.constant([seed, 0]), first, len(x), math.prod(x.shape[1:]))
+        y = (grid.index(tf.cast(x, tf.float32)) + tf.reshape(u, x.shape)) / grid.levels
+        return batch._replace(x=y.numpy())
+
+    def noisy_stream() -> Iterator[Batch]:
+        first = 0
+        for batch in map(vae.door.parse, data_of(data)):
+            yield noisy(batch, first)
+            first += len(batch.x)
+
+    if is_stream(data):
+        return noisy_stream()
+    fields = data if isinstance(data, (tuple, Mapping, Batch)) else (data,)
+    return noisy(vae.door.parse(fields), 0)
 
 
-def _dimensions(vae: VAE, data) -> int:
-    """Returns D, the numbers in one example."""
-    if vae.event_shape is not None and None not in vae.event_shape:
-        return math.prod(size for size in vae.event_shape if size is not None)
-    if isinstance(data, tf.data.Dataset):
-        return int(tf.size(parse(next(iter(data))).x[0]))
-    return int(np.size((data[0] if isinstance(data, tuple) else data)[0]))
+def _observed(batch: Batch, shape) -> np.ndarray:
+    """Returns which numbers of x were observed, bool [B, *event]."""
+    mask = True if batch.mask is None else np.asarray(batch.mask) > 0
+    ones = (1,) * (len(shape) - np.ndim(mask))
+    return np.broadcast_to(np.reshape(mask, (*np.shape(mask), *ones)), shape)
+
+
+def _counted(batches: Iterator[Batch], counts: list[np.ndarray]) -> Iterator[Batch]:
+    """Yields the batches, and notes how many numbers of each example were observed."""
+    for batch in batches:
+        observed = _observed(batch, np.shape(batch.x))
+        counts.append(np.sum(observed.reshape(len(observed), -1), 1))
+        yield batch

@@ -1,7 +1,7 @@
 """log p(x) by importance sampling from the posterior (Burda et al. 2016, equation 8)."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.checks import instance, whole
-from vae_tf.data.batch import Batch as Data
-from vae_tf.data.batch import parse
+from vae_tf.data.batch import Batch
 from vae_tf.errors import DataError
 from vae_tf.evaluation.half_precision import wants_bfloat16
-from vae_tf.evaluation.partial import Batch, Partial, weights_digest
+from vae_tf.evaluation.partial import Estimates, Partial, weights_digest
 from vae_tf.evaluation.weights import Weights
 from vae_tf.models import VAE
 
@@ -91,8 +90,8 @@ def log_likelihood(
 
     Args:
         vae: a trained model.
-        data: an array [N, *event], or a finite `tf.data.Dataset` of x, (x,), (x, y) ...; every
-            example counts once, weights are not used.
+        data: examples in any form that `fit` takes, streams that end; masks and conditions count,
+            and every example counts once, as weights are not used.
         num_samples: K, draws z ~ q(z|x) for each example.
         batch_size: examples at a time, for arrays.
         seed: of the draws; the same seed and data give the same numbers.
@@ -122,12 +121,12 @@ def log_likelihood(
         identity["weights"] = weights_digest(vae)
     partial, done = Partial(checkpoint, identity), 0
     estimator = Estimator(vae, num_samples, seed, bfloat16)
-    for index, x in enumerate(_batches(data, batch_size)):
-        array = x.numpy()
-        vae.door.look(Data(array), "evaluation", strict=True)
-        if not partial.done(index, array):
-            partial.add(array, estimator.estimate(x, done, partial.joined().shift))
-        done += len(x)
+    for index, given in enumerate(vae.door.batches(data, batch_size, "evaluation")):
+        vae.door.look(given, "evaluation", strict=True)
+        batch = Batch(given.x, given.mask, given.condition).tensors()
+        if not partial.done(index, batch):
+            partial.add(batch, estimator.estimate(batch, done, partial.joined().shift))
+        done += len(batch.x)
         if progress:
             progress(done)
     if not done:
@@ -156,40 +155,33 @@ class Estimator:
         # With few draws a check would cost what it saves
         self.bfloat16 = bfloat16 and num_samples >= 4 * CHECKED
 
-    def estimate(self, x: tf.Tensor, first: int, shifts: np.ndarray) -> Batch:
-        """Returns what is known of the examples `x` after all draws.
+    def estimate(self, batch: Batch, first: int, shifts: np.ndarray) -> Estimates:
+        """Returns what is known of the examples of a batch after all draws.
 
         Args:
-            x: [B, *event].
+            batch: tensors.
             first: number of the first example in the data.
             shifts: what bfloat16 adds to the estimates of the examples before.
         """
-        shift, accepted = np.full(len(x), np.nan), False
+        size = len(batch.x)
+        shift, accepted = np.full(size, np.nan), False
         if self.bfloat16:
-            shift = self._shift(x, first)
+            shift = self._shift(batch, first)
             measured: np.ndarray = np.append(shifts[~np.isnan(shifts)], shift)
             accepted = bool(abs(np.mean(measured)) <= TOLERANCE)  # NaN: no
-        sums = self.weights.sums(x, tf.constant([self.seed, 0]), first, accepted)
+        sums = self.weights.sums(batch, tf.constant([self.seed, 0]), first, accepted)
         log_sum, log_sum_of_squares = (part.numpy() for part in sums)
         # Var[log mean w] = Var[w] / (K mean(w)^2) = sum(w^2) / sum(w)^2 - 1/K
         ratio, total = np.exp(log_sum_of_squares - 2 * log_sum), self.num_samples
         single = total == 1  # one draw tells nothing of its spread
         variance = np.maximum(ratio - 1 / total, np.nan if single else 0.0)
-        return Batch(log_sum - math.log(total), variance, shift, np.full(len(x), accepted))
+        return Estimates(log_sum - math.log(total), variance, shift, np.full(size, accepted))
 
-    def _shift(self, x: tf.Tensor, first: int) -> np.ndarray:
+    def _shift(self, batch: Batch, first: int) -> np.ndarray:
         """Returns what bfloat16 adds to log sum w of draws apart, [B]; infinity if it fails."""
         seed = tf.constant([self.seed, 1])
         try:
-            half = self.checked.sums(x, seed, first, bfloat16=True)
+            half = self.checked.sums(batch, seed, first, bfloat16=True)
         except (TypeError, ValueError, tf.errors.OpError):  # a user's layer of float32 alone
-            return np.full(len(x), np.inf)
-        return (half.log_sum - self.checked.sums(x, seed, first).log_sum).numpy()
-
-
-def _batches(data, batch_size: int) -> Iterator[tf.Tensor]:
-    if not isinstance(data, tf.data.Dataset):
-        x = data[0] if isinstance(data, tuple) else data
-        data = tf.data.Dataset.from_tensor_slices(np.asarray(x)).batch(batch_size)
-    for batch in data:
-        yield tf.cast(parse(batch).x, tf.float32)
+            return np.full(len(batch.x), np.inf)
+        return (half.log_sum - self.checked.sums(batch, seed, first).log_sum).numpy()

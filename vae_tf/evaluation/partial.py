@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 from zipfile import BadZipFile
 
+import keras
 import numpy as np
 
+from vae_tf.data.batch import Batch
 from vae_tf.errors import RunError
 from vae_tf.files import write_aside
 from vae_tf.models import VAE
@@ -18,12 +20,16 @@ DIFFERENCES = {
 }
 
 
-class Batch(NamedTuple):
+# Keras numbers the names of a process's layers; a network's weights tell it apart
+IN_NAME_ALONE = ("name", "network")
+
+
+class Estimates(NamedTuple):
     """What is known of a batch's examples, [B] each."""
 
     estimate: np.ndarray
     variance: np.ndarray
-    shift: np.ndarray  # by bfloat16, on the first draws; NaN where not measured
+    shift: np.ndarray  # by bfloat16, at a few draws; NaN where not measured
     in_bfloat16: np.ndarray  # whether decoded so
 
 
@@ -42,28 +48,28 @@ class Partial:
         self.path = None if path is None else Path(path)
         self.identity = identity
         self.digests: list[str] = []
-        self.batches: list[Batch] = []
+        self.batches: list[Estimates] = []
         if self.path is not None and self.path.exists():
             self._read(self.path)
 
-    def done(self, index: int, x: np.ndarray) -> bool:
-        """Returns whether batch `index`, of data `x`, is among those read.
+    def done(self, index: int, batch: Batch) -> bool:
+        """Returns whether the batch of that index is among those read.
 
         Raises:
             RunError: it is, but was computed for other data.
         """
         if index >= len(self.batches):
             return False
-        if self.digests[index] != _digest(x):
+        if self.digests[index] != digest(batch):
             raise self._another(f"other data in batch {index}")
         return True
 
-    def add(self, x: np.ndarray, batch: Batch) -> None:
-        """Adds a batch of data `x`, and writes the file."""
-        self.batches.append(batch)
+    def add(self, batch: Batch, estimates: Estimates) -> None:
+        """Adds what is known of a batch, and writes the file."""
+        self.batches.append(estimates)
         if self.path is None:
             return
-        self.digests.append(_digest(x))
+        self.digests.append(digest(batch))
         head = json.dumps({"identity": self.identity, "digests": self.digests})
         sizes = [len(done.estimate) for done in self.batches]
         arrays = self.joined()._asdict()
@@ -75,11 +81,11 @@ class Partial:
 
         write_aside(self.path, write)
 
-    def joined(self) -> Batch:
+    def joined(self) -> Estimates:
         """Returns the batches as one."""
         if not self.batches:
-            return Batch(*(np.zeros(0) for _ in Batch._fields))
-        return Batch(*map(np.concatenate, zip(*self.batches, strict=True)))
+            return Estimates(*(np.zeros(0) for _ in Estimates._fields))
+        return Estimates(*map(np.concatenate, zip(*self.batches, strict=True)))
 
     def _read(self, path: Path) -> None:
         try:
@@ -87,9 +93,9 @@ class Partial:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
                 head = json.loads(str(saved["head"]))
                 ends = np.cumsum(saved["sizes"])[:-1]
-                parts = [np.split(saved[name], ends) for name in Batch._fields]
+                parts = [np.split(saved[name], ends) for name in Estimates._fields]
             identity, self.digests = head["identity"], list(head["digests"])
-            self.batches = [Batch(*arrays) for arrays in zip(*parts, strict=True)]
+            self.batches = [Estimates(*arrays) for arrays in zip(*parts, strict=True)]
             if len(self.batches) != len(self.digests):
                 raise ValueError("not as many batches as digests")
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
@@ -108,14 +114,24 @@ class Partial:
 def weights_digest(vae: VAE) -> str:
     """Returns a hash of all that log p(x) depends on, but the layers' code."""
     parts = (vae.encoder, vae.decoder, vae.prior, vae.posterior, vae.likelihood)
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(type(part).__name__.encode())
-        for variable in part.weights:
-            digest.update(_digest(np.asarray(variable)).encode())
-    return digest.hexdigest()
+    settings = [(type(part).__name__, _settings(part.get_config())) for part in parts[2:]]
+    return digest([json.dumps(settings, sort_keys=True), *(part.weights for part in parts)])
 
 
-def _digest(x: np.ndarray) -> str:
-    head = f"{x.dtype} {x.shape}".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(x).tobytes()).hexdigest()
+def _settings(value):
+    """Returns the numbers and words of a configuration, without names, which are made up."""
+    if isinstance(value, dict):
+        return {key: _settings(inner) for key, inner in value.items() if key not in IN_NAME_ALONE}
+    if isinstance(value, (list, tuple)):
+        return [_settings(inner) for inner in value]
+    return value if isinstance(value, (str, int, float, bool)) else None
+
+
+def digest(arrays) -> str:
+    """Returns a hash of arrays or tensors, in nests of any kind."""
+    total = hashlib.sha256()
+    for leaf in keras.tree.flatten(arrays):
+        array = np.asarray(leaf)
+        total.update(f"{array.dtype} {array.shape}".encode())
+        total.update(np.ascontiguousarray(array).tobytes() if leaf is not None else b"nothing")
+    return total.hexdigest()

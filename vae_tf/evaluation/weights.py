@@ -4,13 +4,12 @@ import contextlib
 import math
 from typing import NamedTuple
 
-import keras
 import tensorflow as tf
 
 from vae_tf.data.batch import Batch
 from vae_tf.evaluation.half_precision import in_bfloat16
 from vae_tf.models import VAE
-from vae_tf.models.chunks import widest
+from vae_tf.models.chunks import rows_like, widest
 
 # What a chunk's widest activation may take: little enough for the cache, enough for the cores.
 CHUNK_BYTES = 1 << 24
@@ -46,49 +45,52 @@ class Weights:
 
     def __init__(self, vae: VAE, num_samples: int):
         self.vae, self.num_samples = vae, num_samples
-        self._chunks: dict[tuple[int, ...], Shape] = {}
+        self._chunks: dict[tuple, Shape] = {}
         self._compiled = tf.function(self._sum, autograph=False, reduce_retracing=True)
 
-    def sums(self, x: tf.Tensor, seed, first: int, bfloat16: bool = False) -> Sums:
+    def sums(self, batch: Batch, seed, first: int, bfloat16: bool = False) -> Sums:
         """Returns the sums over all draws.
 
         Args:
-            x: [B, *event].
+            batch: examples, as tensors.
             seed: int32 [2].
             first: number of the first example in the data.
             bfloat16: whether to decode in that precision; all else is float32, sums float64.
         """
-        examples, draws = self.chunk(tuple(x.shape[1:]))
+        examples, draws = self.chunk(batch)
         sizes = tf.constant([first, examples, draws], tf.int64)
-        return self._compiled(x, seed, sizes, bfloat16)
+        return self._compiled(batch, seed, sizes, bfloat16)
 
-    def chunk(self, event_shape: tuple[int, ...]) -> Shape:
+    def chunk(self, batch: Batch) -> Shape:
         """Returns what a chunk of such examples holds."""
-        if event_shape not in self._chunks:
-            x, seed = tf.TensorSpec([None, *event_shape]), tf.TensorSpec([2], tf.int32)
-            sizes = tf.TensorSpec([3], tf.int64)
-            graph = self._compiled.get_concrete_function(x, seed, sizes, False).graph
+        specs = tf.nest.map_structure(rows_like, batch)
+        key = tuple(tf.nest.flatten(specs))
+        if key not in self._chunks:
+            others = tf.TensorSpec([2], tf.int32), tf.TensorSpec([3], tf.int64)
+            graph = self._compiled.get_concrete_function(specs, *others, False).graph
             rows = max(1, min(MOST_ROWS, CHUNK_BYTES // (4 * widest(graph))))
-            self._chunks[event_shape] = split(rows, self.num_samples)
-        return self._chunks[event_shape]
+            self._chunks[key] = split(rows, self.num_samples)
+        return self._chunks[key]
 
-    def _sum(self, x, seed, sizes, bfloat16: bool) -> Sums:
-        vae, total = self.vae, self.num_samples
+    def _sum(self, batch: Batch, seed, sizes, bfloat16: bool) -> Sums:
+        parts, total = self.vae.parts, self.num_samples
         first, at_a_time, draws = tf.unstack(sizes)
-        size = tf.shape(x, tf.int64)[0]
+        size = tf.shape(batch.x, tf.int64)[0]
         chunks_of_each = -(-total // draws)  # more than 1 for one example at a time alone
-        params = vae.parts.encoded(Batch(x))
-        half = in_bfloat16(vae.decoder) if bfloat16 else contextlib.nullcontext()
+        params = parts.encoded(batch)
+        half = in_bfloat16(parts.decoder) if bfloat16 else contextlib.nullcontext()
 
         def add(chunk, sums):
             start, draw = chunk // chunks_of_each * at_a_time, chunk % chunks_of_each * draws
             end = tf.minimum(start + at_a_time, size)
             count = tf.minimum(draws, total - draw)
-            own, some = keras.tree.map_structure(lambda rows: rows[start:end], (params, x))
+            own, some = tf.nest.map_structure(
+                lambda rows: None if rows is None else rows[start:end], (params, batch)
+            )
             position = (first + start) * total + draw
-            z = vae.posterior.draws(own, count, vae.prior.latent_dim, seed, position)
-            qz = vae.posterior.distribution(own)
-            log_w = tf.cast(vae.parts.log_weights(z, Batch(some), qz), tf.float64)
+            z = parts.posterior.draws(own, count, parts.prior.latent_dim, seed, position)
+            log_w = parts.log_weights(z, some, parts.posterior.distribution(own))
+            log_w = tf.cast(log_w, tf.float64)
             new = Sums(tf.reduce_logsumexp(log_w, 0), tf.reduce_logsumexp(2 * log_w, 0))
             rows = tf.range(start, end)
             both = (_log_add(old, rows, more) for old, more in zip(sums, new, strict=True))

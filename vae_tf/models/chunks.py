@@ -40,9 +40,9 @@ class InChunks:
 
     def rows(self, *inputs) -> int:
         """Returns how many rows like those of `inputs` are computed at a time."""
-        key = tuple(map(_signature, tf.nest.flatten(inputs)))
+        key = tuple(map(rows_like, tf.nest.flatten(inputs)))
         if key not in self._rows:
-            specs = tf.nest.map_structure(_spec, inputs)
+            specs = tf.nest.map_structure(rows_like, inputs)
             graph = self.function.get_concrete_function(*specs).graph
             self._rows[key] = max(1, self.chunk_bytes // (4 * widest(graph)))
         return self._rows[key]
@@ -113,20 +113,17 @@ def widest(graph: tf.Graph) -> int:
     return max(sizes, default=1)
 
 
+def rows_like(leaf) -> tf.TensorSpec | None:
+    """Returns what any number of rows like those of an array or a tensor are; None for None."""
+    return None if leaf is None else tf.TensorSpec([None, *leaf.shape[1:]], leaf.dtype)
+
+
 def _part(inputs, part: slice):
     return tf.nest.map_structure(lambda leaf: _tensor(leaf if leaf is None else leaf[part]), inputs)
 
 
 def _tensor(leaf):
     return None if leaf is None else tf.convert_to_tensor(leaf)
-
-
-def _signature(leaf):
-    return None if leaf is None else (tuple(leaf.shape[1:]), tf.as_dtype(leaf.dtype))
-
-
-def _spec(leaf):
-    return None if leaf is None else tf.TensorSpec([None, *leaf.shape[1:]], leaf.dtype)
 
 
 def _differentiable(leaf) -> bool:

@@ -1,4 +1,4 @@
-"""Training time, in steps and epochs, and what watches over a training."""
+"""Training time, in steps and epochs, and the callback that keeps it during `fit`."""
 
 import warnings
 from collections.abc import Callable
@@ -6,21 +6,34 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from vae_tf.errors import ConfigError
-from vae_tf.models.finite import FiniteGuard
 from vae_tf.objectives.schedules import Schedule
 
 
 class Clock:
-    """Values of schedules at the present step of a model's optimizer.
+    """The training time of a model, and the values of schedules at it.
+
+    Time is saved with the model. A step is a call of the model in training, be it by `fit` or by
+    a loop of one's own. An epoch is what `fit` says it is: the time is the number of epochs that
+    are over plus the share of the present one, so that epochs may differ in length. Until the
+    length of an epoch is known, after the first one, its share counts as 0.
 
     Args:
+        add_weight: makes a variable of the model.
         optimizer: returns the optimizer, None before the model is compiled.
-        steps_per_epoch: a variable, 0 until a `fit` has told it; saved with the model.
     """
 
-    def __init__(self, optimizer: Callable, steps_per_epoch: keras.Variable):
-        self._optimizer, self.steps_per_epoch = optimizer, steps_per_epoch
+    def __init__(self, add_weight: Callable, optimizer: Callable):
+        own = {"shape": (), "initializer": "zeros", "trainable": False}
+        self.steps_per_epoch = add_weight(name="steps_per_epoch", dtype="int64", **own)
+        self.steps = add_weight(name="steps", dtype="int64", **own)
+        self.epochs = add_weight(name="epochs", dtype="float32", **own)  # before the present one
+        self.epoch_began = add_weight(name="epoch_began", dtype="int64", **own)  # at which step
+        self._optimizer = optimizer
+        self._in_epoch = self._warned = self._of_old_file = False
+
+    def tick(self) -> None:
+        """Counts a step, in the compiled step."""
+        self.steps.assign_add(1)
 
     def now(self, schedule: Schedule) -> tf.Tensor:
         """Returns the schedule's value, computed in the compiled step."""
@@ -28,12 +41,23 @@ class Clock:
 
     def time(self, schedule: Schedule) -> tf.Tensor:
         """Returns the time in the schedule's unit, a float32 scalar."""
-        optimizer = self._optimizer()
-        step = tf.cast(tf.convert_to_tensor(optimizer.iterations if optimizer else 0), tf.float32)
-        if not schedule.in_epochs:
-            return step
-        steps = tf.cast(tf.convert_to_tensor(self.steps_per_epoch), tf.float32)
-        return tf.math.divide_no_nan(step * self.batches_per_step, steps)
+        if self._of_old_file:
+            with tf.init_scope():
+                self._read_old_time()
+        if schedule.in_epochs:
+            share = tf.cast(self.step_of_epoch(), tf.float32)
+            share = tf.math.divide_no_nan(
+                share, tf.cast(self._value("steps_per_epoch"), tf.float32)
+            )
+            return self._value("epochs") + tf.minimum(share, 1.0)
+        return tf.cast(self._value("steps") // self.batches_per_step, tf.float32)
+
+    def step_of_epoch(self) -> tf.Tensor:
+        """Returns how many steps of the present epoch are done, int64."""
+        return self._value("steps") - self._value("epoch_began")
+
+    def _value(self, name: str) -> tf.Tensor:
+        return tf.convert_to_tensor(getattr(self, name))
 
     @property
     def batches_per_step(self) -> int:
@@ -46,34 +70,100 @@ class Clock:
         """Returns whether the schedule has its last value; ask between steps."""
         return float(self.time(schedule)) >= schedule.length
 
+    def begin_epoch(self, epoch: float | None = None, steps: int | None = None) -> None:
+        """Begins an epoch; `fit` does so, and so may a loop of one's own.
 
-class ScheduleGuard(keras.callbacks.Callback):
-    """Tells the clock how long an epoch is, and warns of schedules longer than the run."""
+        Args:
+            epoch: how many epochs are over, if others say so than this clock.
+            steps: how many steps the epoch has, if that is known.
+        """
+        now = self._in_epochs() if epoch is None else epoch
+        self.epochs.assign(now)
+        self.epoch_began.assign(self._value("steps"))
+        if steps is not None:
+            self.steps_per_epoch.assign(steps)
+        self._in_epoch = True
+
+    def end_epoch(self, complete: bool = True) -> None:
+        """Ends an epoch; one that was left before its end counts for its share."""
+        steps = int(self.step_of_epoch())
+        self.epochs.assign(float(self._value("epochs")) + 1 if complete else self._in_epochs())
+        if complete and steps:
+            self.steps_per_epoch.assign(steps)
+        self.epoch_began.assign(self._value("steps"))
+        self._in_epoch = False
+
+    def _in_epochs(self) -> float:
+        unit = Schedule()
+        unit.in_epochs = True
+        return float(self.time(unit))
+
+    def restart(self) -> None:
+        """Begins anew, at time 0."""
+        for variable in (self.steps_per_epoch, self.steps, self.epochs, self.epoch_began):
+            variable.assign(0)
+
+    def set_to(self, other: "Clock") -> None:
+        """Takes the time of another clock."""
+        for name in ("steps_per_epoch", "steps", "epochs", "epoch_began"):
+            getattr(self, name).assign(other._value(name))
+
+    def warn_outside_epochs(self, schedules) -> None:
+        """Warns once, in training outside of any epoch, of schedules that cannot move there."""
+        stuck = [type(schedule).__name__ for schedule in schedules if schedule.in_epochs]
+        if stuck and not self._in_epoch and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{stuck[0]}(epochs=...) does not move in a training loop of your own, which does "
+                "not tell its epochs. Call `vae.clock.begin_epoch(steps=...)` and "
+                f"`vae.clock.end_epoch()` there, or use {stuck[0]}(steps).",
+                stacklevel=2,
+            )
+
+    def read_old_file(self) -> None:
+        """Takes the time from the optimizer, where version 0.1.0 kept it, once that is loaded."""
+        self._of_old_file = True
+
+    def _read_old_time(self) -> None:
+        self._of_old_file = False
+        optimizer = self._optimizer()
+        if optimizer is None:
+            return
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        steps = int(tf.convert_to_tensor(optimizer._iterations))
+        length = int(self._value("steps_per_epoch"))
+        self.steps.assign(steps)
+        self.epoch_began.assign(steps)
+        self.epochs.assign(steps / length if length else 0.0)
+
+
+class TimeKeeper(keras.callbacks.Callback):
+    """Tells the clock when epochs begin and end, and warns of schedules longer than the run."""
 
     def on_train_begin(self, logs=None):
-        """Takes down the length of an epoch, which schedules in epochs need."""
-        self.looked = False
-        clock, steps = self.model.clock, self.params["steps"]
-        if steps is not None:
-            clock.steps_per_epoch.assign(steps)
-        elif not int(clock.steps_per_epoch):
-            for schedule in self.model.schedules:
-                if schedule.in_epochs:
-                    name = type(schedule).__name__
-                    raise ConfigError(
-                        f"{name}(epochs=...) needs to know how many steps an epoch has",
-                        "a data set that does not tell",
-                        f"Pass steps_per_epoch to fit, or {name}(steps).",
-                    )
+        """Forgets the epochs of runs before."""
+        self.begun = False
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Looks once at the schedules; only now is it known where a resumed run begins."""
-        steps, epochs = self.params["steps"], self.params["epochs"] - epoch
-        if self.looked or steps is None:
-            return
-        self.looked = True
-        clock = self.model.clock
+        """Begins an epoch; only the first one tells where a resumed run begins."""
+        clock, steps = self.model.clock, self.params["steps"]
+        resumed = epoch if epoch and not self.begun else None
+        clock.begin_epoch(resumed, steps)
+        if not self.begun:
+            self.begun = True
+            self._warn_of_long_schedules(self.params["epochs"] - epoch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Ends the epoch."""
+        clock, steps = self.model.clock, self.params["steps"]
+        left_early = self.model.stop_training and steps and int(clock.step_of_epoch()) < steps
+        clock.end_epoch(complete=not left_early)
+
+    def _warn_of_long_schedules(self, epochs: int) -> None:
+        steps, clock = self.params["steps"], self.model.clock
         for schedule in self.model.schedules:
+            if not schedule.in_epochs and steps is None:
+                continue
             run = epochs if schedule.in_epochs else epochs * steps // clock.batches_per_step
             end = float(clock.time(schedule)) + run
             if schedule.length > end:
@@ -83,15 +173,3 @@ class ScheduleGuard(keras.callbacks.Callback):
                     f"{unit}; this run ends after {end:g}. Train for longer or shorten it.",
                     stacklevel=2,
                 )
-
-
-def watched(callbacks) -> list:
-    """Returns Keras's `callbacks` as a list, behind a FiniteGuard and a ScheduleGuard.
-
-    They go first, so that no checkpoint is made of a model that is no longer finite.
-    """
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks = callbacks.callbacks
-    elif callbacks is not None and not isinstance(callbacks, (list, tuple)):
-        callbacks = [callbacks]
-    return [FiniteGuard(), ScheduleGuard(), *(callbacks or [])]

@@ -144,7 +144,6 @@ class Core(keras.Model):
         model = type(self)(**{**given, **changes})
         if self.compiled:
             model.compile_from_config(self.get_compile_config())
-            model.optimizer.iterations.assign(self.optimizer.iterations)
         return model
 
     # Saving

@@ -228,6 +228,22 @@ class Door:
             if isinstance(batch.x, (tf.RaggedTensorSpec, tf.SparseTensorSpec)):
                 fix = "Pad it, and pass a `mask` that is 0 in the padding."
                 raise DataError(f"The {role} data must be dense", type(batch.x).__name__, fix)
+            if isinstance(batch.x, tf.TensorSpec) and batch.x.shape.rank is not None:
+                self._check_known(batch.x.shape, role)
+            if int(data.cardinality()) == 0:
+                fix = "Check the files, the split's name and any filter."
+                raise DataError(f"The {role} data must hold examples", "an empty dataset", fix)
+
+    def _check_known(self, shape: tf.TensorShape, role: str) -> None:
+        """Raises DataError where what is known of a shape is not what the encoder takes."""
+        wanted = self.event_shape
+        if wanted is None:
+            return
+        known = [w if s is None else s for s, w in zip(shape[1:], wanted, strict=False)]
+        if len(shape) != 1 + len(wanted) or not fits(known, wanted):
+            fix = f"Reshape the data to {batched(wanted)}, or build the encoder for them."
+            expected = f"The {role} data must be {batched(wanted)}, as the encoder takes"
+            raise DataError(expected, f"shape {tuple(shape)}", fix)
 
 
 def _kept(value):

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
+from vae_tf.objectives import replicas
+
 
 class Means(keras.metrics.Metric):
     """Means over examples of several values at once, weighted by `sample_weight`.
@@ -35,7 +37,8 @@ class Means(keras.metrics.Metric):
             weight = tf.cast(tf.shape(rows)[0], tf.float32)
         else:
             rows, weight = rows * sample_weight[:, None], tf.reduce_sum(sample_weight)
-        self.sums.assign_add(tf.concat([tf.reduce_sum(rows, 0), weight[None]], 0))
+        # Each replica has the means of all, as Keras averages what the replicas report
+        self.sums.assign_add(replicas.total(tf.concat([tf.reduce_sum(rows, 0), weight[None]], 0)))
 
     def result(self) -> dict[str, tf.Tensor]:
         """Returns the mean of each, 0 before the first batch."""

@@ -20,20 +20,47 @@ class KernelAdamW(keras.optimizers.AdamW):
         super().build(variables)
 
 
-def prepared(optimizer, networks) -> keras.optimizers.Optimizer:
+def prepared(optimizer, networks, replicas: bool = False) -> keras.optimizers.Optimizer:
     """Returns the optimizer that `compile` was given, made fit for `networks` and fast.
 
     It scales the loss if a network computes in float16: Keras does so by the model's own dtype
     policy, and that of a VAE is float32.
+
+    Args:
+        optimizer: an optimizer, or Keras's name of one.
+        networks: whose variables it updates.
+        replicas: whether several replicas train together.
     """
     optimizer = keras.optimizers.get(optimizer)
     scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    _fuse(optimizer.inner_optimizer if scaling else optimizer)
+    inner = optimizer.inner_optimizer if scaling else optimizer
+    if replicas:
+        _sum_first(inner)
+    else:
+        _fuse(inner)
     layers = [layer for network in networks for layer in network._flatten_layers()]
     half = any(layer.compute_dtype == "float16" for layer in layers)
     if half and not scaling:
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
+
+
+def _sum_first(optimizer: keras.optimizers.Optimizer) -> None:
+    """Lets an optimizer add the gradients of all replicas before it clips or accumulates them.
+
+    Keras clips those of each replica and adds what is left, which is another step than that of
+    one device.
+    """
+    if "_all_reduce_sum_gradients" in vars(optimizer):
+        return
+    add, apply = optimizer._all_reduce_sum_gradients, optimizer._backend_apply_gradients
+
+    def apply_sums(gradients, variables):
+        sums = [gradient for gradient, _ in add(zip(gradients, variables, strict=True))]
+        apply(sums, variables)
+
+    optimizer._backend_apply_gradients = apply_sums
+    optimizer._all_reduce_sum_gradients = list
 
 
 def _fuse(optimizer: keras.optimizers.Optimizer) -> None:

@@ -134,14 +134,16 @@ class Parts:
         """Returns E[x|z, c], or what else the likelihood shows of it, [B, *event]."""
         return self.likelihood.statistics(self.decoded(z, batch))["image"]
 
-    def supports(self, batch: Batch) -> tf.Tensor:
-        """Returns whether the data have a density and the classes exist, bool []."""
-        good = self.likelihood.supports(batch.x, batch.mask)
-        classes, condition = self.num_classes, batch.condition
-        if classes is None or not tf.is_tensor(condition) or not _is_classes(condition):
-            return good
-        return good & tf.reduce_all((condition >= 0) & (condition < classes))
+    def classes(self, batch: Batch) -> tf.Tensor | None:
+        """Returns the classes [B] that the condition names; None if it is no classes."""
+        condition = batch.condition
+        if self.num_classes is None or not tf.is_tensor(condition):
+            return None
+        rank = condition.shape.rank
+        numbers = rank == 1 or (rank == 2 and condition.shape[1] == 1)
+        return tf.reshape(condition, [-1]) if numbers else None
 
-
-def _is_classes(condition: tf.Tensor) -> bool:
-    return condition.shape.rank == 1 or (condition.shape.rank == 2 and condition.shape[1] == 1)
+    def exist(self, classes: tf.Tensor) -> tf.Tensor:
+        """Returns which of these classes exist, bool [B]."""
+        whole = classes == tf.round(classes) if classes.dtype.is_floating else True
+        return (classes >= 0) & (classes < tf.cast(self.num_classes, classes.dtype)) & whole

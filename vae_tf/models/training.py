@@ -8,15 +8,17 @@ import keras
 import tensorflow as tf
 
 from vae_tf.data.batch import Batch
-from vae_tf.errors import ConfigError
-from vae_tf.models import inputs
-from vae_tf.models.clock import Clock, watched
+from vae_tf.errors import ConfigError, DataError, NonFiniteError
+from vae_tf.models.clock import Clock, TimeKeeper
 from vae_tf.models.core import Core
 from vae_tf.models.executions import steps_per_execution
 from vae_tf.models.feeding import gathered
 from vae_tf.models.generator import Generator
+from vae_tf.models.inputs import for_keras
 from vae_tf.models.means import Means
 from vae_tf.models.optimizers import prepared
+from vae_tf.models.problems import FirstProblem, ProblemGuard, data_problem
+from vae_tf.objectives import replicas
 from vae_tf.objectives.base import Terms
 from vae_tf.objectives.schedules import Constant
 from vae_tf.objectives.terms import weighted_mean
@@ -29,6 +31,7 @@ class Training(Core):
 
     steps_per_execution: int
     _chooses_steps = False  # of the steps per execution, until compiled
+    _tolerates_nan = False
     _functions: dict[int, dict]  # by steps per execution, while others are in use
 
     def __init__(self, *args, **kwargs):
@@ -36,11 +39,11 @@ class Training(Core):
         own_bound = () if self.objective.has_kl_term else ("bound",)
         names = ("loss", "nll", "kl", "elbo", *own_bound, "beta", "regularization")
         self.means = Means(names)
-        counter = {"shape": (), "initializer": "zeros", "dtype": "int64", "trainable": False}
-        self._batches_evaluated = self.add_weight(name="batches_evaluated", **counter)
-        self._first_bad_stage = self.add_weight(name="first_bad_stage", **counter)
-        steps_per_epoch = self.add_weight(name="steps_per_epoch", **counter)
-        self.clock = Clock(lambda: getattr(self, "optimizer", None), steps_per_epoch)
+        # No aggregation: replicas count alike, each in its copy
+        own = {"shape": (), "initializer": "zeros", "dtype": "int64", "trainable": False}
+        self._batches_seen = self.add_weight(name="batches_seen", **own)  # but in training
+        self.first_problem = FirstProblem(self.add_weight)
+        self.clock = Clock(self.add_weight, lambda: getattr(self, "optimizer", None))
 
     def beta_now(self) -> tf.Tensor:
         """Returns beta at this step, a scalar; a number that was assigned counts at once."""
@@ -48,56 +51,107 @@ class Training(Core):
             return tf.convert_to_tensor(self.constant_beta)
         return self.clock.now(self.beta)
 
+    @property
+    def warming_up(self) -> bool:
+        """Whether a schedule has not reached its last value yet; ask between steps."""
+        return not all(self.clock.has_reached_the_end_of(s) for s in self.schedules)
+
+    def replace(self, **changes):
+        """Returns what `Core.replace` does, at the same time in its schedules."""
+        model = super().replace(**changes)
+        model.clock.set_to(self.clock)
+        return model
+
     def train_step(self, data) -> dict:
         """Returns the metrics after one gradient step on a batch."""
-        batch = self.door.parse(data).tensors()
+        examples = self._filled(self.door.parse(data).tensors())
         with tf.GradientTape() as tape:
-            terms = self(batch, training=True)
-            loss = self._loss_of(terms, batch.weight)
-            scaled_loss = self.optimizer.scale_loss(loss)
-        beta = self.beta_now()  # before the step counter moves on
+            terms = self(examples, training=True)
+            loss, extra = self._loss_of(terms, examples.weight)
+            # It is the same on all replicas, whose gradients are added
+            scaled_loss = self.optimizer.scale_loss(loss / replicas.count())
         if self.trainable_weights:
             gradients = tape.gradient(scaled_loss, self.trainable_weights)
             self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
-        self._note_first_bad_stage(terms.finite)
-        return self._metrics_after(terms, loss, beta, batch.weight)
+        self.first_problem.note(terms.problem, self.clock.step_of_epoch())
+        return self._metrics_after(terms, extra, examples.weight)
 
     def test_step(self, data) -> dict:
         """Returns the metrics after one batch of evaluation; the same draws at every call."""
-        examples = self.door.parse(data).tensors()
-        self._batches_evaluated.assign_add(1)
-        batch = tf.cast(tf.convert_to_tensor(self._batches_evaluated), tf.int32)
-        seed = tf.stack([tf.constant(self.seed), -batch])  # training counts upwards
+        examples = self._filled(self.door.parse(data).tensors())
+        batch = self._next_batch()
+        seed = tf.stack([tf.constant(self.seed), -tf.cast(batch, tf.int32)])  # training counts up
+        seed = replicas.own_seed(seed)
         terms = self(examples, seed=seed, training=False)
-        loss = self._loss_of(terms, examples.weight)
-        return self._metrics_after(terms, loss, self.beta_now(), examples.weight)
+        _, extra = self._loss_of(terms, examples.weight)
+        self.first_problem.note(terms.problem, batch)
+        return self._metrics_after(terms, extra, examples.weight)
+
+    def _filled(self, batch: Batch) -> Batch:
+        """Returns a batch with something in it on every replica, and the weight of each example.
+
+        A last batch may leave a replica nothing. It then gets one example that has no weight, for
+        the mean over nothing is no number.
+        """
+        if replicas.count() == 1:
+            return batch
+        rows = tf.shape(batch.x)[0]
+        weight = tf.ones([rows]) if batch.weight is None else batch.weight
+        missing = tf.cast(rows == 0, tf.int32)
+
+        def filled(field, value=0):
+            shape = tf.concat([missing[None], tf.shape(field)[1:]], 0)
+            more = tf.broadcast_to(tf.cast(value, field.dtype), shape)
+            return tf.concat([field, more], 0)
+
+        others = keras.tree.map_structure(
+            lambda field: None if field is None else filled(field),
+            (batch.mask, batch.condition, batch.label, weight),
+        )
+        return Batch(filled(batch.x, self.likelihood.placeholder(batch.x.shape[1:])), *others)
+
+    def _next_batch(self) -> tf.Tensor:
+        self._batches_seen.assign_add(1)
+        return tf.convert_to_tensor(self._batches_seen)
 
     def predict_step(self, data):
         """Returns the reconstruction of a batch."""
-        return self.reconstruct(self.door.parse(data))
+        batch = self.door.parse(data).tensors()
+        self.first_problem.note(data_problem(self.parts, batch), self._next_batch())
+        return self.parts.image(self.parts.point(batch), batch)
 
-    def _loss_of(self, terms: Terms, sample_weight) -> tf.Tensor:
-        # self.losses: the KL term that `call` added, then penalties and the networks' regularizers
-        return weighted_mean(terms.nll, sample_weight) + tf.add_n(self.losses)
+    def _loss_of(self, terms: Terms, sample_weight) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Returns the loss, and what of it belongs to no example: None if there is nothing.
 
-    def _metrics_after(self, terms: Terms, loss, beta, sample_weight) -> dict:
+        On several replicas it is the loss of the whole batch. A penalty is computed from each
+        replica's part of the batch, and averaged.
+        """
+        loss, extra = weighted_mean(terms.nll + terms.kl_term, sample_weight), terms.extra
+        if extra is None:
+            return loss, None
+        if sample_weight is not None:
+            extra = replicas.mean(extra, tf.reduce_sum(sample_weight))
+        return loss + extra, extra
+
+    def _metrics_after(self, terms: Terms, extra, sample_weight) -> dict:
         per_example = terms.nll + terms.kl_term
-        penalty = loss - weighted_mean(per_example, sample_weight)
-        regularized = len(self.losses) > 1
+        ones = tf.ones_like(terms.kl)
         values = {
-            "loss": per_example + (penalty if regularized else 0.0),
+            "loss": per_example if extra is None else per_example + extra,
             "nll": terms.nll,
             "kl": terms.kl,
             "elbo": -(terms.nll + terms.kl),
-            "beta": beta * tf.ones_like(terms.kl),
+            "beta": terms.beta * ones,
         }
         if terms.bound is not None:
             values["bound"] = terms.bound
-        if regularized:
-            values["regularization"] = penalty * tf.ones_like(terms.kl)
+        if extra is not None:
+            values["regularization"] = extra * ones
         self.means.update_state(values, sample_weight)
         means = self.means.result()
-        return {name: means[name] for name in values}
+        # Keras averages over the first axis where there are several workers
+        shape = [1] if replicas.several_workers() else []
+        return {name: tf.reshape(means[name], shape) for name in values}
 
     @property
     def metrics(self):
@@ -115,13 +169,7 @@ class Training(Core):
     def reset_metrics(self):
         """Starts new means, and the draws of an evaluation from the first."""
         super().reset_metrics()
-        self._batches_evaluated.assign(0)
-
-    def _note_first_bad_stage(self, finite: tf.Tensor) -> None:
-        bad = tf.argmin(tf.cast(finite, tf.int8)) + 1
-        known = tf.convert_to_tensor(self._first_bad_stage)
-        first = (known == 0) & ~tf.reduce_all(finite)
-        self._first_bad_stage.assign(tf.where(first, bad, known))
+        self._batches_seen.assign(0)
 
     def compile(
         self,
@@ -153,8 +201,14 @@ class Training(Core):
         self.generator = Generator(self.parts)
         self._chooses_steps, self._functions = steps_per_execution == "auto", {}
         kwargs["steps_per_execution"] = 1 if self._chooses_steps else steps_per_execution
-        optimizer = prepared(optimizer, (self.encoder, self.decoder))
+        with self.distribute_strategy.scope():
+            several = self.distribute_strategy.num_replicas_in_sync > 1
+            optimizer = prepared(optimizer, (self.encoder, self.decoder), several)
+            # TensorFlow cannot loop over the batches of a strategy
+            if tf.distribute.has_strategy():
+                self._chooses_steps, kwargs["steps_per_execution"] = False, 1
         super().compile(optimizer=optimizer, **kwargs)
+        self.clock.restart()
 
     def get_compile_config(self):
         """Returns what `compile` was given."""
@@ -187,14 +241,18 @@ class Training(Core):
                 likelihood's support.
             NonFiniteError: training stopped because a term was no longer finite.
         """
-        weight = kwargs.pop("sample_weight", None)
-        x = self._taken(x, y, weight, "training", kwargs.pop("class_weight", None))
+        weights = {"sample_weight": kwargs.pop("sample_weight", None)}
+        weights |= {"class_weight": kwargs.pop("class_weight", None)}
+        x = self._taken(x, y, "training", **weights)
         if validation_data is not None:
             given = tuple(validation_data) if isinstance(validation_data, list) else validation_data
-            validation_data = self._taken(given, None, None, "validation")
+            validation_data = self._taken(given, None, "validation")
             if isinstance(validation_data, dict):
-                validation_data = (validation_data,)  # a dict is not Keras's form
-        self._first_bad_stage.assign(0)
+                validation_data = (validation_data,)  # Keras takes no dict
+        callbacks = _listed(callbacks)
+        # A callback of the user's that sees to NaN has its say, and ours is silent
+        self._tolerates_nan = any(isinstance(c, keras.callbacks.TerminateOnNaN) for c in callbacks)
+        self.first_problem.forget()
         steps = self.steps_per_execution
         if self._chooses_steps:
             steps = steps_per_execution(x, batch_size, kwargs.get("steps_per_epoch"), callbacks)
@@ -208,23 +266,23 @@ class Training(Core):
                 batch_size=batch_size,
                 epochs=epochs,
                 verbose=verbose,
-                callbacks=watched(callbacks),
+                callbacks=[ProblemGuard(self._tolerates_nan), TimeKeeper(), *callbacks],
                 validation_split=validation_split,
                 validation_data=validation_data,
                 **kwargs,
             )
 
-    def _taken(self, x, y, sample_weight, role: str, class_weight=None):
+    def _taken(self, x, y, role: str, sample_weight=None, class_weight=None):
         """Returns data as Keras takes them: an array, a dict of arrays, or a stream."""
         batch = self.door.arrays(x, y, sample_weight, role=role, class_weight=class_weight)
-        return inputs.for_keras(batch) if isinstance(batch, Batch) else batch
+        return for_keras(batch) if isinstance(batch, Batch) else batch
 
     def _gathered(self, x, batch_size, validation_split, kwargs) -> tf.data.Dataset | None:
         """Returns batches of arrays, or None where these are Keras's to make."""
         shuffle = kwargs.get("shuffle", True)
         others = (validation_split, kwargs.get("steps_per_epoch"))
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        if any(others) or shuffle not in (True, False) or replicas > 1:
+        several = self.distribute_strategy.num_replicas_in_sync > 1
+        if any(others) or shuffle not in (True, False) or several:
             return None
         return gathered(x, batch_size, shuffle)
 
@@ -249,8 +307,77 @@ class Training(Core):
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
     ):
-        """Returns loss and metrics on `x`, as `keras.Model.evaluate` does."""
-        if not kwargs.get("_use_cached_eval_dataset"):  # within fit, which has looked already
-            x, y = self._taken(x, y, sample_weight, "evaluation"), None
+        """Returns loss and metrics on `x`, as `keras.Model.evaluate` does.
+
+        Raises:
+            DataError: as `fit`.
+            NonFiniteError: a term is not finite.
+        """
+        within_fit = kwargs.get("_use_cached_eval_dataset")
+        if not within_fit:
+            x, y = self._taken(x, y, "evaluation", sample_weight), None
+            self.first_problem.forget()
         values = super().evaluate(x, y, batch_size, verbose, **kwargs)
+        role = "validation" if within_fit else "evaluation"
+        self._raise_problem(role, quiet=bool(within_fit) and self._tolerates_nan)
+        if not int(tf.convert_to_tensor(self._batches_seen)):
+            fix = "Check the files, the split's name and any filter."
+            raise DataError(f"The {role} data must hold examples", "an empty dataset", fix)
         return keras.tree.map_structure(float, values)  # Keras 3.12 returns tensors
+
+    def predict(self, x, *args, **kwargs):
+        """Returns reconstructions, as `keras.Model.predict` does.
+
+        Raises:
+            DataError: as `fit`.
+        """
+        x = self._taken(x, None, "prediction")
+        self.first_problem.forget()
+        self._batches_seen.assign(0)
+        images = super().predict(x, *args, **kwargs)
+        self._raise_problem("prediction")
+        return images
+
+    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """Trains on one batch, as `keras.Model.train_on_batch` does; raises as `fit` does."""
+        self.clock.warn_outside_epochs(self.schedules)
+        return self._on_batch(super().train_on_batch, x, y, sample_weight, "training", kwargs)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """Evaluates one batch, as `keras.Model.test_on_batch` does; raises as `evaluate` does."""
+        return self._on_batch(super().test_on_batch, x, y, sample_weight, "evaluation", kwargs)
+
+    def _on_batch(self, act, x, y, sample_weight, role: str, kwargs):
+        x = self._taken(x, y, role, sample_weight, kwargs.pop("class_weight", None))
+        self.first_problem.forget()
+        values = act(x, **kwargs)
+        self._raise_problem(role)
+        return values
+
+    def _raise_problem(self, role: str, quiet: bool = False) -> None:
+        error = self.first_problem.error(self, role)
+        if error and not (quiet and isinstance(error, NonFiniteError)):
+            raise error
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Does nothing: for what is built here, Keras would take a batch away from a stream."""
+
+    def load_own_variables(self, store):
+        """Restores the model's own state; version 0.1.0 kept the time in the optimizer."""
+        if set(store.keys()) == {"0", "1", "2"}:  # two counters, and steps_per_epoch
+            own = [*self._trainable_variables, *self._non_trainable_variables]
+            names = {v.name: str(i) for i, v in enumerate(own)}
+            old = store["2"]
+            store = {str(i): v.numpy() for i, v in enumerate(own)}
+            store[names["steps_per_epoch"]] = old
+            self.clock.read_old_file()
+        super().load_own_variables(store)
+
+
+def _listed(callbacks) -> list:
+    """Returns Keras's `callbacks` as a list."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = callbacks.callbacks
+    if isinstance(callbacks, (list, tuple)):
+        return list(callbacks)
+    return [] if callbacks is None else [callbacks]

@@ -11,9 +11,10 @@ from vae_tf.checks import whole
 from vae_tf.data.batch import Batch
 from vae_tf.errors import ConfigError
 from vae_tf.models.audit import Audit, audit
-from vae_tf.models.finite import all_finite
 from vae_tf.models.inputs import is_stream, vectors
+from vae_tf.models.problems import problem
 from vae_tf.models.training import Training
+from vae_tf.objectives import replicas
 from vae_tf.objectives.base import Inference, Terms
 from vae_tf.objectives.terms import weighted_mean
 
@@ -62,20 +63,30 @@ class VAE(Training):
 
         Args:
             data: one batch in any form but a stream.
-            seed: int32 [2] for a repeatable draw; the model's own random stream if None.
+            seed: int32 [2] for a repeatable draw, which leaves no trace; if None, the model's own
+                random stream, and the clock of its schedules, go on.
             training: passed on to the networks (dropout, batch normalization).
         """
         batch = self.door.parse(data).tensors()
         if self.event_shape is None:
             self.event_shape = tuple(batch.x.shape[1:])
-        decoder_outputs: list = []  # for `finite`
+        decoder_outputs: list = []  # for `problem`
+        extra: list = []  # what layers and regularizers add to the loss
+
+        def log_px(z):
+            value = self.parts.log_px(z, batch, training, decoder_outputs)
+            # Now: Keras keeps one list, and replicas take turns at each sum over them
+            extra[:] = self.losses
+            return value
+
+        beta = self.beta_now()
         inference = Inference(
             batch,
             qz=self.parts.q(batch, training),
             pz=self.parts.p(batch),
-            log_px=lambda z: self.parts.log_px(z, batch, training, decoder_outputs),
+            log_px=log_px,
             seed=self._next_seed() if seed is None else seed,
-            beta=self.beta_now(),
+            beta=beta,
             now=self.clock.now,
             training=training,
             kl_control=self.kl_control,
@@ -84,9 +95,14 @@ class VAE(Training):
         terms = self.objective.estimate(inference)
         self.add_loss(weighted_mean(terms.kl_term, batch.weight))
         for penalty in self.penalties:
-            self.add_loss(penalty.penalty(terms.z[0], inference))
-        finite = all_finite(batch.x, terms.z, terms.kl, decoder_outputs, terms.nll)
-        return terms._replace(finite=finite)
+            extra.append(penalty.penalty(terms.z[0], inference))
+            self.add_loss(extra[-1])
+        found = problem(self.parts, batch, terms.z, terms.kl, decoder_outputs, terms.nll)
+        if training and seed is None:
+            self.clock.warn_outside_epochs(self.schedules)
+            self.clock.tick()
+        added = tf.add_n(extra) if extra else None
+        return terms._replace(beta=beta, extra=added, problem=found)
 
     def encode(self, data, condition=None, training: bool = False) -> tfd.Distribution:
         """Returns q(z|x, c), batch [B], event [L], of data in any form.
@@ -212,7 +228,8 @@ class VAE(Training):
         return audit(self, data, num_examples, seed, print_fn)
 
     def _next_seed(self) -> tf.Tensor:
-        return tf.cast(self.seed_generator.next(), tf.int32)  # TFP's samplers take int32
+        # TFP's samplers take int32
+        return replicas.own_seed(tf.cast(self.seed_generator.next(), tf.int32))
 
     def export(self, *args, **kwargs):
         """Refuses: Keras would write one graph with every weight twice."""

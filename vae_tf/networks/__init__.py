@@ -1,6 +1,21 @@
-"""Keras encoders and decoders derived from the data's shape; only Keras's own layers inside."""
+"""Keras encoders and decoders derived from the data's shape; only Keras's own layers inside.
+
+Every builder takes a `condition`: a number of classes K, for a one-hot input [B, K]; the shape of a
+tensor without the batch; or a dict of either by name, as in `{"digit": 10, "position": (2,)}`. The
+network then has inputs by name: `x` (an encoder's) or `z` (a decoder's), and `condition`, or
+the names of the dict. A VAE feeds them from fields of its data, and makes classes one-hot.
+"""
 
 from vae_tf.networks.conv import conv_decoder, conv_encoder
-from vae_tf.networks.mlp import mlp_decoder, mlp_encoder
+from vae_tf.networks.mlp import conditional_prior_network, mlp_decoder, mlp_encoder
+from vae_tf.networks.resnet import resnet_decoder, resnet_encoder
 
-__all__ = ["conv_decoder", "conv_encoder", "mlp_decoder", "mlp_encoder"]
+__all__ = [
+    "conditional_prior_network",
+    "conv_decoder",
+    "conv_encoder",
+    "mlp_decoder",
+    "mlp_encoder",
+    "resnet_decoder",
+    "resnet_encoder",
+]

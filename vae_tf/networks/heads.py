@@ -1,14 +1,12 @@
 """What every network shares: repeatable initial weights, and float32 output layers."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import keras
 import numpy as np
 
-from vae_tf.checks import whole
-
-Shape = Sequence[int]
+from vae_tf.networks.checks import Shape
 
 
 class Initializers:
@@ -17,10 +15,17 @@ class Initializers:
     def __init__(self, seed: int | None):
         self._seeds = np.random.default_rng(seed)
 
-    def __call__(self, name: str = "glorot_uniform") -> keras.initializers.Initializer:
+    def __call__(self, name: str = "glorot_uniform", **config) -> keras.initializers.Initializer:
         """Returns a new Keras initializer of that `name`."""
         seed = int(self._seeds.integers(2**31))
-        return keras.initializers.get({"class_name": name, "config": {"seed": seed}})
+        return keras.initializers.get({"class_name": name, "config": {"seed": seed, **config}})
+
+    def small(self) -> keras.initializers.Initializer:
+        """Returns an initializer of a tenth of the usual size, for layers that begin near zero.
+
+        Not zero, with which no gradient would reach the layers before in the first step.
+        """
+        return self("VarianceScaling", scale=0.01)
 
 
 def head_dtype(name: str) -> str | None:
@@ -34,14 +39,25 @@ def head_dtype(name: str) -> str | None:
     return None if name == "logits" else "float32"
 
 
-def dense_heads(h, shapes: Mapping[str, Shape], initializers: Initializers) -> dict:
-    """Returns one float32 tensor `[B, *shape]` for each name, a linear function of `h` [B, D]."""
+def posterior_heads(latent_dim: int, outputs: Mapping[str, Shape] | None) -> Mapping[str, Shape]:
+    """Returns the outputs of an encoder: what a DiagonalNormal needs if none are named."""
+    return outputs or {"z_mean": (latent_dim,), "z_log_var": (latent_dim,)}
+
+
+def dense_heads(h, shapes: Mapping[str, Shape], initializer) -> dict:
+    """Returns one float32 tensor `[B, *shape]` for each name, a linear function of `h` [B, D].
+
+    Args:
+        h: features.
+        shapes: name -> shape.
+        initializer: returns an initializer for each kernel.
+    """
     outputs = {}
     for name, shape in shapes.items():
         # "output" ends the layer's name: a parameter and a Keras layer may not share one
         y = keras.layers.Dense(
             math.prod(shape),
-            kernel_initializer=initializers(),
+            kernel_initializer=initializer(),
             dtype=head_dtype(name),
             name=f"{name}_output",
         )(h)
@@ -58,11 +74,3 @@ def as_float32(y):
     if y.dtype == "float32":
         return y
     return keras.layers.Activation("linear", dtype="float32")(y)
-
-
-def check_sizes(**sizes: object) -> None:
-    """Raises ConfigError unless every size, or every member of a sequence of them, is >= 1."""
-    for name, value in sizes.items():
-        members = value if isinstance(value, (tuple, list)) else (value,)
-        for size in members:
-            whole(name, size)

@@ -4,7 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
-from vae_tf.networks.heads import Initializers, Shape, check_sizes, dense_heads
+from vae_tf.checks import real, whole
+from vae_tf.errors import ConfigError
+from vae_tf.networks.checks import Shape, check_activation, outputs_of, shape_of, widths_of
+from vae_tf.networks.conditions import Condition, Conditions
+from vae_tf.networks.heads import Initializers, dense_heads, posterior_heads
 
 
 def mlp_encoder(
@@ -16,6 +20,7 @@ def mlp_encoder(
     dropout: float = 0.0,
     input_dropout: float = 0.0,
     outputs: Mapping[str, Shape] | None = None,
+    condition: Condition = None,
     seed: int | None = 0,
 ) -> keras.Model:
     """Returns a model from data [B, *event_shape] to {name: [B, *shape]} for each of `outputs`.
@@ -30,20 +35,21 @@ def mlp_encoder(
             keeps q(z|x) from memorising (Shu et al. 2018) and leaves p(x|z) as it is.
         outputs: what the posterior needs, `posterior.parameter_shapes(latent_dim)`; if None
             what a DiagonalNormal does, `z_mean` and `z_log_var`, each [B, L].
+        condition: see `vae_tf.networks`; it enters the first layer beside the data.
         seed: of the initial weights.
 
     Raises:
-        ConfigError: a size below 1.
+        ConfigError: an argument that is no size, shape, share or name of the kind it must be.
     """
-    check_sizes(event_shape=tuple(event_shape), latent_dim=latent_dim, hidden=tuple(hidden))
-    initializers = Initializers(seed)
-    x = keras.Input(tuple(event_shape), name="image")
+    event_shape = shape_of("event_shape", event_shape)
+    heads = outputs_of(posterior_heads(whole("latent_dim", latent_dim), outputs))
+    initializers, conditions = Initializers(seed), Conditions(condition)
+    x = keras.Input(event_shape, name="x" if conditions else "image")
     h = keras.layers.Flatten()(x)
-    if input_dropout:
+    if _share("input_dropout", input_dropout):
         h = keras.layers.Dropout(input_dropout, seed=seed)(h)
-    h = _hidden(h, hidden, activation, dropout, seed, initializers)
-    heads = outputs or {"z_mean": (latent_dim,), "z_log_var": (latent_dim,)}
-    return keras.Model(x, dense_heads(h, heads, initializers), name="encoder")
+    h = _hidden(conditions.beside(h), hidden, activation, dropout, seed, initializers)
+    return conditions.model("encoder", x, dense_heads(h, heads, initializers), field="x")
 
 
 def mlp_decoder(
@@ -53,6 +59,7 @@ def mlp_decoder(
     *,
     activation: str = "silu",
     dropout: float = 0.0,
+    condition: Condition = None,
     seed: int | None = 1,
 ) -> keras.Model:
     """Returns a model from latents [B, L] to {name: [B, *shape]} for each of `outputs`.
@@ -63,23 +70,66 @@ def mlp_decoder(
         hidden: widths of the hidden layers.
         activation: a Keras activation's name.
         dropout: share of hidden units dropped in training.
+        condition: see `vae_tf.networks`; it enters the first layer beside the latents.
         seed: of the initial weights.
 
     Raises:
-        ConfigError: a size below 1.
+        ConfigError: an argument that is no size, shape, share or name of the kind it must be.
     """
-    check_sizes(latent_dim=latent_dim, hidden=tuple(hidden))
-    initializers = Initializers(seed)
-    z = keras.Input((latent_dim,), name="z")
-    h = _hidden(z, hidden, activation, dropout, seed, initializers)
-    return keras.Model(z, dense_heads(h, outputs, initializers), name="decoder")
+    outputs = outputs_of(outputs)
+    initializers, conditions = Initializers(seed), Conditions(condition)
+    z = keras.Input((whole("latent_dim", latent_dim),), name="z")
+    h = _hidden(conditions.beside(z), hidden, activation, dropout, seed, initializers)
+    return conditions.model("decoder", z, dense_heads(h, outputs, initializers), field="z")
+
+
+def conditional_prior_network(
+    condition: Condition,
+    latent_dim: int,
+    hidden: Sequence[int] = (64,),
+    *,
+    activation: str = "silu",
+    seed: int | None = 2,
+) -> keras.Model:
+    """Returns a model from a condition to {loc: [B, L], log_scale: [B, L]}, near zero at first.
+
+    Near zero, so that training begins close to the prior N(0, I), whatever the condition.
+
+    Args:
+        condition: see `vae_tf.networks`.
+        latent_dim: L.
+        hidden: widths of the hidden layers; () for a linear function of the condition.
+        activation: a Keras activation's name.
+        seed: of the initial weights.
+
+    Raises:
+        ConfigError: an argument that is no size, condition or name of the kind it must be.
+    """
+    initializers, conditions = Initializers(seed), Conditions(condition)
+    if not conditions:
+        fix = "Pass the number of classes or a shape; without a condition use priors.LearnedNormal."
+        raise ConfigError("A conditional prior must have a condition", "None", fix)
+    h = _hidden(conditions.features, hidden, activation, 0.0, seed, initializers)
+    shapes = dict.fromkeys(("loc", "log_scale"), (whole("latent_dim", latent_dim),))
+    outputs = dense_heads(h, shapes, initializers.small)
+    return keras.Model(conditions.inputs, outputs, name="prior_network")
 
 
 def _hidden(h, widths, activation, dropout, seed, initializers: Initializers):
-    for i, width in enumerate(widths):
+    check_activation(activation)
+    _share("dropout", dropout)
+    for i, width in enumerate(widths_of("hidden", widths)):
         h = keras.layers.Dense(
             width, activation=activation, kernel_initializer=initializers("he_uniform")
         )(h)
         if dropout:
             h = keras.layers.Dropout(dropout, seed=None if seed is None else seed + 10 + i)(h)
     return h
+
+
+def _share(name: str, value: float) -> float:
+    share = real(name, value, positive=False, fix=f"Pass {name}=0.1 for a tenth.")
+    if share >= 1:
+        fix = f"Pass {name}=0.1 for a tenth."
+        raise ConfigError(f"`{name}` must be a share below 1", repr(value), fix)
+    return share

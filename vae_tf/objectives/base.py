@@ -65,7 +65,7 @@ class Inference:
 class Terms(NamedTuple):
     """What an objective makes of one batch, per example, in nats.
 
-    The loss is nll + kl_term, and its gradient is what the estimator says it is.
+    The loss is nll + kl_term (and `extra`), and its gradient is what the estimator says it is.
     """
 
     nll: tf.Tensor  # -log p(x|z), mean over the draws, [B]
@@ -73,7 +73,9 @@ class Terms(NamedTuple):
     kl_term: tf.Tensor  # beta * kl for the ELBO; for other bounds what nll lacks, [B]
     z: tf.Tensor  # the draws, [S, B, L]
     bound: tf.Tensor | None = None  # the bound at beta = 1 where it is not the ELBO, [B]
-    finite: tf.Tensor | None = None  # set by the model: one bool for each stage of a batch
+    beta: tf.Tensor | None = None  # set by the model: the weight of the KL term at this step
+    extra: tf.Tensor | None = None  # set by the model: penalties and regularizers, a scalar
+    problem: tf.Tensor | None = None  # set by the model: what is wrong with the batch, float64 [5]
 
 
 class Objective(ModelPart):

@@ -8,6 +8,7 @@ import tensorflow as tf
 from vae_tf.checks import real
 from vae_tf.distributions.base import ModelPart
 from vae_tf.errors import ConfigError
+from vae_tf.objectives.terms import weighted_mean
 
 
 class Baseline(ModelPart):
@@ -56,7 +57,8 @@ class RunningMean(Baseline):
     def learn(self, x: tf.Tensor, signal: tf.Tensor, training: bool) -> tf.Tensor:
         """Takes the batch in, in training, and returns 0."""
         if training:
-            news = (tf.reduce_mean(signal), tf.reduce_mean(tf.square(signal)), 1.0)
+            draws = tf.reduce_mean(signal, 0), tf.reduce_mean(tf.square(signal), 0)
+            news = (*(weighted_mean(values, None) for values in draws), 1.0)
             for total, new in zip(self.sums, news, strict=True):
                 total.assign(self.decay * total + new)
         return tf.constant(0.0)

@@ -69,20 +69,22 @@ class DReG(ImportanceWeighted):
         z, beta = inference.draw(self.num_samples), inference.beta
         terms = {}
 
-        def log_weights(z):
+        def negative_log_weights(z):
             terms["log_px"] = inference.log_px(z)
             latents = inference.groups(z)
             terms["log_pz"] = tf.add_n([group.p.log_prob(group.z) for group in latents])
             terms["log_qz"] = tf.add_n([group.q.log_prob(group.z) for group in latents])
-            return terms["log_px"] + beta * (terms["log_pz"] - terms["log_qz"])
+            return beta * (terms["log_qz"] - terms["log_pz"]) - terms["log_px"]
 
-        log_w, slope = value_and_slope(z, log_weights)
+        # Of the weights' inverses, for bounded parameters take a gradient for one to be descended
+        value, slope = value_and_slope(z, negative_log_weights)
+        log_w = -value
         w = tf.stop_gradient(tf.nn.softmax(log_w, 0))
         decoder_side = tf.reduce_sum(w * (terms["log_px"] + beta * terms["log_pz"]), 0)
         # w^2 at beta = 1; the score of q^beta is reparametrized a second time, the rest is not
         doubly = (1 - beta) * w + beta * tf.square(w)
         encoder_side = tf.reduce_sum(doubly * tf.reduce_sum(slope * z, -1), 0)
-        loss = with_gradient_of(-self._bound(log_w), -(decoder_side + encoder_side))
+        loss = with_gradient_of(-self._bound(log_w), encoder_side - decoder_side)
         log_ratio = terms["log_pz"] - terms["log_qz"]
         return self._terms(inference, z, terms["log_px"], log_ratio, loss)
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.errors import ConfigError
+from vae_tf.objectives import replicas
 
 
 def kl_divergence(
@@ -116,11 +117,16 @@ def log_mean_exp(log_weights: tf.Tensor) -> tf.Tensor:
 def weighted_mean(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tensor:
     """Returns the mean over the first axis, weighted by `sample_weight` [B]; 0 if all are 0.
 
+    In a replica it is the mean over the batch of all replicas.
+
     Args:
         values: [B, ...].
         sample_weight: [B], or None for equal weights.
     """
     if sample_weight is None:
-        return tf.reduce_mean(values, 0)
+        if replicas.count() == 1:
+            return tf.reduce_mean(values, 0)
+        sample_weight = tf.ones(tf.shape(values)[:1])
     column = tf.reshape(sample_weight, [-1] + [1] * (values.shape.rank - 1))
-    return tf.math.divide_no_nan(tf.reduce_sum(values * column, 0), tf.reduce_sum(sample_weight))
+    sums = tf.reduce_sum(values * column, 0), tf.reduce_sum(sample_weight)
+    return tf.math.divide_no_nan(*replicas.total(sums))

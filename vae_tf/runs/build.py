@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 
@@ -12,9 +12,21 @@ from vae_tf.errors import ConfigError
 from vae_tf.models import VAE
 from vae_tf.models.executions import steps_of
 from vae_tf.models.optimizers import KernelAdamW
-from vae_tf.networks import conv_decoder, conv_encoder, mlp_decoder, mlp_encoder
+from vae_tf.networks import (
+    conv_decoder,
+    conv_encoder,
+    mlp_decoder,
+    mlp_encoder,
+    resnet_decoder,
+    resnet_encoder,
+)
 from vae_tf.runs import parts
 from vae_tf.runs.config import TrainConfig
+
+IMAGE_NETWORKS: dict[str, tuple[Callable[..., keras.Model], Callable[..., keras.Model]]] = {
+    "conv": (conv_encoder, conv_decoder),
+    "resnet": (resnet_encoder, resnet_decoder),
+}
 
 
 def load_data(config: TrainConfig) -> data.ImageData:
@@ -32,16 +44,21 @@ def load_data(config: TrainConfig) -> data.ImageData:
 
 
 def build_model(config: TrainConfig, images: data.ImageData) -> VAE:
-    """Returns the configured VAE, compiled, for `images`."""
+    """Returns the configured VAE, compiled, for `images`.
+
+    Raises:
+        DataError: a condition is asked for that the data do not have.
+    """
     likelihood = parts.LIKELIHOODS[config.likelihood](config)
     posterior = parts.POSTERIORS[config.posterior](config)
     steps_per_epoch = images.train.steps_per_epoch(config.batch_size)
+    num_classes = images.num_classes if config.conditional else None
     with _dtype_policy(config.precision):
-        encoder, decoder = _networks(config, images.shape, posterior, likelihood)
+        encoder, decoder = _networks(config, images.shape, posterior, likelihood, num_classes)
     vae = VAE(
         encoder,
         decoder,
-        prior=parts.PRIORS[config.prior](parts.Setting(config, images.train.array)),
+        prior=parts.PRIORS[config.prior](parts.Setting(config, images.train.array, num_classes)),
         posterior=posterior,
         likelihood=likelihood,
         objective=parts.OBJECTIVES[config.objective](config.objective_samples),
@@ -67,7 +84,13 @@ def _dtype_policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _networks(config: TrainConfig, event_shape, posterior: Posterior, likelihood: Likelihood):
+def _networks(
+    config: TrainConfig,
+    event_shape,
+    posterior: Posterior,
+    likelihood: Likelihood,
+    condition: int | None,
+):
     heads = posterior.parameter_shapes(config.latent_dim)
     outputs = likelihood.parameter_shapes(event_shape)
     seeds = {"encoder": 2 * config.seed, "decoder": 2 * config.seed + 1}
@@ -85,6 +108,7 @@ def _networks(config: TrainConfig, event_shape, posterior: Posterior, likelihood
             dropout=config.dropout,
             input_dropout=config.input_dropout,
             outputs=heads,
+            condition=condition,
             seed=seeds["encoder"],
         )
         decoder = mlp_decoder(
@@ -93,25 +117,30 @@ def _networks(config: TrainConfig, event_shape, posterior: Posterior, likelihood
             config.hidden[::-1],
             activation=config.activation,
             dropout=config.dropout,
+            condition=condition,
             seed=seeds["decoder"],
         )
         return encoder, decoder
     if config.dropout or config.input_dropout:
         fix = "Drop the flag, or use --network mlp."
-        raise ConfigError("Dropout belongs to the mlp network", "--network conv with it", fix)
-    encoder = conv_encoder(
+        received = f"--network {config.network} with it"
+        raise ConfigError("Dropout belongs to the mlp network", received, fix)
+    make_encoder, make_decoder = IMAGE_NETWORKS[config.network]
+    encoder = make_encoder(
         event_shape,
         config.latent_dim,
         config.filters,
         activation=config.activation,
         outputs=heads,
+        condition=condition,
         seed=seeds["encoder"],
     )
-    decoder = conv_decoder(
+    decoder = make_decoder(
         config.latent_dim,
         outputs,
         config.filters[::-1],
         activation=config.activation,
+        condition=condition,
         seed=seeds["decoder"],
     )
     return encoder, decoder

@@ -126,5 +126,5 @@ def _splits(saved: Mapping[str, Any], data_dir: str | None) -> dict[str, Any]:
 
 def _some(split: Split) -> np.ndarray:
     """Returns images from all over a split, which may be sorted by label."""
-    order = np.random.default_rng(0).permutation(split.rows)
-    return dataclasses.replace(split, rows=np.sort(order[:MOST_IMAGES])).array()
+    order = np.random.default_rng(0).permutation(split.num_examples)
+    return split.part(np.sort(order[:MOST_IMAGES])).array()

@@ -25,23 +25,29 @@ class TrainConfig:
     """Draw each pixel as 0 or 1 with its grey value as probability: anew each epoch (dynamic) or
     once (static). auto: dynamic for the bernoulli likelihood, none for the others."""
 
-    network: Literal["mlp", "conv"] = "mlp"
-    """Kind of encoder and decoder."""
+    network: Literal["mlp", "conv", "resnet"] = "mlp"
+    """Kind of encoder and decoder: dense, convolutional, residual convolutional."""
     hidden: tuple[int, ...] = (500, 500)
     """Widths of the mlp's hidden layers; the decoder has them in reverse."""
     filters: tuple[int, ...] = (32, 64)
-    """Channels of the conv network's layers; the decoder has them in reverse."""
+    """Channels of each level of conv and resnet; the decoder has them in reverse."""
     activation: str = "silu"
     """Activation of the hidden layers, by its Keras name."""
     dropout: float = 0.0
     """Share of the mlp's hidden units dropped in training."""
     input_dropout: float = 0.0
     """Share of the encoder's inputs dropped in training (mlp)."""
+    condition: Literal["none", "label"] = "none"
+    """label: encoder and decoder are given the class of each image, so that the model draws
+    images of a class that you choose."""
     latent_dim: int = 40
     """Number of latent variables."""
-    prior: Literal["normal", "learned-normal", "mixture", "vamp", "realnvp", "maf"] = "mixture"
+    prior: Literal[
+        "normal", "learned-normal", "mixture", "vamp", "realnvp", "maf", "conditional"
+    ] = "mixture"
     """p(z). normal: N(0, I); learned-normal: diagonal; mixture: of diagonal normals; vamp: a
-    mixture of posteriors of learned pseudo-inputs; realnvp, maf: normalizing flows."""
+    mixture of posteriors of learned pseudo-inputs; realnvp, maf: normalizing flows; conditional:
+    p(z|c), a diagonal normal for each class."""
     prior_components: int = 500
     """Components of the mixture and vamp priors."""
     posterior: Literal["diagonal", "full", "iaf"] = "diagonal"
@@ -131,6 +137,9 @@ class TrainConfig:
             self._require("image_size", min(self.image_size) >= 1, "two sizes of at least 1")
         if self.clipnorm is not None:
             self._require("clipnorm", self.clipnorm > 0, "above 0")
+        if self.condition == "none" and self.prior == "conditional":
+            fix = "Add --condition label, or use another --prior."
+            raise ConfigError("--prior conditional needs a condition", "--condition none", fix)
         self._require("seed", 0 <= self.seed < 2**31, "from 0 to 2**31 - 1")
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
@@ -138,6 +147,11 @@ class TrainConfig:
             flag = f"--{name.replace('_', '-')}"
             fix = "See --help for its default."
             raise ConfigError(f"{flag} must be {expected}", repr(getattr(self, name)), fix)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the model is given the labels of the images."""
+        return self.condition == "label"
 
     def identity(self) -> dict:
         """Returns the settings that a resumed run must share with the one it goes on with."""

@@ -42,7 +42,7 @@ class RunDirectory:
         Raises:
             RunError: a run is there already, or one with other settings or other data.
         """
-        wanted = json.loads(json.dumps({"config": config.identity(), "data": data}))
+        wanted = _plain({"config": config.identity(), "data": data})
         if self.config.exists():
             if not config.resume:
                 fix = "Pass --resume to go on with it, or another --run-dir."
@@ -83,6 +83,8 @@ class RunDirectory:
             return None
 
     def _refuse_another(self, saved: dict, wanted: dict) -> None:
+        # Runs of earlier versions did what a flag that they had not does by default
+        saved["config"] = {**_plain(TrainConfig().identity()), **saved["config"]}
         for part, flag in (("config", "--{}"), ("data", "data: {}")):
             for name in sorted(set(saved[part]) | set(wanted[part])):
                 before, now = saved[part].get(name), wanted[part].get(name)
@@ -93,6 +95,11 @@ class RunDirectory:
                         f"{what} {now!r} instead of {before!r}",
                         "Use the same settings and data, or another --run-dir.",
                     )
+
+
+def _plain(values: dict) -> dict:
+    """Returns the values as JSON gives them back."""
+    return json.loads(json.dumps(values))
 
 
 def versions() -> dict[str, str]:

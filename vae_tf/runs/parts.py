@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vae_tf.distributions import likelihoods, posteriors, priors
+from vae_tf.networks import conditional_prior_network
 from vae_tf.objectives import (
     ELBO,
     IWAE,
@@ -35,10 +36,12 @@ class Setting:
     Attributes:
         config: the flags.
         examples: returns so many training images, [N, *event].
+        num_classes: of the labels that the model is conditional on; None if it is not.
     """
 
     config: TrainConfig
     examples: Callable[[int], np.ndarray]
+    num_classes: int | None = None
 
 
 LIKELIHOODS: dict[str, Callable[[TrainConfig], likelihoods.Likelihood]] = {
@@ -62,6 +65,9 @@ PRIORS: dict[str, Callable[[Setting], priors.Prior]] = {
     ),
     "realnvp": lambda s: priors.RealNVP(s.config.latent_dim),
     "maf": lambda s: priors.MaskedAutoregressive(s.config.latent_dim),
+    "conditional": lambda s: priors.Conditional(
+        conditional_prior_network(s.num_classes, s.config.latent_dim, seed=s.config.seed + 2)
+    ),
 }
 
 POSTERIORS: dict[str, Callable[[TrainConfig], posteriors.Posterior]] = {

@@ -25,7 +25,7 @@ def profile_run(
     train, size = images.train, config.batch_size
     profile = profile_training(
         vae,
-        train.training_batches(size, config.seed, start_epoch=epochs_done),
+        train.training_batches(size, config.seed, epochs_done, config.conditional),
         steps_per_epoch=train.steps_per_epoch(size),
         trace=run.logs,
     )

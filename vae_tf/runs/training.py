@@ -60,7 +60,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None) -> dict:
     vae = build_model(config, images)
     if config.importance_samples:  # now, not after hours of training
         vae.likelihood.check_support(images.test.array(256), strict=True)
-    run.open(config, images.describe())
+    run.open(config, images.describe(labels=config.conditional))
 
     checkpoints = Checkpoints(run.checkpoints, config.beta_warmup_epochs)
     state = checkpoints.newest()
@@ -82,7 +82,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None) -> dict:
     write_aside(run.model, vae.save)
     watcher.stage("evaluating on the test images")
     began = time.perf_counter()
-    test = images.test.batches(config.batch_size)
+    test = images.test.batches(config.batch_size, labels=config.conditional)
     bound = vae.evaluate(test, return_dict=True, verbose=0)
     likelihood = _log_likelihood(config, vae, images, run, watcher)
     seconds = time.perf_counter() - began
@@ -111,19 +111,20 @@ def run_path(config: TrainConfig) -> Path:
 
 def _fit(config, vae: VAE, images: ImageData, run, checkpoints, history, watcher) -> None:
     done, size = len(history), config.batch_size
-    callbacks = []
+    labels, callbacks = config.conditional, []
     if config.patience:
         warmup = config.beta_warmup_epochs
         callbacks.append(ResumableEarlyStopping(history, config.patience, warmup))
+    shown = next(iter(images.test.batches(32, labels)))
     callbacks += [
         CheckpointEveryEpoch(checkpoints, history, config.epochs),
         keras.callbacks.TensorBoard(str(run.logs), write_graph=False),
-        TensorBoardPictures(str(run.logs / "pictures"), images.test.array(32), PICTURES_EVERY),
+        TensorBoardPictures(str(run.logs / "pictures"), shown, PICTURES_EVERY),
         *watcher.callbacks(config, images.train.num_examples),
     ]
     vae.fit(
-        images.train.training_batches(size, config.seed, start_epoch=done),
-        validation_data=images.validation.batches(size),
+        images.train.training_batches(size, config.seed, done, labels),
+        validation_data=images.validation.batches(size, labels),
         steps_per_epoch=images.train.steps_per_epoch(size),
         epochs=config.epochs,
         initial_epoch=done,
@@ -137,8 +138,9 @@ def _log_likelihood(config: TrainConfig, vae: VAE, images: ImageData, run, watch
     if not config.importance_samples:
         return None
     total, samples = images.test.num_examples, config.importance_samples
-    progress = watcher.progress(f"log p(x), {samples} samples an image", total)
-    test = images.test.batches(config.batch_size)
+    what = "log p(x|label)" if config.conditional else "log p(x)"
+    progress = watcher.progress(f"{what}, {samples} samples an image", total)
+    test = images.test.batches(config.batch_size, labels=config.conditional)
     return evaluation.log_likelihood(
         vae, test, samples, seed=config.seed, checkpoint=run.likelihood, progress=progress
     )

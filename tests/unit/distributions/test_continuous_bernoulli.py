@@ -94,9 +94,9 @@ def test_the_decay_is_bounded_and_comes_back():
     logits = tf.constant([[1000.0]])
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        log_prob = px.distribution(logits).log_prob([[0.5]])
-    np.testing.assert_allclose(log_prob, [np.log(density(0.5, 10.0))], rtol=1e-5)
-    assert tape.gradient(log_prob, logits) < -0.3  # 0.5 - mean = 0.5 - 0.9
+        nll = -px.distribution(logits).log_prob([[0.5]])
+    np.testing.assert_allclose(nll, [-np.log(density(0.5, 10.0))], rtol=1e-5)
+    assert tape.gradient(nll, logits) > 0.3  # mean - 0.5 = 0.9 - 0.5: descent makes them smaller
     with pytest.raises(ConfigError, match="`min_scale` must be a finite number above 0"):
         ContinuousBernoulli(min_scale=0)
 

@@ -61,9 +61,9 @@ def test_finished_batches_are_not_decoded_again(interrupted, monkeypatch):
     sizes = []
     original = Estimator.estimate
 
-    def noted(self, x, *rest):
-        sizes.append(len(x))
-        return original(self, x, *rest)
+    def noted(self, batch, *rest):
+        sizes.append(len(batch.x))
+        return original(self, batch, *rest)
 
     monkeypatch.setattr(Estimator, "estimate", noted)
     evaluate(interrupted)

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import vae_tf
 from vae_tf import noise
+from vae_tf.data.batch import Batch
 from vae_tf.evaluation import weights
 from vae_tf.evaluation.weights import Weights, split
 from vae_tf.networks import conv_decoder, conv_encoder, mlp_decoder, mlp_encoder
@@ -53,9 +54,9 @@ def test_wide_decoders_get_fewer_rows():
     decoder = conv_decoder(2, {"logits": shape}, (64, 32), 16)
     wide = vae_tf.VAE(conv_encoder(shape, 2, (8,), 16), decoder)
     rows = weights.CHUNK_BYTES // (4 * 32 * 32 * 32)
-    assert Weights(wide, 5).chunk(shape) == (rows // 5, 5)
+    assert Weights(wide, 5).chunk(Batch(tf.zeros([1, *shape]))) == (rows // 5, 5)
     narrow = vae_tf.VAE(mlp_encoder((3,), 2, (8,)), mlp_decoder(2, {"logits": (3,)}, (8,)))
-    assert Weights(narrow, 5).chunk((3,)) == (weights.MOST_ROWS // 5, 5)
+    assert Weights(narrow, 5).chunk(Batch(tf.zeros([1, 3]))) == (weights.MOST_ROWS // 5, 5)
 
 
 @pytest.mark.parametrize("draws", range(1, 120))

@@ -5,11 +5,13 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy import stats
 
-from tests.bundles import write_bundle
+from tests.bundles import bundle_of
+from tests.cpp_server import CppServer
 from vae_tf import distributions, networks
-from vae_tf.exporting.runtimes import cpp_loader, saved_model
+from vae_tf.exporting.runtimes import saved_model
 
 SHAPE, LATENT, SIZE = (6, 5, 1), 3, 30
 
@@ -51,18 +53,53 @@ def decoder_with():
     return make
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def exported(tmp_path_factory):
     """A bundle nobody may change, and the parts it was written from."""
     parts = small_parts()
-    directory = tmp_path_factory.mktemp("exported") / "bundle"
     words = {"preprocessing": {"scale": "divide by 255"}, "provenance": {"run": "runs/7"}}
-    bundle = write_bundle(**parts, directory=directory, **words)
+    bundle = bundle_of(tmp_path_factory, "small", **parts, **words)
     return SimpleNamespace(parts=parts, bundle=bundle)
 
 
 @pytest.fixture(scope="module")
-def serve(tmp_path_factory):
+def cpp():
+    """TensorFlow's C++ loader, in one process for the module's requests."""
+    server = CppServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    """Returns a function: directory of a SavedModel -> it, in TensorFlow's Python, loaded once."""
+    models = {}
+
+    def load(directory):
+        if directory not in models:
+            models[directory] = tf.saved_model.load(str(directory))
+        return models[directory]
+
+    return load
+
+
+@pytest.fixture(scope="module")
+def ask(cpp, loaded):
+    """Returns a function that runs a signature of a SavedModel in one of TensorFlow's loaders."""
+
+    def run(directory, signature, inputs, runtime="cpp"):
+        if runtime == "cpp":
+            return cpp(directory, signature, inputs)
+        outputs = loaded(directory).signatures[signature](
+            **{name: tf.constant(value) for name, value in inputs.items()}
+        )
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def serve(ask, tmp_path_factory):
     """Returns a function: endpoints -> a function that runs one of them, written once.
 
     `run(signature, runtime="cpp", **inputs)` returns the outputs for one batch; of lists of
@@ -74,11 +111,7 @@ def serve(tmp_path_factory):
         saved_model.write(endpoints, directory)
 
         def run(signature, *batches, runtime="cpp", **inputs):
-            batches = batches or (inputs,)
-            if runtime == "python":
-                results = saved_model.run(directory, signature, batches)
-            else:
-                (results,) = cpp_loader.run([cpp_loader.Call(directory, signature, batches)])
+            results = [ask(directory, signature, b, runtime) for b in batches or (inputs,)]
             return results[0] if inputs else results
 
         run.directory = directory

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.bundles import halves as halves_of
+from tests.cpp_server import Refused
 from vae_tf import distributions, networks
-from vae_tf.errors import ExportError
 from vae_tf.exporting.litert import files as litert
 from vae_tf.exporting.signatures import endpoints
 from vae_tf.exporting.signatures.preprocessing import Preprocessing
@@ -24,13 +24,17 @@ def served(serve, tmp_path_factory):
     model = halves_of(SHAPE, LATENT, UNIT, encoder=encoder, decoder=decoder, likelihood=likelihood)
     halves = [endpoints.encoder_endpoints(model)[0], endpoints.decoder_endpoints(model, scratch)[0]]
     runners = {e.name: run for half in halves for run in [serve(half)] for e in half}
-    files = {e.name: e for half in halves for e in half if e.litert}
+    files = {
+        e.name: litert.convert(runners[e.name].directory, [e.name])
+        for half in halves
+        for e in half
+        if e.litert
+    }
 
     def run(name, *batches, runtime="cpp", **inputs):
         if runtime != "litert":
             return runners[name](name, *batches, runtime=runtime, **inputs)
-        content = litert.convert(runners[name].directory, [name])
-        return litert.run(content, name, [inputs])[0]
+        return litert.run(files[name], name, [inputs])[0]
 
     run.signatures, run.litert = runners, files
     return run
@@ -128,7 +132,7 @@ def test_an_empty_batch_has_empty_outputs(served, name, runtime):
 )
 def test_other_shapes_are_an_error_and_the_server_goes_on(served, name, key, shape):
     wrong = request(name) | {key: np.zeros(shape, request(name)[key].dtype)}
-    with pytest.raises(ExportError, match=r"hape|one row for each"):
+    with pytest.raises(Refused, match=r"hape|one row for each"):
         served(name, **wrong)
     assert served(name, **request(name))
 
@@ -145,5 +149,5 @@ def test_other_shapes_are_an_error_and_the_server_goes_on(served, name, key, sha
 )
 def test_other_dtypes_are_an_error(served, name, key, dtype):
     inputs = request(name)
-    with pytest.raises(ExportError, match="Expects arg"):
+    with pytest.raises(Refused, match="Expects arg"):
         served(name, **inputs | {key: inputs[key].astype(dtype)})

@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.bundles import halves as halves_of
+from tests.cpp_server import Refused
 from vae_tf import distributions, networks
 from vae_tf.data.image_files import read_pixels
 from vae_tf.data.pixels import resize
@@ -134,7 +135,7 @@ def test_what_is_no_image_spoils_its_row_alone(served):
         assert np.isnan(nothing["z_mean"]).all()
         empty = run("encode_bytes", image_bytes=data[:0], runtime=runtime)
         assert empty["z_mean"].shape == (0, LATENT)
-    with pytest.raises(ExportError, match="hape"):
+    with pytest.raises(Refused, match="hape"):
         run("encode_bytes", image_bytes=data.reshape(2, -1))
 
 

@@ -215,9 +215,9 @@ def test_scales_of_pixels_keep_their_digits(tmp_path):
 @pytest.mark.parametrize(
     ("likelihood", "shape", "tolerance"),
     [
-        (distributions.DiscretizedLogistic(), SHAPE, 0.1),
+        pytest.param(distributions.DiscretizedLogistic(), SHAPE, 0.1, marks=pytest.mark.slow),
         (distributions.DiscretizedLogisticMixture(2, levels=40), (6,), 0.2),
-        (distributions.ContinuousBernoulli(), SHAPE, 0.01),
+        pytest.param(distributions.ContinuousBernoulli(), SHAPE, 0.01, marks=pytest.mark.slow),
     ],
 )
 def test_long_ways_from_parameters_to_statistics_stay_float32(

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.bundles import halves as halves_of
+from tests.cpp_server import Refused
 from vae_tf import data, distributions, networks
 from vae_tf.errors import ExportError
 from vae_tf.exporting import parity
@@ -87,7 +88,7 @@ def test_levels_give_what_their_intensities_give(both):
 
 def test_intensities_are_an_error_where_levels_are_wanted(both):
     _, _, run = both
-    with pytest.raises(ExportError, match="Expects arg"):
+    with pytest.raises(Refused, match="Expects arg"):
         run("encode", image=np.zeros((2, *SHAPE), np.float32))
 
 

@@ -71,7 +71,11 @@ def test_random_decoder(make_parts, decoder_with, target):
     ("function", "operation"),
     [
         (lambda x: x + tf.random.stateless_normal(tf.shape(x), [1, 2]), "StatelessRandom"),
-        (lambda x: x * tf.reduce_sum(tf.linalg.inv(tf.eye(2) + x[0, 0, 0, 0])), "MatrixInverse"),
+        pytest.param(
+            lambda x: x * tf.reduce_sum(tf.linalg.inv(tf.eye(2) + x[0, 0, 0, 0])),
+            "MatrixInverse",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_operations_that_need_flex_are_named(make_parts, decoder_with, target, function, operation):

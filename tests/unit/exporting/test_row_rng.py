@@ -236,8 +236,8 @@ def test_ends_of_the_range(monkeypatch):
 
 
 def test_a_row_depends_on_its_seed_alone():
-    seeds = np.r_[EXTREMES, np.arange(300)].astype(np.int32)
-    for n in (1, 2, 3, 16, 33):
+    seeds = np.r_[EXTREMES, np.arange(30)].astype(np.int32)
+    for n in (1, 2, 3, 33):
         for draw in (row_rng.normals, row_rng.uniforms):
             whole = draw(tf.constant(seeds), n).numpy()
             assert whole.shape == (len(seeds), n)

@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from vae_tf import VAE
 from vae_tf.distributions import ContinuousBernoulli, DiagonalNormal, LearnedNormal
-from vae_tf.errors import DataError
-from vae_tf.models import generation
+from vae_tf.errors import ConfigError, DataError
+from vae_tf.models import parts
+from vae_tf.objectives import LinearWarmup
 
 from .conftest import LATENT_DIM, SHAPE, make
 
@@ -30,7 +31,8 @@ def test_batches_of_all_sizes_share_a_graph(x):
     for size in (1, 7, 70, 3, 0):
         assert vae.encode(x[:size]).mean().shape == (size, LATENT_DIM)
         assert vae.reconstruct(x[:size]).shape == (size, *SHAPE)
-    assert vae._encoded.experimental_get_tracing_count() <= 2  # one of a size, one of all sizes
+    count = vae.generator.encoded.function.experimental_get_tracing_count()
+    assert count <= 2  # one of a size, one of all sizes
 
 
 def test_training_is_seen(x):
@@ -95,19 +97,59 @@ REPLACEMENTS = {
 
 
 def test_another_part_is_another_graph(x):
-    assert set(REPLACEMENTS) == set(generation.PARTS)
+    assert set(REPLACEMENTS) == set(parts.NAMES)
+    vae = make()
+    before = [f.numpy() for f in (vae.sample(4, seed=1), vae.reconstruct(x))]
     for part, replacement in REPLACEMENTS.items():
-        vae = make()
-        before = [f.numpy() for f in (vae.sample(4, seed=1), vae.reconstruct(x))]
-        setattr(vae, part, replacement(x))
-        after = [f.numpy() for f in (vae.sample(4, seed=1), vae.reconstruct(x))]
-        parts = {name: getattr(vae, name) for name in generation.PARTS}
-        fresh = VAE(**parts)
-        for ours, theirs in zip(
-            after, (fresh.sample(4, seed=1), fresh.reconstruct(x)), strict=True
-        ):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+        other = vae.replace(**{part: replacement(x)})
+        after = [f.numpy() for f in (other.sample(4, seed=1), other.reconstruct(x))]
         assert not all(np.allclose(a, b) for a, b in zip(before, after, strict=True)), part
+        again = (vae.sample(4, seed=1), vae.reconstruct(x))
+        for ours, theirs in zip(before, again, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_parts_cannot_be_assigned(x):
+    vae = make()
+    vae.fit(x, verbose=0)
+    for part, replacement in {**REPLACEMENTS, "objective": lambda x: vae.objective}.items():
+        with pytest.raises(ConfigError, match=rf"`{part}` .* Make .*vae\.replace\({part}=\.\.\.\)"):
+            setattr(vae, part, replacement(x))
+
+
+def test_replace_shares_weights_and_compiles(x):
+    vae = make()
+    vae.fit(x, epochs=2, verbose=0)
+    other = vae.replace(prior=far_prior(x))
+    assert other.encoder is vae.encoder
+    assert int(other.optimizer.iterations) == int(vae.optimizer.iterations)
+    logs, ours = (m.evaluate(x, verbose=0, return_dict=True) for m in (other, vae))
+    assert logs["nll"] == pytest.approx(ours["nll"])
+    assert logs["kl"] > ours["kl"] + 10
+    with pytest.raises(ConfigError, match=r"takes the arguments of the constructor.*bta"):
+        vae.replace(bta=2.0)
+
+
+def test_beta_may_be_assigned_at_any_time(x):
+    vae = make()
+
+    @tf.function
+    def term(x):
+        return tf.reduce_mean(vae(x, seed=tf.constant([0, 0])).kl_term)
+
+    class Setter(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.model.beta = 0.5 * epoch
+
+    at_one = float(term(x))
+    logs = vae.fit(x, epochs=3, verbose=0, callbacks=[Setter()]).history
+    assert logs["beta"] == [0.0, 0.5, 1.0]
+    vae.beta = 0.0
+    assert float(term(x)) == 0.0 < at_one
+    vae.beta = LinearWarmup(10**6)
+    assert vae.fit(x, verbose=0).history["beta"][0] < 1e-3
+    vae.beta = 2.0
+    assert vae.evaluate(x, verbose=0, return_dict=True)["beta"] == 2.0
 
 
 def test_compile_sees_layers_that_changed_in_place(x):

@@ -286,8 +286,16 @@ def test_outputs_are_known_by_their_names():
     heads = {"z_mean": keras.layers.Dense(2)(h), "z_log_var": keras.layers.Dense(1)(h)}
     with pytest.raises(ConfigError, match=r"Received: z_mean \[B, 2\], z_log_var \[B, 1\]"):
         vae_tf.VAE(keras.Model(image, heads), decoder)
-    in_order = keras.Model(image, [keras.layers.Dense(2)(h), keras.layers.Dense(2)(h)])
-    assert vae_tf.VAE(in_order, decoder).event_shape == SHAPE
+    nameless = keras.Model(image, [keras.layers.Dense(2)(h), keras.layers.Dense(2)(h)])
+    with pytest.raises(ConfigError, match=r"needs: z_mean \[B, 2\]"):
+        vae_tf.VAE(nameless, decoder)
+    mean, log_var = (keras.layers.Dense(2, name=name)(h) for name in ("z_mean", "z_log_var"))
+    for outputs in ([mean, log_var], [log_var, mean]):
+        encoder = keras.Model(image, outputs)
+        vae = vae_tf.VAE(encoder, decoder)
+        x = np.ones((3, *SHAPE), "float32")
+        expected = keras.Model(image, mean)(x)
+        np.testing.assert_allclose(vae.encode(x).mean(), expected, rtol=1e-6)
 
 
 class Unbuilt(keras.Model):
@@ -333,9 +341,12 @@ def test_keras_positional_arguments(x):
 
 def test_tuples_lists_and_dicts_as_x(x):
     vae = make()
-    for bad in ((x, x), {"image": x}):
-        with pytest.raises(DataError, match="must be one array or data set"):
-            vae.fit(bad, verbose=0)
+    vae.fit((x, x), verbose=0)
+    vae.fit({"x": x, "weight": np.ones(len(x))}, verbose=0)
+    with pytest.raises(DataError, match=r"must have the key x. Received: the keys \['image'\]"):
+        vae.fit({"image": x}, verbose=0)
+    with pytest.raises(DataError, match=r"a tuple of 4\. Pass an array x; "):
+        vae.fit((x, x, x, x), verbose=0)
     with pytest.raises(DataError, match="examples of mixed sizes"):
         vae.fit([x[0], x[1][:2]], verbose=0)
     vae.fit(list(x), validation_data=[x, x], verbose=0)

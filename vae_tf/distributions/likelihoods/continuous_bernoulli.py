@@ -7,7 +7,8 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import real
-from vae_tf.distributions.base import bounded, named_parameters
+from vae_tf.distributions.base import named_parameters
+from vae_tf.distributions.bounds import bounded
 from vae_tf.distributions.likelihoods.base import Likelihood, event_rank
 from vae_tf.distributions.likelihoods.gaussian import GREY_LEVEL
 
@@ -38,7 +39,9 @@ class ContinuousBernoulli(Likelihood):
 
     def _logits(self, params) -> tf.Tensor:
         logits = named_parameters(params, self.parameters, type(self).__name__)["logits"]
-        return bounded(logits, -1 / self.min_scale, 1 / self.min_scale)
+        fix = f"Pass a `min_scale` below {self.min_scale:g}, or use a Bernoulli."
+        limit = 1 / self.min_scale
+        return bounded(logits, -limit, limit, "logits", (fix, fix))
 
     def distribution(self, params) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event]."""

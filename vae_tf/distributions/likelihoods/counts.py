@@ -8,16 +8,16 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_tf.distributions.base import bounded, named_parameters
+from vae_tf.distributions.base import named_parameters
+from vae_tf.distributions.bounds import bounded
 from vae_tf.distributions.likelihoods.base import Likelihood, check_whole, event_rank, whole_numbers
+from vae_tf.distributions.likelihoods.count_mass import NegativeBinomialMass, PoissonMass
 
 # float32 holds every whole number up to 2^24; a larger count would be rounded unseen.
 MAX_COUNT = 2.0**24
 MAX_LOG_MEAN = math.log(MAX_COUNT)
 # exp(-10) is a Poisson for all counts below some thousands; exp(10) has all but no mean.
 MAX_LOG_DISPERSION = 10.0
-# From here on two terms of Stirling's series are exact in float32.
-LARGE_COUNT = 16.0
 
 
 class Counts(Likelihood):
@@ -37,7 +37,8 @@ class Counts(Likelihood):
 
 
 def _log_mean(raw: tf.Tensor) -> tf.Tensor:
-    return bounded(raw, -MAX_LOG_MEAN, MAX_LOG_MEAN)
+    remedies = "Leave out what is always 0.", "Divide the counts, or model their logarithms."
+    return bounded(raw, -MAX_LOG_MEAN, MAX_LOG_MEAN, "log of the mean", remedies)
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")
@@ -56,22 +57,6 @@ class Poisson(Counts):
         return self.distribution({"log_rate": tf.math.log(statistics["image"])})
 
 
-class PoissonMass(tfd.Poisson):
-    """A Poisson whose log-mass keeps its digits at large counts.
-
-    The terms of x log(rate) - rate - log(x!) grow as x log(x) and cancel: in float32 a nat is
-    lost near x = 1e6. With d = log(rate / x) and Stirling's series, the large ones are gone:
-    log P(x) = -x (exp(d) - 1 - d) - log(2 pi x) / 2 - 1 / (12 x) + 1 / (360 x^3) - ...
-    """
-
-    def _log_prob(self, x):
-        small = super()._log_prob(tf.minimum(x, LARGE_COUNT))
-        n = tf.maximum(x, LARGE_COUNT)
-        d = self.log_rate - tf.math.log(n)
-        series = 0.5 * tf.math.log(2 * math.pi * n) + 1 / (12 * n) - 1 / (360 * n**3)
-        return tf.where(x < LARGE_COUNT, small, -n * (tf.math.expm1(d) - d) - series)
-
-
 @keras.saving.register_keras_serializable(package="vae_tf")
 class NegativeBinomial(Counts):
     """p(x|z), a Poisson whose rate is Gamma: mean m, variance m + d m^2 (Lopez et al. 2018).
@@ -87,13 +72,15 @@ class NegativeBinomial(Counts):
         values = named_parameters(params, self.parameters, type(self).__name__)
         log_dispersion = values["log_dispersion"]
         limit = MAX_LOG_DISPERSION
-        return _log_mean(values["log_mean"]), bounded(log_dispersion, -limit, limit)
+        # At the lower bound it is a Poisson, as some data are
+        remedies = "", "Use another likelihood: these counts have all but no mean."
+        log_dispersion = bounded(log_dispersion, -limit, limit, "log_dispersion", remedies)
+        return _log_mean(values["log_mean"]), log_dispersion
 
     def distribution(self, params) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event]."""
         log_mean, log_dispersion = self._values(params)
-        # odds of a success: m d
-        px = tfd.NegativeBinomial(tf.exp(-log_dispersion), logits=log_mean + log_dispersion)
+        px = NegativeBinomialMass(log_mean, log_dispersion)
         return tfd.Independent(px, event_rank(log_mean))
 
     def statistics(self, params) -> dict[str, tf.Tensor]:

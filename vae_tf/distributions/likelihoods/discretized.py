@@ -8,7 +8,8 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import whole
-from vae_tf.distributions.base import MAX_LOGIT, bounded, named_parameters
+from vae_tf.distributions.base import named_parameters
+from vae_tf.distributions.bounds import MAX_LOGIT, bounded
 from vae_tf.distributions.likelihoods.base import Likelihood, event_rank
 from vae_tf.distributions.likelihoods.grid import Grid
 from vae_tf.distributions.likelihoods.logistic_mass import ColourMass, LogisticMass

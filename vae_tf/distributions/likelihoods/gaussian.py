@@ -4,17 +4,25 @@ import math
 from collections.abc import Mapping
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import real
-from vae_tf.distributions.base import bounded, named_parameters
+from vae_tf.distributions.base import named_parameters
+from vae_tf.distributions.bounds import bounded
 from vae_tf.distributions.likelihoods.base import Likelihood, event_rank
+from vae_tf.distributions.normal import Normal
+from vae_tf.errors import DataError
 
 # One grey level of an 8-bit image. A Gaussian narrower than the rounding of its data earns
 # likelihood from the rounding, without limit where a pixel is constant.
 GREY_LEVEL = 1 / 256
-MAX_SCALE = 1e4
+MAX_SCALE = 1e12  # safe in float32, and beyond the units of any data
+# What a floor chosen from data is at least and at most, in their standard deviations
+LEAST_FLOOR, MOST_FLOOR = 1e-3, 0.1
+MOST_Z = 4.0  # root mean square
+EXAMPLES = 10_000  # that are looked at for it
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")
@@ -38,11 +46,22 @@ class Gaussian(Likelihood):
         """Returns the standard deviation, broadcastable to `loc`."""
         return tf.constant(self.scale)
 
+    def _bounded_scale(self, log_scale: tf.Tensor, min_scale: float) -> tf.Tensor:
+        """Returns exp(log_scale) within [min_scale, MAX_SCALE]."""
+        smaller = f"Pass a `min_scale` below {min_scale:g}, such as that of"
+        remedies = f"{smaller} {type(self).__name__}.from_data(x).", "Scale the data."
+        low, high = math.log(min_scale), math.log(MAX_SCALE)
+        return tf.exp(bounded(log_scale, low, high, "log_scale", remedies))
+
+    def _normal(self, loc: tf.Tensor, scale: tf.Tensor) -> Normal:
+        """Returns the distributions of the elements."""
+        return Normal(loc, scale)
+
     def distribution(self, params) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event]."""
         values = named_parameters(params, self.parameters, type(self).__name__)
         loc = values["loc"]
-        return tfd.Independent(tfd.Normal(loc, self._scale(values)), event_rank(loc))
+        return tfd.Independent(self._normal(loc, self._scale(values)), event_rank(loc))
 
     def statistics(self, params) -> dict[str, tf.Tensor]:
         """Returns `image` = loc [B, *event] and `scale`, [B, *event] or [B, 1, ..., 1]."""
@@ -56,7 +75,7 @@ class Gaussian(Likelihood):
     def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event], of `image` and `scale` as they are."""
         loc, scale = statistics["image"], statistics["scale"]
-        return tfd.Independent(tfd.Normal(loc, scale), event_rank(loc))
+        return tfd.Independent(Normal(loc, scale), event_rank(loc))
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -66,6 +85,11 @@ class Gaussian(Likelihood):
 @keras.saving.register_keras_serializable(package="vae_tf")
 class GaussianLearnedScale(Gaussian):
     """p(x|z) = N(x; loc, scale^2 I) with one learned `scale` (Rybkin et al. 2021, sigma-VAE).
+
+    While data are further from `loc` than four scales, root mean square, the gradient by `scale`
+    is held at that of four. It would go as the square of that distance, and Adam, whose steps
+    are relative to the largest gradients of the last thousand, would then hardly move once it
+    has become small: from the floor to data in another unit it would take tens of thousands.
 
     Args:
         scale: where learning starts.
@@ -81,8 +105,25 @@ class GaussianLearnedScale(Gaussian):
             initializer=keras.initializers.Constant(math.log(self.scale)),
         )
 
+    @classmethod
+    def from_data(cls, x, **kwargs) -> "GaussianLearnedScale":
+        """Returns a likelihood for data in any unit: `scale` and `min_scale` come from `x`.
+
+        `scale` starts at the standard deviation of the examples `x` [N, *event]. `min_scale` is
+        the smallest distance between different values, by which the data were rounded, within a
+        thousandth and a tenth of the standard deviation.
+
+        Raises:
+            DataError: data that are not finite, or do not vary.
+        """
+        scale, min_scale = _scales_of(x)
+        return cls(**{"scale": scale, "min_scale": min_scale, **kwargs})
+
+    def _normal(self, loc: tf.Tensor, scale: tf.Tensor) -> Normal:
+        return _HeldNormal(loc, scale)
+
     def _scale(self, values: dict[str, tf.Tensor]) -> tf.Tensor:
-        return _safe_scale(tf.convert_to_tensor(self.log_scale), self.min_scale)
+        return self._bounded_scale(tf.convert_to_tensor(self.log_scale), self.min_scale)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -103,8 +144,21 @@ class GaussianPixelScale(Gaussian):
         super().__init__(**kwargs)
         self.min_scale = real("min_scale", min_scale, positive=True)
 
+    @classmethod
+    def from_data(cls, x, **kwargs) -> "GaussianPixelScale":
+        """Returns a likelihood for data in any unit, whose `min_scale` comes from `x`.
+
+        It is chosen as GaussianLearnedScale does, for rows [N, D] from the column that varies
+        least.
+
+        Raises:
+            DataError: data that are not finite, or do not vary.
+        """
+        _, min_scale = _scales_of(x, by_column=np.ndim(x) == 2)
+        return cls(**{"min_scale": min_scale, **kwargs})
+
     def _scale(self, values: dict[str, tf.Tensor]) -> tf.Tensor:
-        return _safe_scale(values["log_scale"], self.min_scale)
+        return self._bounded_scale(values["log_scale"], self.min_scale)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -113,6 +167,44 @@ class GaussianPixelScale(Gaussian):
         return config
 
 
-def _safe_scale(log_scale: tf.Tensor, min_scale: float) -> tf.Tensor:
-    """Returns exp(log_scale) within [min_scale, MAX_SCALE]."""
-    return tf.exp(bounded(log_scale, math.log(min_scale), math.log(MAX_SCALE)))
+class _HeldNormal(Normal):
+    """A Normal whose gradient by its scale, which all elements share, is limited."""
+
+    def _log_prob(self, x):
+        scale, log_scale = _held(tf.convert_to_tensor(self.scale))
+        z = (x - self.loc) / scale
+        return -0.5 * tf.square(z) - (0.5 * math.log(2 * math.pi) + log_scale)
+
+
+@tf.custom_gradient
+def _held(scale: tf.Tensor):
+    """Returns `scale` for z-scores and its logarithm for the normalizer.
+
+    By log(scale) a sum of log N(x; loc, scale^2) with any weights has the derivatives sum of
+    weight z^2 through the one and minus the sum of the weights through the other, which tells
+    the size of the first at z = MOST_Z.
+    """
+
+    def gradient(by_scale, by_log_scale):
+        most = MOST_Z**2 * tf.abs(by_log_scale) / scale
+        return tf.clip_by_value(by_scale, -most, most) + by_log_scale / scale
+
+    return (scale, tf.math.log(scale)), gradient
+
+
+def _scales_of(x, by_column: bool = False) -> tuple[float, float]:
+    """Returns the standard deviation of examples `x` [N, *event], and a floor for a scale."""
+    x = np.asarray(x, "float64")
+    if not x.size or not np.isfinite(x).all():
+        raise DataError("Scales come from finite numbers", f"shape {x.shape}", "Impute the data.")
+    columns = x.reshape(len(x), -1)[:: math.ceil(len(x) / EXAMPLES)]
+    spread, steps = columns.std(0), np.diff(np.sort(columns, 0), axis=0)
+    varies = spread > 0
+    if not varies.any():
+        fix = "Pass more examples, or `min_scale` itself."
+        raise DataError("Scales come from data that vary", f"{len(x)} equal examples", fix)
+    step = np.min(steps, 0, initial=np.inf, where=steps > 0)[varies]
+    pooled = np.sqrt(np.mean(np.square(spread[varies])))
+    own = spread[varies] if by_column else pooled
+    floors = np.clip(step if by_column else step.min(), LEAST_FLOOR * own, MOST_FLOOR * own)
+    return float(pooled), float(np.min(floors))

@@ -5,7 +5,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
-from vae_tf.distributions.base import bounded
+from vae_tf.distributions.bounds import bounded
 from vae_tf.distributions.likelihoods.grid import Grid
 
 # In steps of the grid. A narrower logistic is of no use: centred on a level, one of this width
@@ -20,8 +20,11 @@ NEAR = 16
 def in_levels(loc: tf.Tensor, log_scale: tf.Tensor, grid: Grid) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns location and scale, given in the data's units, in steps of the grid; bounded."""
     reach = FAR * grid.top
-    loc = bounded((loc - grid.low) / grid.step, -reach, grid.top + reach)
-    log_scale = bounded(log_scale - np.log(grid.step), np.log(MIN_SCALE), np.log(reach))
+    fix = "Check `low` and `high`, between which the data should lie."
+    loc = bounded((loc - grid.low) / grid.step, -reach, grid.top + reach, "loc", (fix, fix))
+    # Narrower ones would be of no use
+    log_scale -= np.log(grid.step)
+    log_scale = bounded(log_scale, np.log(MIN_SCALE), np.log(reach), "log_scale", ("", fix))
     return loc, tf.exp(log_scale)
 
 

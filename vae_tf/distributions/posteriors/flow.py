@@ -10,6 +10,7 @@ from tensorflow_probability import distributions as tfd
 from vae_tf.checks import whole
 from vae_tf.distributions.base import named_parameters
 from vae_tf.distributions.flows import Conditioner, chain, masked_autoregressive
+from vae_tf.distributions.normal import Normal
 from vae_tf.distributions.posteriors.base import Posterior
 from vae_tf.distributions.posteriors.normal import bounded_log_var
 from vae_tf.errors import ConfigError
@@ -68,7 +69,7 @@ class InverseAutoregressive(Posterior):
     def _base_and_bijector(self, params) -> tuple[tfd.Distribution, tfb.Bijector]:
         values = named_parameters(params, self.parameters, type(self).__name__)
         scale = tf.exp(0.5 * bounded_log_var(values["z_log_var"]))
-        base = tfd.Independent(tfd.Normal(values["z_mean"], scale), 1)
+        base = tfd.Independent(Normal(values["z_mean"], scale), 1)
         context = values["context"]
         steps = [
             masked_autoregressive(lambda z, c=c: c.shift_and_log_scale(z, context), inverse=True)

@@ -6,15 +6,19 @@ import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_tf.distributions.base import bounded, named_parameters
+from vae_tf.distributions.base import named_parameters
+from vae_tf.distributions.bounds import bounded
+from vae_tf.distributions.normal import Normal
 from vae_tf.distributions.posteriors.base import Posterior
 
 LOG_VAR_BOUND = 20.0  # variances from 2e-9 to 5e8, all safe in float32
 
 
 def bounded_log_var(log_var: tf.Tensor) -> tf.Tensor:
-    """Returns `log_var` within LOG_VAR_BOUND, with the gradient of the identity."""
-    return bounded(log_var, -LOG_VAR_BOUND, LOG_VAR_BOUND)
+    """Returns `log_var` within LOG_VAR_BOUND."""
+    slower = "Lower the learning rate, and look at the scale of the"
+    remedies = f"{slower} decoder's inputs, z.", f"{slower} data."
+    return bounded(log_var, -LOG_VAR_BOUND, LOG_VAR_BOUND, "z_log_var", remedies)
 
 
 def exp_of_rows(x: tf.Tensor) -> tf.Tensor:
@@ -41,7 +45,7 @@ class DiagonalNormal(Posterior):
     def distribution(self, params) -> tfd.Distribution:
         """Returns q(z|x), batch [B], event [L]."""
         q = self.statistics(params)
-        return tfd.Independent(tfd.Normal(q["z_mean"], tf.exp(0.5 * q["z_log_var"])), 1)
+        return tfd.Independent(Normal(q["z_mean"], tf.exp(0.5 * q["z_log_var"])), 1)
 
     def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor:
         """Returns z_mean + exp(z_log_var / 2) * normal, [..., B, L]."""

@@ -8,6 +8,7 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import whole
 from vae_tf.distributions.base import ModelPart
+from vae_tf.distributions.bounds import bounded
 from vae_tf.errors import ConfigError
 
 
@@ -15,6 +16,7 @@ class Prior(ModelPart):
     """p(z) over vectors of `latent_dim` numbers; a subclass gives `distribution`.
 
     Attributes:
+        log_scale_bounds: of scales that are learned.
         factorized: whether p(z) is a product over the dimensions of z; its `distribution` is
             then a `tfd.Independent`, and a KL divergence can be told for each dimension.
         conditional: whether it is p(z|c): `distribution` and `from_noise` then take a
@@ -23,6 +25,7 @@ class Prior(ModelPart):
 
     factorized = False
     conditional = False
+    log_scale_bounds = (-5.0, 5.0)
 
     def __init__(self, latent_dim: int, **kwargs):
         super().__init__(**kwargs)
@@ -62,6 +65,12 @@ class Prior(ModelPart):
             `weights` [K], `loc` [K, L] and `scale` [K, L] float32; None if it is no such mixture.
         """
         return None
+
+    def bounded_log_scale(self, log_scale) -> tf.Tensor:
+        """Returns a learned `log_scale` within `log_scale_bounds`."""
+        fix = "Let the encoder put out values of the order of 1: scale the data, lower its rate."
+        raw = tf.convert_to_tensor(log_scale)
+        return bounded(raw, *self.log_scale_bounds, "log_scale", (fix, fix))
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

@@ -9,6 +9,7 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import whole
 from vae_tf.distributions.flows import Conditioner, chain, masked_autoregressive
+from vae_tf.distributions.normal import Normal
 from vae_tf.distributions.priors.base import Prior
 from vae_tf.errors import ConfigError
 
@@ -58,7 +59,7 @@ class Flow(Prior):
     def distribution(self) -> tfd.Distribution:
         """Returns p(z), batch [], event [latent_dim]."""
         zeros = tf.zeros([self.latent_dim])
-        base = tfd.Independent(tfd.Normal(zeros, tf.ones_like(zeros)), 1)
+        base = tfd.Independent(Normal(zeros, tf.ones_like(zeros)), 1)
         return tfd.TransformedDistribution(base, self.bijector())
 
     def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import whole
-from vae_tf.distributions.base import bounded
+from vae_tf.distributions.normal import Normal
 from vae_tf.distributions.normal_mixture import NormalMixture
 from vae_tf.distributions.priors.base import Prior
 
@@ -24,7 +24,6 @@ class MixtureOfNormals(Prior):
         seed: of the means' start; drawn from N(0, I), where the encoder's outputs start.
     """
 
-    # Narrower components would make the matrix form of the density lose its last digits.
     log_scale_bounds = (-3.0, 3.0)
 
     def __init__(self, latent_dim: int, components: int = 500, seed: int = 0, **kwargs):
@@ -38,10 +37,10 @@ class MixtureOfNormals(Prior):
 
     def distribution(self) -> NormalMixture:
         """Returns the mixture, batch [], event [latent_dim]."""
-        log_scales = bounded(tf.convert_to_tensor(self.log_scales), *self.log_scale_bounds)
+        log_scales = self.bounded_log_scale(self.log_scales)
         return NormalMixture(
             tfd.Categorical(logits=tf.convert_to_tensor(self.logits)),
-            tfd.Independent(tfd.Normal(tf.convert_to_tensor(self.means), tf.exp(log_scales)), 1),
+            tfd.Independent(Normal(tf.convert_to_tensor(self.means), tf.exp(log_scales)), 1),
         )
 
     def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_tf.distributions.base import bounded
+from vae_tf.distributions.normal import Normal
 from vae_tf.distributions.priors.base import Prior
 
 
@@ -18,7 +18,7 @@ class StandardNormal(Prior):
     def distribution(self) -> tfd.Distribution:
         """Returns N(0, I), batch [], event [latent_dim]."""
         zeros = tf.zeros([self.latent_dim])
-        return tfd.Independent(tfd.Normal(zeros, tf.ones_like(zeros)), 1)
+        return tfd.Independent(Normal(zeros, tf.ones_like(zeros)), 1)
 
     def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
         """Returns the normal draws, [B, latent_dim]."""
@@ -37,7 +37,6 @@ class LearnedNormal(Prior):
     """p(z) = N(loc, diag(scale^2)), both learned with the model."""
 
     factorized = True
-    log_scale_bounds = (-5.0, 5.0)
 
     def __init__(self, latent_dim: int, **kwargs):
         super().__init__(latent_dim, **kwargs)
@@ -47,8 +46,8 @@ class LearnedNormal(Prior):
 
     def distribution(self) -> tfd.Distribution:
         """Returns p(z), batch [], event [latent_dim]."""
-        log_scale = bounded(tf.convert_to_tensor(self.log_scale), *self.log_scale_bounds)
-        return tfd.Independent(tfd.Normal(tf.convert_to_tensor(self.loc), tf.exp(log_scale)), 1)
+        log_scale = self.bounded_log_scale(self.log_scale)
+        return tfd.Independent(Normal(tf.convert_to_tensor(self.loc), tf.exp(log_scale)), 1)
 
     def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
         """Returns the normal draws, moved and scaled, [B, latent_dim]."""

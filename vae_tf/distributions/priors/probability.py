@@ -10,6 +10,7 @@ from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import instance
+from vae_tf.distributions.normal import Normal
 from vae_tf.distributions.priors.base import Prior
 from vae_tf.errors import ConfigError
 
@@ -67,7 +68,8 @@ def _describe(value: Any) -> Any:
     if isinstance(value, (tfd.Distribution, tfb.Bijector)):
         module = "distributions" if isinstance(value, tfd.Distribution) else "bijectors"
         name = type(value).__name__.lstrip("_")
-        foreign = not type(value).__module__.startswith("tensorflow_probability.")
+        own = type(value) is Normal
+        foreign = not own and not type(value).__module__.startswith("tensorflow_probability.")
         if foreign or not hasattr(tfd if module == "distributions" else tfb, name):
             fix = "Subclass vae_tf.priors.Prior, and make the distribution in its `distribution`."
             raise ConfigError("The parts must be classes of TFP", type(value).__name__, fix)
@@ -103,4 +105,5 @@ def _make(description: Any) -> Any:
         return tf.constant(description["array"], description["of"])
     home = tfd if description["module"] == "distributions" else tfb
     parameters = {name: _make(value) for name, value in description["parameters"].items()}
-    return getattr(home, description["name"])(**parameters)
+    made = Normal if (home, description["name"]) == (tfd, "Normal") else None
+    return (made or getattr(home, description["name"]))(**parameters)

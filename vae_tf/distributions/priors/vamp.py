@@ -8,8 +8,8 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import whole
-from vae_tf.distributions.base import bounded
-from vae_tf.distributions.normal_mixture import NarrowNormalMixture, NormalMixture
+from vae_tf.distributions.bounds import bounded
+from vae_tf.distributions.normal_mixture import NormalMixture
 from vae_tf.distributions.priors.base import Prior
 from vae_tf.errors import ConfigError, DataError
 
@@ -86,11 +86,12 @@ class VampPrior(Prior):
             raise ConfigError("A VampPrior is made of its model's q(z|x)", "no model", fix)
         u = tf.convert_to_tensor(self.pseudo_inputs)
         if self.value_range is not None:
-            u = bounded(u, *self.value_range)
+            low, high = self.value_range
+            u = bounded(u, low, high)
         weights = tfd.Categorical(logits=tf.convert_to_tensor(self.logits))
         qz = self._encode(u)
         diagonal = isinstance(qz, tfd.Independent) and isinstance(qz.distribution, tfd.Normal)
-        return (NarrowNormalMixture if diagonal else tfd.MixtureSameFamily)(weights, qz)
+        return (NormalMixture if diagonal else tfd.MixtureSameFamily)(weights, qz)
 
     def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor | None:
         """Returns draws [B, latent_dim], or None if the posteriors are no diagonal normals."""

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from vae_tf.distributions.bounds import watched
 from vae_tf.models.audit.subject import Failed, Skipped, Subject, close, names, tolerance_of
 
 FAR = 10.0  # a latent no prior would draw, and a user's slider may
@@ -83,7 +84,8 @@ def gradients(s: Subject) -> str:
         for v, value in zip(variables, start, strict=True):
             scale = np.sqrt(np.mean(np.square(value, dtype="float64"))) or 1.0
             v.assign(value + 0.01 * scale * rng.normal(size=value.shape))
-        with tf.GradientTape() as tape:
+        # Watched: what is at a bound, for which `bounds` is there, has a gradient too
+        with tf.GradientTape() as tape, watched():
             terms = s.terms(10 + draw, training=True)
             # What penalties and networks add counts; weight decay moves even what is not used
             added = vae.losses[

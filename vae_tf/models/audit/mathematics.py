@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from vae_tf.errors import ConfigError
 from vae_tf.models.audit.subject import Failed, Skipped, Subject, names
-from vae_tf.models.finite import STAGES
+from vae_tf.models.problems import DATA, STAGES
 from vae_tf.models.shapes import batched, check_halves, fits
 from vae_tf.objectives.terms import kl_divergence
 
@@ -58,9 +58,10 @@ def finite(s: Subject) -> str:
         seen = f"{names(broken)} {'holds' if len(broken) == 1 else 'hold'} NaN or infinity."
         raise Failed(seen, "Start from new weights, or from an earlier checkpoint.")
     terms = s.terms()
-    good = np.asarray(terms.finite)
-    if not good.all():
-        first = STAGES[int(np.argmin(good))]
+    stage = 0 if terms.problem is None else int(terms.problem[0])
+    # Whether the data have a density is another check's question
+    if stage and not (stage == DATA and np.all(np.isfinite(s.x))):
+        first = STAGES[stage - 1]
         raise Failed(
             f"{first[0].upper()}{first[1:]} is not finite.",
             "Look for logs, divisions and exponentials there.",

@@ -15,6 +15,7 @@ import numpy as np
 from vae_tf.data.batch import as_array
 from vae_tf.errors import DataError
 from vae_tf.models.audit import behaviour, mathematics
+from vae_tf.models.audit.bounds import bounds
 from vae_tf.models.audit.subject import Failed, Skipped, Subject
 from vae_tf.models.inputs import data_of, is_stream
 from vae_tf.models.shapes import batched
@@ -29,6 +30,7 @@ CHECKS: dict[str, Callable[[Subject], str]] = {
     "density": mathematics.density,
     "kl": mathematics.kl,
     "posterior": mathematics.posterior,
+    "bounds": bounds,
     "seed": behaviour.seed,
     "batch": behaviour.batch,
     "training": behaviour.training,

@@ -1,0 +1,169 @@
+"""What a label is worth: test NLL of one network on MNIST, given the label and not.
+
+TFDS_DATA_DIR=... python benchmarks/conditional.py              all that is not done yet
+TFDS_DATA_DIR=... python benchmarks/conditional.py train label  one of the trainings; or `none`
+
+Both models are what `train.py --dataset mnist` builds, one with `--condition label`. Each trains on
+one thread for the same processor time, which a busy machine does not falsify, with a step size that
+falls as a cosine of the time used. A training that was interrupted goes on where it was. The test
+images are looked at once, at the end.
+"""
+
+import json
+import math
+import os
+import sys
+import time
+
+os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+
+import common
+import keras
+import numpy as np
+
+import vae_tf
+from vae_tf import plots
+from vae_tf.runs.build import build_model, load_data
+from vae_tf.runs.config import TrainConfig
+from vae_tf.runs.directory import versions
+
+ROOT = common.RESULTS.parents[1]
+MODELS, PICTURE = ROOT / "runs/benchmark_conditional", ROOT / "docs/images/conditional.png"
+SECONDS, LEARNING_RATE, WARMUP, KEPT_EVERY = 480, 2e-3, 0.03, 60
+SAMPLES = 1000  # importance samples of each test image
+CASES = {"label": "test_nll", "none": "test_nll_unconditional"}
+STYLES = 12  # columns of the picture
+
+
+def config(condition: str) -> TrainConfig:
+    """Returns the settings of one of the models."""
+    settings = {"learning_rate": LEARNING_RATE, "lr_schedule": "constant", "lr_warmup_epochs": 0}
+    return TrainConfig(dataset="mnist", condition=condition, **settings)
+
+
+class Budget(keras.callbacks.Callback):
+    """Ends training after SECONDS of processor time, and keeps the model on the way.
+
+    Args:
+        path: of the model; a JSON file beside it says how long it was trained.
+    """
+
+    def __init__(self, path):
+        super().__init__()
+        self.path, self.notes = path, path.with_suffix(".json")
+        done = json.loads(self.notes.read_text()) if self.notes.exists() else {}
+        self.used, self.kept = done.get("seconds", 0.0), done.get("seconds", 0.0)
+        self.first = True  # of this process: it traces the graphs, and is not counted
+
+    def on_train_begin(self, logs=None):
+        """Starts the clock."""
+        self.since = time.process_time()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Counts the time, and sets the step size by it."""
+        now = time.process_time()
+        self.used += 0.0 if self.first else now - self.since
+        self.first = False
+        share = self.used / SECONDS
+        fall = 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+        self.model.optimizer.learning_rate = LEARNING_RATE * min(share / WARMUP + 0.01, fall)
+        self.model.stop_training = share >= 1
+        if share >= 1 or self.used - self.kept >= KEPT_EVERY:
+            self.keep(logs or {})
+        self.since = time.process_time()
+
+    def keep(self, logs: dict) -> None:
+        """Writes the model, and how long it was trained."""
+        self.kept = self.used
+        self.model.save(self.path)
+        done = {"seconds": self.used, "steps": int(self.model.optimizer.iterations.numpy())}
+        self.notes.write_text(json.dumps({**done, "training": logs}) + "\n")
+        print(self.path.stem, round(self.used), logs, flush=True)
+
+
+def train(condition: str) -> None:
+    """Trains one of the models, or goes on with it."""
+    settings, path = config(condition), MODELS / f"{condition}.keras"
+    MODELS.mkdir(parents=True, exist_ok=True)
+    images, budget = load_data(settings), Budget(path)
+    vae = build_model(settings, images) if not budget.used else keras.models.load_model(path)
+    size = settings.batch_size
+    steps = images.train.steps_per_epoch(size)
+    start = int(vae.optimizer.iterations.numpy()) // steps
+    if budget.used < SECONDS:
+        vae.fit(
+            images.train.training_batches(size, 0, start, labels=condition == "label"),
+            steps_per_epoch=steps,
+            initial_epoch=start,
+            epochs=10**6,
+            shuffle=False,
+            verbose=0,
+            callbacks=[budget],
+        )
+
+
+def test() -> dict:
+    """Returns the likelihoods of both models on all test images, and draws the picture."""
+    result: dict = {"data": "mnist, dynamically binarized; one draw of the test images"}
+    estimates = {}
+    for condition, name in CASES.items():
+        settings = config(condition)
+        images = load_data(settings)
+        vae = keras.models.load_model(MODELS / f"{condition}.keras")
+        batches = images.test.batches(250, labels=condition == "label")
+        bound = vae.evaluate(batches, return_dict=True, verbose=0)
+        found = vae_tf.log_likelihood(
+            vae, batches, SAMPLES, checkpoint=MODELS / f"{condition}_{SAMPLES}.npz"
+        )
+        estimates[condition] = found.per_example
+        done = json.loads((MODELS / f"{condition}.json").read_text())
+        result |= {
+            name: found.nll,
+            f"{name}_stderr": found.stderr,
+            f"{name.replace('nll', 'elbo')}": bound["elbo"],
+            f"{condition}_model": {
+                "monte_carlo_stderr": found.monte_carlo_stderr,
+                "test_kl": bound["kl"],
+                "parameters": vae.count_params(),
+                "processor_seconds": done["seconds"],
+                "steps": done["steps"],
+                "epochs": done["steps"] / images.train.steps_per_epoch(settings.batch_size),
+            },
+        }
+        if condition == "label":
+            draw(vae)
+    gain = estimates["label"] - estimates["none"]
+    identity = config("label").identity()
+    return {
+        **result,
+        "gain": float(np.mean(gain)),
+        "gain_stderr": float(np.std(gain, ddof=1) / math.sqrt(len(gain))),
+        "test_examples": len(gain),
+        "importance_samples": SAMPLES,
+        "processor_seconds": SECONDS,
+        "config": {name: value for name, value in identity.items() if name != "condition"},
+        "versions": versions(),
+    }
+
+
+def draw(vae: vae_tf.VAE) -> None:
+    """Writes the picture of the page: a row a digit, a column a style."""
+    styles = vae.prior.distribution().sample(STYLES, seed=[3, 0]).numpy()
+    digits, classes = np.tile(styles, (10, 1)), np.repeat(np.arange(10), STYLES)
+    images = vae.decode(digits, condition=classes).mean().numpy()
+    figure = plots.image_grid(images.reshape(10, STYLES, *images.shape[1:]))
+    figure.savefig(PICTURE, dpi=60)
+
+
+def main(*arguments: str) -> None:
+    """Does what is asked for."""
+    if arguments[:1] == ("train",):
+        return train(arguments[1])
+    for condition in CASES:
+        train(condition)
+    print(common.write("conditional", test()))
+    return None
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,85 @@
+"""Keeping parameters within bounds, so that none of them runs away."""
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import tensorflow as tf
+
+# exp(-1e6) is 0 in any precision. Infinite logits, as float16 has beyond 65504, would make NaN.
+MAX_LOGIT = 1e6
+
+
+class Bounded(NamedTuple):
+    """A parameter that was given a name when it was bounded.
+
+    Attributes:
+        name: of the parameter.
+        raw: its values before.
+        low: the lower bound.
+        high: the upper bound.
+        remedies: what to do if many values are at the lower bound, and at the upper one.
+    """
+
+    name: str
+    raw: tf.Tensor
+    low: float
+    high: float
+    remedies: tuple[str, str]
+
+
+_watch: contextvars.ContextVar[list[Bounded] | None] = contextvars.ContextVar("watch", default=None)
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[list[Bounded]]:
+    """Yields a list of the named parameters that are bounded eagerly from now on.
+
+    Their gradients are those of the identity meanwhile: a parameter at its bound is not dead.
+    """
+    seen: list[Bounded] = []
+    token = _watch.set(seen)
+    try:
+        yield seen
+    finally:
+        _watch.reset(token)
+
+
+def bounded(
+    x: tf.Tensor,
+    low: float,
+    high: float,
+    name: str = "",
+    remedies: tuple[str, str] = ("", ""),
+) -> tf.Tensor:
+    """Returns `x` clipped to [low, high]; outside, its gradient points back inside or is 0.
+
+    A plain clip has gradient 0 outside, so that a unit which starts there stays there for ever.
+    With the gradient of the identity, on the other hand, an optimizer that wants more than the
+    bound allows would drive `x` ever further out, and not be back for as long. What is
+    differentiated is taken for something to be minimized.
+
+    Args:
+        x: any tensor.
+        low: the lower bound.
+        high: the upper bound.
+        name: under which `watched` lists it; not listed if empty.
+        remedies: what to do if it is often at the lower bound, and at the upper one.
+    """
+    watch = _watch.get()
+    if watch is not None and name and tf.executing_eagerly():
+        watch.append(Bounded(name, tf.convert_to_tensor(x), low, high, remedies))
+
+    @tf.custom_gradient
+    def clip(raw):
+        def gradient(upstream):
+            if watch is not None:
+                return upstream
+            # A step of descent has the sign opposite to the gradient's
+            outward = ((raw > high) & (upstream < 0)) | ((raw < low) & (upstream > 0))
+            return tf.where(outward, tf.zeros_like(upstream), upstream)
+
+        return tf.clip_by_value(raw, low, high), gradient
+
+    return clip(x)
