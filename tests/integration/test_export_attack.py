@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bundles import bundle_of
+from tests.bundles import bundle_of, write_bundle
 from tests.cpp_server import CppServer, Refused
 from tests.integration import small_model
 from vae_tf.cli import app
 from vae_tf.errors import ExportError
-from vae_tf.exporting import verify_bundle, write_bundle
+from vae_tf.exporting import verify_bundle
 from vae_tf.exporting.runtimes import cpp_loader
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +82,7 @@ RIVAL = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from vae_tf.cli import app
-from vae_tf.exporting import write_bundle
+from tests.bundles import write_bundle
 from tests.integration import small_model
 
 parts = small_model.parts()

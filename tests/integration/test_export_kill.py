@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.bundles import write_bundle
 from vae_tf import distributions, networks
-from vae_tf.exporting import publication, verify_bundle, write_bundle
+from vae_tf.exporting import publication, verify_bundle
 from vae_tf.exporting.runtimes import cpp_loader
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +36,7 @@ ENTRIES = [
 PROGRAM = f"""
 import os, sys, time
 sys.path.insert(0, {str(ROOT)!r})
-from vae_tf.exporting import write_bundle
+from tests.bundles import write_bundle
 from tests.integration.test_export_kill import make_parts
 
 parts, rename = make_parts(), os.rename

@@ -284,7 +284,7 @@ def test_trains_and_is_saved(case, tmp_path):
 )
 def test_is_exported_in_builtin_operators(name, tmp_path):
     """One of TFP's own, the one of most operators, and one of many parts."""
-    from vae_tf.exporting import write_bundle
+    from tests.bundles import write_bundle
 
     make, event = CASES[name]
     likelihood = make()
