@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vae_tf.checks import instance
 from vae_tf.data import Split
 from vae_tf.errors import DataError
 from vae_tf.exporting import FULL, Bundle, Options, write_bundle
@@ -54,6 +55,7 @@ def export(
         ExportError: the version exists, the model cannot be converted, or a converted file
             disagrees with the model. Nothing is left behind.
     """
+    instance("vae", vae, VAE)
     splits = {"train": train, "validation": validation, "test": test}
     return write_bundle(
         vae.parts,
