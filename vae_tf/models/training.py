@@ -113,7 +113,8 @@ class Training(Steps):
         self.first_problem.forget()
         steps = self.steps_per_execution
         if self._chooses_steps:
-            steps = steps_per_execution(x, batch_size, kwargs.get("steps_per_epoch"), callbacks)
+            ends = kwargs.get("steps_per_epoch"), callbacks, kwargs.get("validation_steps")
+            steps = steps_per_execution(x, batch_size, *ends)
         batches = self._gathered(x, batch_size, validation_split, kwargs)
         if batches is not None:
             x = batches
