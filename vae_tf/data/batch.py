@@ -98,6 +98,13 @@ def parse(data, y_is: str | None = None) -> Batch:
     return Batch(**fields)
 
 
+def kept(field):
+    """Returns a field as arrays, or as the tensors it is; the values of a dict likewise."""
+    if isinstance(field, Mapping):
+        return {name: kept(value) for name, value in field.items()}
+    return field if field is None or tf.is_tensor(field) else np.asarray(field)
+
+
 def _numbers(value):
     """Returns floating-point numbers as float32 and all else as it is."""
     if value is None:

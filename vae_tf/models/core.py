@@ -1,6 +1,6 @@
 """What a model is made of: its parts, which stay, and its configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from vae_tf.checks import whole
 from vae_tf.distributions.likelihoods.base import Likelihood
-from vae_tf.distributions.likelihoods.binary import Bernoulli
 from vae_tf.distributions.posteriors.base import Posterior
 from vae_tf.distributions.posteriors.normal import DiagonalNormal
 from vae_tf.distributions.priors.base import Prior
@@ -17,6 +16,7 @@ from vae_tf.errors import ConfigError
 from vae_tf.models import parts as parts_module
 from vae_tf.models.compatibility import check_closed_form, check_parts, listed
 from vae_tf.models.door import Door
+from vae_tf.models.endings import default_likelihood
 from vae_tf.models.generator import Generator
 from vae_tf.models.parts import Parts
 from vae_tf.models.randomness import load_seed_states, save_seed_states
@@ -58,7 +58,7 @@ class Core(keras.Model):
         self.encoder, self.decoder = encoder, decoder
         self.prior = StandardNormal(latent_dim_of(decoder)) if prior is None else prior
         self.posterior = DiagonalNormal() if posterior is None else posterior
-        self.likelihood = Bernoulli() if likelihood is None else likelihood
+        self.likelihood = default_likelihood(decoder) if likelihood is None else likelihood
         self.objective = ELBO() if objective is None else objective
         self.kl_control, self.penalties = kl_control, listed(penalties)
         self.constant_beta = tf.Variable(1.0, trainable=False, name="beta")
@@ -118,6 +118,8 @@ class Core(keras.Model):
 
     def build(self, input_shape):
         """Marks the model as built; its networks build themselves when first called."""
+        while isinstance(input_shape, Mapping) or isinstance(input_shape[0], (tuple, list)):
+            input_shape = input_shape["x" if isinstance(input_shape, Mapping) else 0]
         self.event_shape = tuple(input_shape[1:])
         self.built = True
 

@@ -160,4 +160,4 @@ class Steps(Core):
     @property
     def batches_seen(self) -> int:
         """How many batches an evaluation or a prediction has had; ask between steps."""
-        return int(self._batches_seen)
+        return int(tf.convert_to_tensor(self._batches_seen))

@@ -154,6 +154,11 @@ class Training(Steps):
         finally:
             self._exchange_functions(before)
 
+    def forget_steps(self) -> None:
+        """Does what `Core.forget_steps` does, for other steps per execution too."""
+        self._functions = {}
+        super().forget_steps()
+
     def _exchange_functions(self, steps: int) -> None:
         if steps == self.steps_per_execution:
             return

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.checks import whole
-from vae_tf.data.batch import Batch
+from vae_tf.data.batch import Batch, kept
 from vae_tf.errors import ConfigError
 from vae_tf.models.audit import Audit, audit
 from vae_tf.models.inputs import is_stream, vectors
@@ -123,7 +123,7 @@ class VAE(Training):
             training: passed on to the encoder.
         """
         if is_stream(data):
-            batches = self.door.batches(data, ROWS, "data to encode")
+            batches = self.door.batches(data, ROWS, "data to encode", condition)
             outputs = [self.generator.encoded(batch) for batch in batches]
             params = keras.tree.map_structure(lambda *parts: tf.concat(parts, 0), *outputs)
         else:
@@ -168,10 +168,17 @@ class VAE(Training):
             condition: in place of the one among the data.
             shown: a condition for the decoder alone: the style of x under another label.
         """
-        if is_stream(data):
-            batches = self.door.batches(data, ROWS, "data to reconstruct")
-            return tf.concat([self._reconstructed(batch, shown) for batch in batches], 0)
-        return self._reconstructed(self.door.batch(data, "data to reconstruct", condition), shown)
+        if not is_stream(data):
+            batch = self.door.batch(data, "data to reconstruct", condition)
+            return self._reconstructed(batch, shown)
+        images, done, decoded = [], 0, Batch(None, condition=kept(shown))
+        for batch in self.door.batches(data, ROWS, "data to reconstruct", condition):
+            rows = slice(done, done + len(batch.x))
+            images.append(self._reconstructed(batch, decoded.rows(rows).condition))
+            done = rows.stop
+        if shown is not None:
+            self.door.condition(shown, done)  # as many as there were
+        return tf.concat(images, 0)
 
     def _reconstructed(self, batch: Batch, shown) -> tf.Tensor:
         z = self.generator.code(batch)
