@@ -1,12 +1,12 @@
 """What a label is worth: test NLL of one network on MNIST, given the label and not.
 
 TFDS_DATA_DIR=... python benchmarks/conditional.py              all that is not done yet
-TFDS_DATA_DIR=... python benchmarks/conditional.py train label  one of the trainings; or `none`
+TFDS_DATA_DIR=... python benchmarks/conditional.py label        one of the two models; or `none`
 
 Both models are what `train.py --dataset mnist` builds, one with `--condition label`. Each trains on
 one thread for the same processor time, which a busy machine does not falsify, with a step size that
-falls as a cosine of the time used. A training that was interrupted goes on where it was. The test
-images are looked at once, at the end.
+falls as a cosine of the time used. What was interrupted goes on where it was. The test images are
+looked at once, at the end.
 """
 
 import json
@@ -30,7 +30,8 @@ from vae_tf.runs.directory import versions
 ROOT = common.RESULTS.parents[1]
 MODELS, PICTURE = ROOT / "runs/benchmark_conditional", ROOT / "docs/images/conditional.png"
 SECONDS, LEARNING_RATE, WARMUP, KEPT_EVERY = 480, 2e-3, 0.03, 60
-SAMPLES = 1000  # importance samples of each test image
+TEST, SAMPLES = 4000, 500  # test images, and importance samples of each
+BATCH = 250
 CASES = {"label": "test_nll", "none": "test_nll_unconditional"}
 STYLES = 12  # columns of the picture
 
@@ -102,38 +103,40 @@ def train(condition: str) -> None:
         )
 
 
-def test() -> dict:
-    """Returns the likelihoods of both models on all test images, and draws the picture."""
-    result: dict = {"data": "mnist, dynamically binarized; one draw of the test images"}
-    estimates = {}
+def score(condition: str) -> tuple[vae_tf.VAE, dict, vae_tf.evaluation.LogLikelihood]:
+    """Returns a trained model, its bound and its likelihood on the test images."""
+    images = load_data(config(condition))
+    vae = keras.models.load_model(MODELS / f"{condition}.keras")
+    batches = images.test.batches(BATCH, labels=condition == "label").take(TEST // BATCH)
+    bound = vae.evaluate(batches, return_dict=True, verbose=0)
+    kept = MODELS / f"{condition}.npz"
+    return vae, bound, vae_tf.log_likelihood(vae, batches, SAMPLES, checkpoint=kept)
+
+
+def collected() -> dict:
+    """Returns the numbers of both models, and draws the picture."""
+    result: dict = {"data": "mnist"}
+    per_example = {}
     for condition, name in CASES.items():
-        settings = config(condition)
-        images = load_data(settings)
-        vae = keras.models.load_model(MODELS / f"{condition}.keras")
-        batches = images.test.batches(250, labels=condition == "label")
-        bound = vae.evaluate(batches, return_dict=True, verbose=0)
-        found = vae_tf.log_likelihood(
-            vae, batches, SAMPLES, checkpoint=MODELS / f"{condition}_{SAMPLES}.npz"
-        )
-        estimates[condition] = found.per_example
+        vae, bound, found = score(condition)
+        per_example[condition] = found.per_example
         done = json.loads((MODELS / f"{condition}.json").read_text())
         result |= {
             name: found.nll,
             f"{name}_stderr": found.stderr,
-            f"{name.replace('nll', 'elbo')}": bound["elbo"],
+            name.replace("nll", "elbo"): bound["elbo"],
             f"{condition}_model": {
                 "monte_carlo_stderr": found.monte_carlo_stderr,
                 "test_kl": bound["kl"],
                 "parameters": vae.count_params(),
                 "processor_seconds": done["seconds"],
                 "steps": done["steps"],
-                "epochs": done["steps"] / images.train.steps_per_epoch(settings.batch_size),
             },
         }
         if condition == "label":
             draw(vae)
-    gain = estimates["label"] - estimates["none"]
-    identity = config("label").identity()
+    gain = per_example["label"] - per_example["none"]
+    settings = config("label").identity()
     return {
         **result,
         "gain": float(np.mean(gain)),
@@ -141,7 +144,8 @@ def test() -> dict:
         "test_examples": len(gain),
         "importance_samples": SAMPLES,
         "processor_seconds": SECONDS,
-        "config": {name: value for name, value in identity.items() if name != "condition"},
+        "binarization": "dynamic; of the test images one draw",
+        "config": {name: value for name, value in settings.items() if name != "condition"},
         "versions": versions(),
     }
 
@@ -155,14 +159,13 @@ def draw(vae: vae_tf.VAE) -> None:
     figure.savefig(PICTURE, dpi=60)
 
 
-def main(*arguments: str) -> None:
-    """Does what is asked for."""
-    if arguments[:1] == ("train",):
-        return train(arguments[1])
-    for condition in CASES:
+def main(*conditions: str) -> None:
+    """Trains and scores the models that are asked for; without any, both, and writes it down."""
+    for condition in conditions or CASES:
         train(condition)
-    print(common.write("conditional", test()))
-    return None
+        score(condition)
+    if not conditions:
+        print(common.write("conditional", collected()))
 
 
 if __name__ == "__main__":

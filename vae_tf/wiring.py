@@ -58,9 +58,19 @@ class Wiring:
         raise ConfigError(expected, f"inputs named {', '.join(given) or 'nothing'}", fix)
 
     @property
+    def conditions(self) -> tuple[str, ...]:
+        """The inputs that are the condition, or a part of it."""
+        return tuple(n for n in self.names if n == "condition" or n not in FIELDS)
+
+    @property
     def takes_condition(self) -> bool:
         """Whether an input is the condition, or a part of it."""
-        return any(name == "condition" or name not in FIELDS for name in self.names)
+        return bool(self.conditions)
+
+    def check_condition(self, condition) -> None:
+        """Raises DataError unless the inputs take a condition, a tensor [B, ...] or a dict."""
+        for name in self.conditions:
+            self._value(name, {"condition": condition})
 
     def input_shape(self, name: str) -> tuple | None:
         """Returns the shape, without batch, of the input of that name; None if it is unknown."""
@@ -70,6 +80,10 @@ class Wiring:
             shape = getattr(self.network, "input_shape", None) if len(self.names) == 1 else None
             return tuple(shape[1:]) if isinstance(shape, tuple) else None
         return tuple(self._input(name).shape[1:])
+
+    def input_dtype(self, name: str) -> str | None:
+        """Returns the dtype of the input of that name; None if it is unknown."""
+        return None if self._by_call or name not in self.names else self._input(name).dtype
 
     def _input(self, name: str):
         return keras.tree.flatten(self._inputs)[self.names.index(name)]
@@ -154,7 +168,9 @@ def _fitted(value, spec, name: str, role: str, fields):
         value = tf.broadcast_to(value, tf.shape(x)) if value.shape.rank == x.shape.rank else value
         return value[..., :1] if wanted and wanted[-1] == 1 != value.shape[-1] else value
     rank = value.shape.rank
-    if len(wanted) == 1 and (rank == 1 or (rank == 2 and value.shape[1] == 1 != wanted[0])):
+    if rank is None:  # a graph that has met classes and vectors
+        value = _of_unknown_rank(value, wanted)
+    elif len(wanted) == 1 and (rank == 1 or (rank == 2 and value.shape[1] == 1 != wanted[0])):
         if wanted[0] == 1:
             value = tf.reshape(value, [-1, 1])
         else:
@@ -170,6 +186,20 @@ def _fitted(value, spec, name: str, role: str, fields):
         fix = "Pass classes 0, 1, ... [B] or one-hot vectors, as the input takes."
         raise DataError(expected, f"shape {tuple(value.shape)}", fix)
     return tf.cast(value, spec.dtype)
+
+
+def _of_unknown_rank(value, wanted) -> tf.Tensor:
+    """Returns a condition [B, *wanted], one-hot where it holds one number an example."""
+
+    def one_hot() -> tf.Tensor:
+        return tf.one_hot(tf.cast(tf.reshape(value, [-1]), tf.int32), wanted[0])
+
+    def as_it_is() -> tf.Tensor:
+        return tf.cast(tf.reshape(value, [-1, *wanted]), tf.float32)
+
+    if len(wanted) != 1 or wanted[0] == 1:
+        return as_it_is()
+    return tf.cond(tf.equal(tf.size(value), tf.shape(value)[0]), one_hot, as_it_is)
 
 
 def num_classes(wirings: Sequence[Wiring], name: str) -> int | None:

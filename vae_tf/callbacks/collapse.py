@@ -10,6 +10,8 @@ from vae_tf.data.batch import Batch
 from vae_tf.evaluation import Collapse, measure_collapse
 from vae_tf.models import VAE
 
+BATCH = 256  # examples at a time, of arrays
+
 
 class CollapseMonitor(keras.callbacks.Callback):
     """Measures posterior collapse on fixed examples, and warns of it once, with the remedies.
@@ -22,7 +24,8 @@ class CollapseMonitor(keras.callbacks.Callback):
     or the mutual information or the sensitivity is below `threshold`.
 
     Args:
-        x: held-out examples [N, *event], some hundred of them: the cost grows as N^2.
+        x: held-out examples in any form that `fit` takes, some hundred of them: the cost grows
+            as N^2.
         every: epochs between two measurements; the first and the last epoch are measured.
         num_samples: draws z ~ q(z|x) for each example.
         threshold: a latent is off if Var_x(E[z_d|x]) is not above it.
@@ -37,7 +40,8 @@ class CollapseMonitor(keras.callbacks.Callback):
         self, x, every: int = 1, num_samples: int = 4, threshold: float = 0.01, seed: int = 0
     ):
         super().__init__()
-        self.x = np.asarray(x)
+        self.x = x
+        self.examples: list[Batch] = []
         self.every, self.num_samples = whole("every", every), whole("num_samples", num_samples)
         self.threshold = real("threshold", threshold, positive=False)
         self.seed = whole("seed", seed, least=0)
@@ -59,7 +63,8 @@ class CollapseMonitor(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Looks at the model and the examples before the first step."""
         instance("model", self.model, VAE)
-        self.model.door.look(Batch(self.x), "monitored")
+        # A stream may give other examples, or none, the second time
+        self.examples = list(self.model.door.batches(self.x, BATCH, "monitored"))
 
     def on_epoch_end(self, epoch, logs=None):
         """Measures, if it is this epoch's turn."""
@@ -68,7 +73,7 @@ class CollapseMonitor(keras.callbacks.Callback):
             return
         result = measure_collapse(
             self.model,
-            self.x,
+            iter(self.examples),
             num_samples=self.num_samples,
             threshold=self.threshold,
             seed=self.seed,

@@ -44,6 +44,12 @@ class Batch(NamedTuple):
         condition = keras.tree.map_structure(_numbers, self.condition)
         return Batch(x, mask, condition, self.label, weight)
 
+    def rows(self, part: slice) -> "Batch":
+        """Returns a part of the examples."""
+        return Batch(
+            *keras.tree.map_structure(lambda v: None if v is None else v[part], tuple(self))
+        )
+
     def repeated(self, times) -> "Batch":
         """Returns the batch as many times over, [times * B, ...]; itself if `times` is 1."""
         if isinstance(times, int) and times == 1:
@@ -90,6 +96,13 @@ def parse(data, y_is: str | None = None) -> Batch:
             raise DataError(f"`{name}` must be given once", f"`{name}` and {argument}", fix)
         fields[name] = value
     return Batch(**fields)
+
+
+def kept(field):
+    """Returns a field as arrays, or as the tensors it is; the values of a dict likewise."""
+    if isinstance(field, Mapping):
+        return {name: kept(value) for name, value in field.items()}
+    return field if field is None or tf.is_tensor(field) else np.asarray(field)
 
 
 def _numbers(value):

@@ -1,6 +1,7 @@
 """The aggregate posterior q(z) = E_p(x)[q(z|x)], as a prior for generation."""
 
 import numpy as np
+import tensorflow as tf
 from sklearn.mixture import GaussianMixture
 
 from vae_tf.checks import instance, whole
@@ -20,11 +21,11 @@ def fit_mixture(
 
     Args:
         vae: a trained model.
-        data: examples, [N, *event].
+        data: examples in any form that `fit` takes.
         components: K; scikit-learn's EM fits them. None gets narrower than MixtureOfNormals
             allows, a standard deviation of 0.05.
-        batch_size: examples encoded at a time.
-        seed: of the draws and of EM's start.
+        batch_size: examples encoded at a time, for arrays.
+        seed: of EM's start, and of the draws, which belong to the examples as the data order them.
 
     Raises:
         DataError: fewer examples than components, or latents spread wider than MixtureOfNormals
@@ -32,14 +33,16 @@ def fit_mixture(
     """
     instance("vae", vae, VAE)
     components, batch_size = whole("components", components), whole("batch_size", batch_size)
-    vae.door.look(Batch(np.asarray(data)), "evaluation")
-    if len(data) < components:
+    z, latent_dim = np.zeros([0, vae.prior.latent_dim]), vae.prior.latent_dim
+    for batch in vae.door.batches(data, batch_size, "evaluation"):
+        params = vae.generator.encoded(Batch(batch.x, batch.mask, batch.condition))
+        _, drawn = vae.posterior.drawn(params, 1, latent_dim, tf.constant([seed, 0]), len(z))
+        z = np.append(z, drawn[0], 0)
+    if len(z) < components:
         fix = "Pass more examples or fewer components."
-        raise DataError(f"{components} components need as many examples", len(data), fix)
-    starts = range(0, len(data), batch_size)
-    z = [vae.encode(data[i : i + batch_size]).sample(seed=[seed, i]).numpy() for i in starts]
+        raise DataError(f"{components} components need as many examples", len(z), fix)
     em = GaussianMixture(components, covariance_type="diag", random_state=seed)
-    em.fit(np.concatenate(z).astype("float64"))
+    em.fit(z)
     prior = MixtureOfNormals(vae.prior.latent_dim, components)
     widest, limit = np.sqrt(em.covariances_.max()), np.exp(prior.log_scale_bounds[1])
     if widest > limit:

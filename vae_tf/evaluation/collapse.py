@@ -13,9 +13,9 @@ from vae_tf.checks import instance, real, whole
 from vae_tf.data.batch import Batch
 from vae_tf.errors import ConfigError, DataError
 from vae_tf.models import VAE
-from vae_tf.objectives import Group, kl_parts
+from vae_tf.objectives import Group, groups_of, kl_parts
 
-BATCH = 256  # examples in a network at a time
+BATCH = 256  # examples at a time
 PAIRS = 2**22  # numbers held at a time when every z meets every q(z|x_j)
 
 
@@ -34,14 +34,18 @@ class Collapse:
     Attributes:
         active: whether each latent tells examples apart, [L] bool.
         kl: KL of each latent, mean over the examples, [L]; None unless q and p factorize.
-        mutual_information: I(x; z) under q.
+        mutual_information: I(x; z) under q; for a conditional model it counts what z tells of the
+            condition.
         sensitivity: share of the data's variance that E[x|z] follows.
+        kl_by_group: KL of each group of latents, mean over the examples, [G]; one group unless
+            prior and posterior are joint ones.
     """
 
     active: np.ndarray
     kl: np.ndarray | None
     mutual_information: MutualInformation
     sensitivity: float
+    kl_by_group: np.ndarray
 
     @property
     def off(self) -> list[int]:
@@ -54,36 +58,44 @@ def measure_collapse(
 ) -> Collapse:
     """Returns the numbers of this module for one model and a fixed set of examples.
 
+    Memory grows with the latents alone, [num_samples, N, L]; the time of the mutual information
+    grows as N^2.
+
     Args:
         vae: a model.
-        x: held-out examples [N, *event], two at least.
+        x: held-out examples in any form that `fit` takes, two at least.
         num_samples: draws z ~ q(z|x) for each example.
         threshold: of `active_units`.
-        seed: of the draws.
+        seed: of the draws, which belong to the examples in the order of the data.
 
     Raises:
         DataError: data the model does not take, or fewer than two examples.
     """
     instance("vae", vae, VAE)
     num_samples = whole("num_samples", num_samples)
-    vae.door.look(Batch(x), "monitored")
-    x = np.asarray(x, "float32")
-    if len(x) < 2:
-        raise DataError("Collapse shows between examples", f"{len(x)} of them", "Pass 100 or more.")
-    params = _batched(lambda batch: vae.encoder(batch, training=False), x)
-    qz, point = vae.posterior.distribution(params), vae.posterior.point(params)
-    kl = None
-    if vae.prior.factorized and vae.posterior.factorized:
-        z = qz.sample(num_samples, seed=tf.constant([seed, 0]))
-        kl = kl_per_dimension(qz, vae.prior.distribution(), z)
-    images = _batched(
-        lambda z: vae.likelihood.statistics(vae.decoder(z, training=False))["image"], point.numpy()
-    )
+    images, examples, rows = _Variance(), _Variance(), []
+    for given in vae.door.batches(x, BATCH, "monitored"):
+        batch = Batch(given.x, given.mask, given.condition)
+        params = vae.generator.encoded(batch)
+        point = vae.posterior.point(params)
+        observed = batch.tensors()
+        images.add(vae.generator.image(point, batch), observed.mask)
+        examples.add(observed.x, observed.mask)
+        rows.append((params, point, observed.condition))
+    if sum(len(point) for _, point, _ in rows) < 2:
+        received = f"{sum(len(point) for _, point, _ in rows)} of them"
+        raise DataError("Collapse shows between examples", received, "Pass 100 or more.")
+    params, point, condition = keras.tree.map_structure(_joined, *rows)
+    key = tf.constant([seed, 0])
+    qz, z = vae.posterior.drawn(params, num_samples, vae.prior.latent_dim, key, 0)
+    pz = vae.parts.p(Batch(point, condition=condition))
+    factorized = vae.prior.factorized and vae.posterior.factorized
     return Collapse(
         active_units(point, threshold),
-        kl,
-        mutual_information(qz, num_samples, seed),
-        sensitivity(images, x),
+        kl_per_dimension(qz, pz, z) if factorized else None,
+        _information(qz, z),
+        images.total / examples.total if examples.total > 0 else math.nan,
+        np.mean(kl_parts(groups_of(qz, pz, z), "group"), axis=0),
     )
 
 
@@ -132,9 +144,12 @@ def mutual_information(
         seed: of the draws.
     """
     num_samples = whole("num_samples", num_samples)
-    n, size = int(qz.batch_shape[0]), int(qz.event_shape[0])
-    z = qz.sample(num_samples, seed=tf.constant([seed, 1]))  # [S, N, L]
-    own = qz.log_prob(z)
+    return _information(qz, qz.sample(num_samples, seed=tf.constant([seed, 1])))
+
+
+def _information(qz: tfd.Distribution, z: tf.Tensor) -> MutualInformation:
+    """Returns the mutual information at the draws z [S, N, L]."""
+    own, (n, size) = qz.log_prob(z), z.shape[1:]
     rows = tf.reshape(z, [-1, 1, size])
     step = max(1, PAIRS // (n * size))
     log_qz = [
@@ -161,14 +176,36 @@ def sensitivity(images, x) -> float:
     Returns:
         The ratio; NaN where all examples are the same.
     """
-    changes, total = _total_variance(images), _total_variance(x)
-    return changes / total if total > 0 else math.nan
+    changes, total = _Variance(), _Variance()
+    for start in range(0, len(x), BATCH):
+        changes.add(images[start : start + BATCH])
+        total.add(x[start : start + BATCH])
+    return changes.total / total.total if total.total > 0 else math.nan
 
 
-def _total_variance(values) -> float:
-    return float(np.sum(np.var(np.asarray(values, "float64"), axis=0)))
+class _Variance:
+    """The variance of each number of an event, over examples that come in batches."""
+
+    def __init__(self):
+        self.count = self.mean = self.squares = np.zeros(())
+
+    def add(self, values, mask=None) -> None:
+        """Adds examples [B, *event], as far as they were observed (Chan et al. 1979)."""
+        values = np.asarray(values, "float64")
+        seen = np.broadcast_to(np.ones(()) if mask is None else np.asarray(mask) > 0, values.shape)
+        count, total = np.sum(seen, 0), np.maximum(self.count + np.sum(seen, 0), 1)
+        mean = np.sum(values, 0, where=seen > 0) / np.maximum(count, 1)
+        squares = np.sum((values - mean) ** 2, 0, where=seen > 0)
+        change = mean - self.mean
+        self.squares = self.squares + squares + change**2 * self.count * count / total
+        self.mean = self.mean + change * count / total
+        self.count = self.count + count
+
+    @property
+    def total(self) -> float:
+        """The sum over the event."""
+        return float(np.sum(self.squares / np.maximum(self.count, 1)))
 
 
-def _batched(function, x: np.ndarray):
-    parts = [function(tf.constant(x[i : i + BATCH])) for i in range(0, len(x), BATCH)]
-    return keras.tree.map_structure(lambda *tensors: tf.concat(tensors, 0), *parts)
+def _joined(*parts):
+    return None if parts[0] is None else tf.concat(parts, 0)

@@ -88,9 +88,8 @@ class Weights:
                 lambda rows: None if rows is None else rows[start:end], (params, batch)
             )
             position = (first + start) * total + draw
-            z = parts.posterior.draws(own, count, parts.prior.latent_dim, seed, position)
-            log_w = parts.log_weights(z, some, parts.posterior.distribution(own))
-            log_w = tf.cast(log_w, tf.float64)
+            qz, z = parts.posterior.drawn(own, count, parts.prior.latent_dim, seed, position)
+            log_w = tf.cast(parts.log_weights(z, some, qz), tf.float64)
             new = Sums(tf.reduce_logsumexp(log_w, 0), tf.reduce_logsumexp(2 * log_w, 0))
             rows = tf.range(start, end)
             both = (_log_add(old, rows, more) for old, more in zip(sums, new, strict=True))

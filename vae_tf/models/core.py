@@ -1,6 +1,6 @@
 """What a model is made of: its parts, which stay, and its configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -26,6 +26,7 @@ from vae_tf.objectives.elbo import ELBO
 from vae_tf.objectives.kl_controls import KLControl
 from vae_tf.objectives.penalties.base import Penalty
 from vae_tf.objectives.schedules import Constant, Schedule, as_schedule
+from vae_tf.settings import Settings
 
 FROZEN = (*parts_module.NAMES, "parts", "objective", "kl_control", "penalties")
 
@@ -73,6 +74,8 @@ class Core(keras.Model):
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         check_closed_form(self)
         self.built = self.event_shape is not None
+        for part in self._settings_of_parts():
+            part.freeze()
         self.frozen = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -85,6 +88,13 @@ class Core(keras.Model):
             raise ConfigError(expected, f"vae.{name} = {type(value).__name__}", fix)
         super().__setattr__(name, value)
 
+    def _settings_of_parts(self) -> list[Settings]:
+        """Returns all objects that the steps read numbers from."""
+        parts = [self.prior, self.posterior, self.likelihood, self.objective, *self.penalties]
+        inside = [layer for part in parts for layer in part._flatten_layers()]
+        controls = [self.kl_control] if self.kl_control else []
+        return [*(x for x in inside if isinstance(x, Settings)), *controls, *self.schedules]
+
     @property
     def beta(self) -> Schedule:
         """The weight of the KL term; a number or a Schedule may be assigned at any time."""
@@ -93,6 +103,7 @@ class Core(keras.Model):
     @beta.setter
     def beta(self, value: float | Schedule) -> None:
         before, self._beta = getattr(self, "_beta", None), as_schedule(value)
+        self._beta.freeze()
         if isinstance(self._beta, Constant):  # a variable: graphs that exist read its new value
             self.constant_beta.assign(self._beta.beta)
         if before is not None and not (
@@ -118,6 +129,8 @@ class Core(keras.Model):
 
     def build(self, input_shape):
         """Marks the model as built; its networks build themselves when first called."""
+        while isinstance(input_shape, Mapping) or isinstance(input_shape[0], (tuple, list)):
+            input_shape = input_shape["x" if isinstance(input_shape, Mapping) else 0]
         self.event_shape = tuple(input_shape[1:])
         self.built = True
 

@@ -8,9 +8,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_tf.data.batch import FORMS, Batch, as_array, not_by_example, parse
+from vae_tf.data.batch import FORMS, Batch, as_array, kept, not_by_example, parse
 from vae_tf.errors import DataError
-from vae_tf.models.inputs import check_shape, data_of, is_stream, labels_of, weights_of_classes
+from vae_tf.models.inputs import (
+    check_shape,
+    data_of,
+    example_of,
+    is_stream,
+    labels_of,
+    look_at_classes,
+    weights_of_classes,
+)
 from vae_tf.models.parts import Parts
 from vae_tf.models.shapes import batched, fits
 
@@ -73,11 +81,7 @@ class Door:
         weight = None if batch.weight is None else as_array(batch.weight, "weight")
         if weight is not None and weight.size != len(weight):
             raise not_by_example(weight.shape)
-        others = {
-            name: keras.tree.map_structure(_kept, getattr(batch, name))
-            for name in ("mask", "condition", "label")
-            if getattr(batch, name) is not None
-        }
+        others = {name: kept(getattr(batch, name)) for name in ("mask", "condition", "label")}
         x = batch.x if tf.is_tensor(batch.x) else as_array(batch.x, role)
         batch = Batch(x, **others, weight=None if weight is None else weight.reshape(-1))
         self.look(batch, role, strict)
@@ -97,15 +101,21 @@ class Door:
         if not x.ndim or not len(x):
             fix = "Check the files and the split."
             raise DataError(f"The {role} data must hold examples", f"shape {x.shape}", fix)
+        self._look_at_lengths(batch, role)
+        self._look_at_weights(batch.weight, role)
+        self._look_at_condition(batch.condition)
+        self._look_at_support(batch, strict)
+
+    def _look_at_lengths(self, batch: Batch, role: str) -> None:
+        rows = len(batch.x)
         for name, value in batch.present().items():
             for array in keras.tree.flatten(value):
-                if len(array) != len(x):
-                    received = f"{len(x)} examples and {len(array)} entries of `{name}`"
+                entries = len(array) if len(array.shape) else None
+                if entries != rows:
+                    seen = "one number" if entries is None else f"{entries} entries"
                     expected = f"The {role} data must have as many of every field"
+                    received = f"{rows} examples and {seen} of `{name}`"
                     raise DataError(expected, received, "Pass arrays of one length.")
-        self._look_at_weights(batch.weight, role)
-        self._look_at_classes(batch.condition)
-        self._look_at_support(batch, strict)
 
     def _look_at_support(self, batch: Batch, strict: bool = False) -> None:
         likelihood, x = self.parts.likelihood, as_array(batch.x, "given")
@@ -148,21 +158,28 @@ class Door:
         if tf.executing_eagerly():
             x = batch.x if tf.is_tensor(batch.x) else as_array(batch.x, "given")
             check_shape(x, self.event_shape, what)
-            batch = batch._replace(x=x)
-            self._look_at_classes(batch.condition)
+            batch = Batch(x, *map(kept, batch[1:]))
+            self._look_at_lengths(batch, what.removesuffix("data").strip() or "given")
+            self._look_at_condition(batch.condition)
             self._look_at_support(batch)
         return batch
 
-    def batches(self, data, batch_size: int, what: str) -> Iterator[Batch]:
-        """Returns the data in batches: those of a stream, or of `batch_size` examples of arrays."""
+    def batches(self, data, batch_size: int, what: str, condition=None) -> Iterator[Batch]:
+        """Returns the data in batches: those of a stream, or of `batch_size` examples of arrays.
+
+        Raises:
+            DataError: data that cannot be used, or a condition beside a stream.
+        """
         if is_stream(data):
+            if condition is not None:
+                fix = "Let its elements be (x, y), y being the condition."
+                raise DataError(f"A stream of {what} must hold all fields itself", "more", fix)
             for element in data_of(data):
                 yield self.batch(element, what)
             return
         batch = self.arrays(data, role=what)
         for start in range(0, len(batch.x), batch_size):
-            rows = slice(start, start + batch_size)
-            yield Batch(*(_part(field, rows) for field in batch))
+            yield batch.rows(slice(start, start + batch_size))
 
     def condition(self, condition, rows: int) -> Any:
         """Returns a condition for so many rows, as tensors; None if the model takes none.
@@ -170,7 +187,6 @@ class Door:
         Raises:
             DataError: a condition is missing, or for another number of rows.
         """
-        self._look_at_classes(condition)
         if not self.parts.conditional:
             if condition is None:
                 return None
@@ -179,10 +195,14 @@ class Door:
         if condition is None:
             fix = "Pass condition=..., one entry for each."
             raise DataError("This model needs a condition", "none", fix)
-        lengths = {len(part) for part in keras.tree.flatten(condition)}
+        condition = kept(condition)
+        shapes = [part.shape for part in keras.tree.flatten(condition)]
+        lengths = {shape[0] if len(shape) else "one number" for shape in shapes}
         if lengths != {rows}:
             expected = f"`condition` must have an entry for each of the {rows}"
-            raise DataError(expected, f"{sorted(lengths)}", "Pass as many as are asked for.")
+            received = " and ".join(map(str, sorted(lengths, key=str)))
+            raise DataError(expected, received, "Pass as many as are asked for.")
+        self._look_at_condition(condition)
         return keras.tree.map_structure(tf.convert_to_tensor, condition)
 
     def _complete(self, batch: Batch) -> Batch:
@@ -202,21 +222,18 @@ class Door:
             received = f"{weight[bad]:g} at index {bad}"
             raise DataError(expected, received, "Pass 0 for an example that shall not count.")
 
-    def _look_at_classes(self, condition) -> None:
-        classes = self.parts.num_classes
-        if classes is None or condition is None or isinstance(condition, Mapping):
+    def _look_at_condition(self, condition) -> None:
+        """Raises DataError unless the networks can take a condition, arrays [N, ...]."""
+        if condition is None:
             return
-        values = np.asarray(condition)
-        if values.ndim > 1 and values.shape != (len(values), 1):
-            return
-        if values.dtype.kind not in "fbiu":
-            fix = "Number the classes, as np.unique(labels, return_inverse=True) does."
-            raise DataError("Classes must be numbers 0, 1, ...", f"{values.dtype} labels", fix)
-        wrong = (values < 0) | (values >= classes) | (values != np.rint(values))
-        if np.any(wrong):
-            received = f"{values.reshape(-1)[int(np.argmax(wrong))]:g}"
-            expected = f"Classes must be whole numbers from 0 to {classes - 1}"
-            raise DataError(expected, received, "Number the classes from 0.")
+        named = condition if isinstance(condition, Mapping) else {"condition": condition}
+        for name, part in named.items():
+            values = np.asarray(part)
+            classes = self.parts.num_classes.get(name)
+            look_at_classes(values, classes, name)
+        first = keras.tree.map_structure(lambda v: tf.convert_to_tensor(v[:1]), condition)
+        for wiring in self.parts.wirings:
+            wiring.check_condition(first)
 
     def _check_stream(self, data, y, sample_weight, class_weight, role: str) -> None:
         if any(given is not None for given in (y, sample_weight, class_weight)):
@@ -228,6 +245,7 @@ class Door:
             if isinstance(batch.x, (tf.RaggedTensorSpec, tf.SparseTensorSpec)):
                 fix = "Pad it, and pass a `mask` that is 0 in the padding."
                 raise DataError(f"The {role} data must be dense", type(batch.x).__name__, fix)
+            self._look_at_condition(example_of(batch.condition))
             if isinstance(batch.x, tf.TensorSpec) and batch.x.shape.rank is not None:
                 self._check_known(batch.x.shape, role)
             if int(data.cardinality()) == 0:
@@ -244,11 +262,3 @@ class Door:
             fix = f"Reshape the data to {batched(wanted)}, or build the encoder for them."
             expected = f"The {role} data must be {batched(wanted)}, as the encoder takes"
             raise DataError(expected, f"shape {tuple(shape)}", fix)
-
-
-def _kept(value):
-    return value if tf.is_tensor(value) else np.asarray(value)
-
-
-def _part(field, rows: slice):
-    return keras.tree.map_structure(lambda value: None if value is None else value[rows], field)

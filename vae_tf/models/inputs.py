@@ -81,3 +81,36 @@ def check_shape(values, shape, what: str) -> None:
     if shape is not None and not fits(values.shape[1:], shape):
         fix = "Pass a batch; of one example x alone, x[None]."
         raise DataError(f"The {what} must be {batched(shape)}", f"shape {tuple(values.shape)}", fix)
+
+
+def look_at_classes(values: np.ndarray, classes: int | None, name: str) -> None:
+    """Raises DataError unless a condition is of numbers, and of classes where it is of classes.
+
+    Args:
+        values: [N, ...].
+        classes: how many there are; None where the condition is something else.
+        name: of the condition.
+    """
+    if values.dtype.kind not in "fbiu" and values.dtype.name != "bfloat16":
+        what = "classes must be numbers 0, 1, ..." if classes else "it must be numbers"
+        fix = "Number the classes, as np.unique(labels, return_inverse=True) does."
+        raise DataError(f"Of `{name}` {what}", f"an array of {values.dtype}", fix)
+    if values.dtype.kind == "f" and not np.all(np.isfinite(values)):
+        fix = "Fill in what is missing, or leave these examples out."
+        raise DataError(f"`{name}` must be finite", "NaN or infinity", fix)
+    if classes is None or (values.ndim > 1 and values.shape != (len(values), 1)):
+        return
+    wrong = (values < 0) | (values >= classes) | (values != np.rint(values))
+    if np.any(wrong):
+        received = f"{values.reshape(-1)[int(np.argmax(wrong))]:g}"
+        expected = f"Classes in `{name}` must be whole numbers from 0 to {classes - 1}"
+        raise DataError(expected, received, "Number the classes from 0.")
+
+
+def example_of(specs):
+    """Returns one row of zeros like each of some specs; None where a size is not known."""
+    leaves = keras.tree.flatten(specs)
+    known = (isinstance(spec, tf.TensorSpec) and spec.shape.rank for spec in leaves)
+    if specs is None or not all(known) or any(None in spec.shape[1:] for spec in leaves):
+        return None
+    return keras.tree.map_structure(lambda s: tf.zeros([1, *s.shape[1:]], s.dtype), specs)

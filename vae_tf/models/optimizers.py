@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from vae_tf.objectives import replicas
+
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class KernelAdamW(keras.optimizers.AdamW):
@@ -20,7 +22,7 @@ class KernelAdamW(keras.optimizers.AdamW):
         super().build(variables)
 
 
-def prepared(optimizer, networks, replicas: bool = False) -> keras.optimizers.Optimizer:
+def prepared(optimizer, networks, several: bool = False) -> keras.optimizers.Optimizer:
     """Returns the optimizer that `compile` was given, made fit for `networks` and fast.
 
     It scales the loss if a network computes in float16: Keras does so by the model's own dtype
@@ -29,12 +31,12 @@ def prepared(optimizer, networks, replicas: bool = False) -> keras.optimizers.Op
     Args:
         optimizer: an optimizer, or Keras's name of one.
         networks: whose variables it updates.
-        replicas: whether several replicas train together.
+        several: whether several replicas train together.
     """
     optimizer = keras.optimizers.get(optimizer)
     scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     inner = optimizer.inner_optimizer if scaling else optimizer
-    if replicas:
+    if several:
         _sum_first(inner)
     else:
         _fuse(inner)
@@ -53,11 +55,10 @@ def _sum_first(optimizer: keras.optimizers.Optimizer) -> None:
     """
     if "_all_reduce_sum_gradients" in vars(optimizer):
         return
-    add, apply = optimizer._all_reduce_sum_gradients, optimizer._backend_apply_gradients
+    apply = optimizer._backend_apply_gradients
 
     def apply_sums(gradients, variables):
-        sums = [gradient for gradient, _ in add(zip(gradients, variables, strict=True))]
-        apply(sums, variables)
+        apply(replicas.total([tf.convert_to_tensor(g) for g in gradients]), variables)
 
     optimizer._backend_apply_gradients = apply_sums
     optimizer._all_reduce_sum_gradients = list

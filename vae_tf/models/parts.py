@@ -1,6 +1,7 @@
 """The five parts of a model as one value, and the densities they make."""
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,17 +52,22 @@ class Parts:
         return Wiring(self.decoder, "decoder", main="z")
 
     @functools.cached_property
-    def conditional(self) -> bool:
-        """Whether a part depends on a condition."""
-        wirings = (self.encoder_wiring, self.decoder_wiring)
-        return self.prior.conditional or any(wiring.takes_condition for wiring in wirings)
+    def wirings(self) -> tuple[Wiring, ...]:
+        """How all networks are fed: encoder, decoder, and a conditional prior's."""
+        own = (self.prior.wiring,) if hasattr(self.prior, "wiring") else ()
+        return (self.encoder_wiring, self.decoder_wiring, *own)
 
     @functools.cached_property
-    def num_classes(self) -> int | None:
-        """The number of classes that integers as condition may be of; None if that is open."""
-        wirings = [self.encoder_wiring, self.decoder_wiring]
-        wirings += [self.prior.wiring] if hasattr(self.prior, "wiring") else []
-        return num_classes(wirings, "condition")
+    def conditional(self) -> bool:
+        """Whether a part depends on a condition."""
+        return self.prior.conditional or any(wiring.takes_condition for wiring in self.wirings)
+
+    @functools.cached_property
+    def num_classes(self) -> dict[str, int]:
+        """The number of classes of each condition, by its name, that integers may stand for."""
+        names = {name for wiring in self.wirings for name in wiring.conditions}
+        found = {name: num_classes(self.wirings, name) for name in names}
+        return {name: number for name, number in found.items() if number is not None}
 
     def encoded(self, batch: Batch, training: bool = False) -> Any:
         """Returns the encoder's outputs, the posterior's parameters."""
@@ -134,16 +140,23 @@ class Parts:
         """Returns E[x|z, c], or what else the likelihood shows of it, [B, *event]."""
         return self.likelihood.statistics(self.decoded(z, batch))["image"]
 
-    def classes(self, batch: Batch) -> tf.Tensor | None:
-        """Returns the classes [B] that the condition names; None if it is no classes."""
-        condition = batch.condition
-        if self.num_classes is None or not tf.is_tensor(condition):
-            return None
-        rank = condition.shape.rank
-        numbers = rank == 1 or (rank == 2 and condition.shape[1] == 1)
-        return tf.reshape(condition, [-1]) if numbers else None
+    def classes(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor] | None:
+        """Returns the classes [n] in a condition, and which exist; None if there are none.
 
-    def exist(self, classes: tf.Tensor) -> tf.Tensor:
-        """Returns which of these classes exist, bool [B]."""
-        whole = classes == tf.round(classes) if classes.dtype.is_floating else True
-        return (classes >= 0) & (classes < tf.cast(self.num_classes, classes.dtype)) & whole
+        Of a dict of conditions those of one after the other.
+        """
+        condition = batch.condition
+        named = condition if isinstance(condition, Mapping) else {"condition": condition}
+        found, exist = [], []
+        for name, number in self.num_classes.items():
+            values = named.get(name)
+            if tf.is_tensor(values) and _is_classes(values):
+                values = tf.reshape(tf.cast(values, tf.float32), [-1])
+                found.append(values)
+                exist.append((values >= 0) & (values < number) & (values == tf.round(values)))
+        return (tf.concat(found, 0), tf.concat(exist, 0)) if found else None
+
+
+def _is_classes(values: tf.Tensor) -> bool:
+    rank = values.shape.rank
+    return rank == 1 or (rank == 2 and values.shape[1] == 1)

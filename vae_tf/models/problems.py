@@ -49,16 +49,14 @@ def problem(parts: Parts, batch: Batch, z, kl, decoder_outputs, nll) -> tf.Tenso
     if batch.weight is not None:
         fine &= tf.reduce_all(_valid(weight))
     if classes is not None:
-        fine &= tf.reduce_all(parts.exist(classes))
+        fine &= tf.reduce_all(classes[1])
 
     def first() -> tf.Tensor:
         allowed = likelihood.allowed(x)
         if mask is not None:
             allowed |= ~tf.cast(mask, tf.bool)
         looked_at = [(weight, _valid(weight)), (x, allowed)]
-        numbered = tf.zeros([1]) if classes is None else tf.cast(classes, tf.float32)
-        exist = tf.ones([1], tf.bool) if classes is None else parts.exist(classes)
-        looked_at.insert(1, (numbered, exist))
+        looked_at.insert(1, classes or (tf.zeros([1]), tf.ones([1], tf.bool)))
         good = [*(tf.reduce_all(right) for _, right in looked_at), *map(_finite, later)]
         stage = tf.argmin(tf.cast(tf.stack(good), tf.int8)) + 1
         ranges = tf.stack([_range(values, right) for values, right in looked_at])
@@ -144,8 +142,9 @@ class FirstProblem:
                 "Pass 0 for an example that shall not count.",
             )
         if stage == CLASSES:
+            counts = " or ".join(str(n - 1) for n in sorted(set(vae.parts.num_classes.values())))
             return DataError(
-                f"Classes must be whole numbers from 0 to {vae.parts.num_classes - 1}",
+                f"Classes must be whole numbers from 0 to {counts}",
                 f"{value:g} {where} of the {role} data",
                 "Number the classes from 0.",
             )

@@ -16,7 +16,27 @@ def total(value):
     all losses, so a loss that is the same on all of them is divided by their number.
     """
     context = _context()
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, value) if context else value
+    if not context:
+        return value
+    flat = tf.nest.flatten(value)
+    return tf.nest.pack_sequence_as(value, tf.nest.flatten(_totals(*flat)))
+
+
+@tf.custom_gradient
+def _totals(*values):
+    context = tf.distribute.get_replica_context()
+    devices = context.strategy.extended.worker_devices
+    if several_workers() or not all("CPU" in device for device in devices):
+        sums = context.all_reduce(tf.distribute.ReduceOp.SUM, list(values))
+    else:
+        # TensorFlow numbers the collectives of each strategy alike, and takes those of a second
+        # one in a process for those of the first.
+        sums = context.merge_call(_added, args=(list(values),))
+    return sums, lambda *gradients: total(list(gradients))
+
+
+def _added(strategy, values):
+    return [tf.add_n(strategy.experimental_local_results(value)) for value in values]
 
 
 def mean(value: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
@@ -34,8 +54,23 @@ def first(value: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
     context = _context()
     if not context:
         return value
-    wanted = context.all_gather(tf.cast(wanted, tf.int32)[None], axis=0)
-    return context.all_gather(value[None], axis=0)[tf.argmax(wanted)]
+    number, count = context.replica_id_in_sync_group, context.num_replicas_in_sync
+    own = tf.range(count) == number
+    rows = tf.where(own[:, None], value[None], tf.zeros_like(value)[None])  # NaN stays in its row
+    rows, wanted = total((rows, tf.cast(own & wanted, tf.float32)))
+    return rows[tf.argmax(wanted)]
+
+
+def before(count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the sum of `count` over the replicas before this one, and over all, int64."""
+    context = _context()
+    count = tf.cast(count, tf.int64)
+    if not context:
+        return tf.zeros([], tf.int64), count
+    number, replicas = context.replica_id_in_sync_group, tf.range(context.num_replicas_in_sync)
+    counts = total(tf.where(replicas == number, tf.cast(count, tf.float32), 0.0))
+    counts = tf.cast(counts, tf.int64)
+    return tf.reduce_sum(tf.where(replicas < number, counts, 0)), tf.reduce_sum(counts)
 
 
 def several_workers() -> bool:

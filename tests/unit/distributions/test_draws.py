@@ -30,7 +30,7 @@ def rows(params, part):
 def drawing(posterior, **options):
     @tf.function(reduce_retracing=True, **options)
     def draws(params, first, num_samples=DRAWS):
-        return posterior.draws(params, num_samples, LATENT, SEED, first)
+        return posterior.drawn(params, num_samples, LATENT, SEED, first)[1]
 
     return draws
 
@@ -53,9 +53,9 @@ def test_they_do_not_depend_on_the_batch_nor_on_jit_compile(name):
 def test_draws_of_one_example_in_chunks_are_those_in_one_go(name):
     posterior = POSTERIORS[name]()
     params = params_of(posterior, 3)
-    whole = posterior.draws(params, DRAWS, LATENT, SEED, 0).numpy()
+    whole = posterior.drawn(params, DRAWS, LATENT, SEED, 0)[1].numpy()
     second = rows(params, slice(1, 2))
-    late = posterior.draws(second, 3, LATENT, SEED, DRAWS + 1).numpy()
+    late = posterior.drawn(second, 3, LATENT, SEED, DRAWS + 1)[1].numpy()
     np.testing.assert_allclose(late[:, 0], whole[1:, 1], rtol=0, atol=2e-5)
 
 
@@ -85,4 +85,31 @@ def test_noise_of_another_shape_is_refused():
             return tf.reshape(normal, [-1, LATENT])
 
     with pytest.raises(ConfigError, match=r"Flat.from_noise must return z \[..., B, L\]"):
-        Flat().draws(params_of(Flat()), DRAWS, LATENT, SEED, 0)
+        Flat().drawn(params_of(Flat()), DRAWS, LATENT, SEED, 0)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_density_of_the_draws_is_that_of_the_distribution(name):
+    posterior = ALL[name]()
+    params = params_of(posterior)
+    qz, z = posterior.drawn(params, DRAWS, LATENT, SEED, 0)
+    density = posterior.distribution(params).log_prob(z)
+    np.testing.assert_allclose(qz.log_prob(z), density, rtol=1e-4, atol=1e-4)
+
+
+def test_a_flow_has_the_density_of_its_draws_in_one_pass():
+    """That of other points takes a pass for each latent."""
+    posterior = POSTERIORS["flow"]()
+    params = params_of(posterior)
+
+    def graph(*, other: bool):
+        def density():
+            qz, z = posterior.drawn(params, DRAWS, LATENT, SEED, 0)
+            return qz.log_prob(tf.identity(z) if other else z)
+
+        operations = tf.function(density).get_concrete_function().graph.as_graph_def()
+        nodes = [*operations.node, *(n for f in operations.library.function for n in f.node_def)]
+        return {node.op for node in nodes}
+
+    assert not any("While" in op for op in graph(other=False))
+    assert any("While" in op for op in graph(other=True))

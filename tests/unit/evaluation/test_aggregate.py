@@ -63,6 +63,19 @@ def test_repeats_itself_and_differs_by_seed():
     assert np.any(other["scale"] != one["scale"])
 
 
+def test_draws_belong_to_the_examples():
+    x, _ = data()
+    vae = identity_vae(0.0)
+    whole = fit_mixture(vae, x, 2, seed=4).mixture()
+    stream = tf.data.Dataset.from_tensor_slices(x).batch(70)
+    for other in (
+        fit_mixture(vae, stream, 2, seed=4),
+        fit_mixture(vae, x, 2, seed=4, batch_size=999),
+    ):
+        for name, value in other.mixture().items():
+            np.testing.assert_allclose(value, whole[name], rtol=1e-4, atol=1e-5)
+
+
 def test_narrow_clusters_get_the_narrowest_components_there_are():
     x, _ = data(stds=np.full((3, L), 0.01))
     parts = fit_mixture(identity_vae(), x, 3).mixture()
@@ -92,8 +105,8 @@ def test_refusals():
         fit_mixture(vae, x[:99])
     with pytest.raises(DataError, match=r"must be \[B, 2\]"):
         fit_mixture(vae, x[:, :1], 3)
-    with pytest.raises(DataError, match="must be numbers"):
-        fit_mixture(vae, tf.data.Dataset.from_tensor_slices(x).batch(10), 3)
+    with pytest.raises(DataError, match="numbers"):
+        fit_mixture(vae, np.array([["a", "b"]] * 9), 3)
     with pytest.raises(DataError, match="finite"):
         fit_mixture(vae, np.full_like(x, np.nan), 3)
 

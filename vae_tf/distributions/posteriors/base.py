@@ -41,7 +41,7 @@ class Posterior(ModelPart):
     def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor | None:
         """Returns z ~ q(z|x) as a function of noise, made of plain operations.
 
-        An exported encoder draws so, from a seed for each row, and `draws` does.
+        An exported encoder draws so, from a seed for each row, and so does `drawn`.
 
         Args:
             params: the encoder's outputs, [B, ...].
@@ -52,8 +52,14 @@ class Posterior(ModelPart):
         """
         return None
 
-    def draws(self, params, num_samples, latent_dim: int, seed: tf.Tensor, first) -> tf.Tensor:
-        """Returns z ~ q(z|x), [num_samples, B, L], that do not depend on the batch.
+    def with_noise(self, params, normal: tf.Tensor) -> tuple[tfd.Distribution, tf.Tensor | None]:
+        """Returns `distribution` and `from_noise`; where one helps the other, override it."""
+        return self.distribution(params), self.from_noise(params, normal)
+
+    def drawn(
+        self, params, num_samples, latent_dim: int, seed: tf.Tensor, first
+    ) -> tuple[tfd.Distribution, tf.Tensor]:
+        """Returns q(z|x) and draws of it, [num_samples, B, L], that do not depend on the batch.
 
         Draw s of row b belongs to the position first + b * num_samples + s. So if `first` is
         num_samples times the number of the first example, each example has draws of its own,
@@ -76,16 +82,16 @@ class Posterior(ModelPart):
         else:
             normal = tf.reshape(normal, [rows, num_samples, latent_dim])
             normal = tf.transpose(normal, [1, 0, 2])
-        z = self.from_noise(params, normal)
+        qz, z = self.with_noise(params, normal)
         if z is None:
-            return self._draws_by_row(params, num_samples, latent_dim, seed, first)
+            return qz, self._drawn_by_row(params, num_samples, latent_dim, seed, first)
         if z.shape.rank != 3:
             fix = "Let it take noise [..., B, L]."
             expected = f"{type(self).__name__}.from_noise must return z [..., B, L]"
             raise ConfigError(expected, f"shape {tuple(z.shape)}", fix)
-        return z
+        return qz, z
 
-    def _draws_by_row(self, params, num_samples, latent_dim: int, seed, first) -> tf.Tensor:
+    def _drawn_by_row(self, params, num_samples, latent_dim: int, seed, first) -> tf.Tensor:
         """Returns draws [num_samples, B, L], those of a row by the seed of its first position.
 
         TFP's samplers give other numbers under XLA; `from_noise` does not.

@@ -84,8 +84,13 @@ class InverseAutoregressive(Posterior):
 
     def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor:
         """Returns the diagonal normal's draws, sent through the flow, [..., B, L]."""
+        return self.with_noise(params, normal)[1]
+
+    def with_noise(self, params, normal: tf.Tensor) -> tuple[tfd.Distribution, tf.Tensor]:
+        """Returns q(z|x) and draws, [..., B, L], whose density it has in the bijector's cache."""
         base, bijector = self._base_and_bijector(params)
-        return bijector.forward(base.distribution.loc + base.distribution.scale * normal)
+        z = bijector.forward(base.distribution.loc + base.distribution.scale * normal)
+        return _Flowed(base, bijector), z
 
     def point(self, params) -> tf.Tensor:
         """Returns the mean of the diagonal normal, sent through the flow, [B, L]."""

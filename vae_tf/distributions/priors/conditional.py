@@ -5,7 +5,6 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.distributions.normal import Normal
-from vae_tf.distributions.posteriors.normal import LOG_VAR_BOUND
 from vae_tf.distributions.priors.base import Prior
 from vae_tf.errors import ConfigError
 from vae_tf.wiring import Wiring
@@ -27,7 +26,6 @@ class Conditional(Prior):
 
     factorized = True
     conditional = True
-    log_scale_bounds = (-LOG_VAR_BOUND / 2, LOG_VAR_BOUND / 2)
 
     def __init__(self, network: keras.Model, **kwargs):
         if isinstance(network, dict):
@@ -53,8 +51,7 @@ class Conditional(Prior):
         """
         params = self.wiring({"condition": condition})
         loc, raw = (tf.cast(params[name], tf.float32) for name in OUTPUTS)
-        log_scale = self.bounded_log_scale(raw)
-        return tfd.Independent(Normal(loc, tf.exp(log_scale)), 1)
+        return tfd.Independent(Normal(loc, tf.exp(self.bounded_log_scale(raw))), 1)
 
     def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor, condition=None) -> tf.Tensor:
         """Returns loc(c) + exp(log_scale(c)) * normal, [B, latent_dim]."""
