@@ -21,7 +21,7 @@ test:
 # The tests and the slow proofs
 test-ci:
 	scripts/install dev
-	scripts/test -m "not long"
+	scripts/test -m "not long" --durations=25
 
 # All tests, over every combination of parts: an hour or two
 test-all:

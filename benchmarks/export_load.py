@@ -25,6 +25,7 @@ from vae_tf.exporting import Bundle, manifest, parity, write_bundle
 from vae_tf.exporting.options import Options
 from vae_tf.exporting.runtimes import cpp_loader, saved_model
 from vae_tf.exporting.serving.warmup import example_picture
+from vae_tf.models.parts import Parts
 
 REQUESTS, WARMUP, THREADS = 20_000, 2_000, 8
 BATCH_SIZES = (1, 2, 4, 7, 16, 32)
@@ -37,7 +38,7 @@ PROGRAM = Path(__file__).with_name("c_api_load.py")
 def make_bundle(directory: Path) -> Bundle:
     """Returns a bundle of untrained MLPs, with a prior whose draws are some work."""
     likelihood = distributions.Bernoulli()
-    return write_bundle(
+    parts = Parts(
         encoder=networks.mlp_encoder(SHAPE, LATENT_DIM, HIDDEN, seed=0),
         decoder=networks.mlp_decoder(
             LATENT_DIM, likelihood.parameter_shapes(SHAPE), HIDDEN, seed=1
@@ -45,6 +46,9 @@ def make_bundle(directory: Path) -> Bundle:
         prior=distributions.MixtureOfNormals(LATENT_DIM, components=20),
         posterior=distributions.DiagonalNormal(),
         likelihood=likelihood,
+    )
+    return write_bundle(
+        parts,
         preprocessing={"scale": 1 / 255, "value_range": [0.0, 1.0]},
         options=Options(whole=True, importance_samples=8),
         directory=directory,

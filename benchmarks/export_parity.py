@@ -21,6 +21,7 @@ import runtimes
 from vae_tf.exporting import Bundle
 from vae_tf.exporting.litert.nll import HeldOut
 from vae_tf.exporting.signatures import row_rng
+from vae_tf.exporting.signatures.halves import Halves
 from vae_tf.runs.build import load_data
 from vae_tf.runs.bundle import export_run
 from vae_tf.runs.config import TrainConfig
@@ -84,7 +85,10 @@ def servers(
     bundle: Bundle, batches: dict, expected: dict, held_out: HeldOut, by_keras: dict
 ) -> Iterator[dict]:
     """Yields a row for each runtime that runs SavedModels, or what is made of them."""
-    judged = {"encode": {"image": held_out.x}, "decode": {"z": held_out.z}}
+    judged = {
+        "encode": {"image": held_out.inputs["encoder"]["image"]},
+        "decode": {"z": held_out.inputs["decoder"]["z"]},
+    }
     for signature, batch in batches.items():
         row = {name: value[:1] for name, value in batch.items()}
         for kind in runtimes.SERVERS:
@@ -165,15 +169,8 @@ def measure(case: str) -> list[dict]:
     vae, saved = load_run(run)
     images = load_data(TrainConfig(**saved["config"]))
     x = images.test.array(JUDGED)
-    held_out = HeldOut(
-        vae.encoder,
-        vae.decoder,
-        prior=vae.prior,
-        posterior=vae.posterior,
-        likelihood=vae.likelihood,
-        x=x,
-        num_samples=DRAWS,
-    )
+    halves = Halves(vae.parts, vae.event_shape)
+    held_out = HeldOut(halves, halves.examples(x, "test"), num_samples=DRAWS)
     rng = np.random.default_rng(0)
     batches = {
         "encode": {"image": x[:ROWS]},
@@ -184,9 +181,14 @@ def measure(case: str) -> list[dict]:
         },
     }
     expected = reference(vae, batches)
+    z = held_out.inputs["decoder"]["z"]
     by_keras = {
         "encode": nll(held_out, "encode", vae.posterior.statistics(vae.encoder(x))),
-        "decode": nll(held_out, "decode", vae.likelihood.statistics(vae.decoder(held_out.z))),
+        "decode": nll(
+            held_out,
+            "decode",
+            vae.likelihood.statistics(vae.decoder(z)),
+        ),
     }
     network, prior = CASES[case]
     about = {"case": case, "network": network, "prior": prior}

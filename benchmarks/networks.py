@@ -12,6 +12,7 @@ validation ELBO; the test images are looked at afterwards.
 import json
 import math
 import os
+import re
 import sys
 import time
 
@@ -150,28 +151,18 @@ def main(*names: str) -> None:
     testing = names[:1] == ("test",)
     names = names[1:] if testing else names
     images = vae_tf.data.load(DATA)
-    done = json.loads(PATH.read_text()) if PATH.exists() else []
-    known = {(entry["name"], entry["seed"]): entry for entry in done}
+    done = json.loads(PATH.read_text()) if PATH.exists() else {}
     for seed in SEEDS:
         for name in names or CASES:
-            key = (name, seed)
-            if testing:
-                if key not in known:
-                    continue
-                known[key] |= test(name, seed, images)
-            elif names or key not in known:
-                known[key] = train(name, seed, images)
+            key = f"{re.sub(r'[^a-z0-9]+', '_', name)}_{seed}"
+            if testing and key in done:
+                done[key] |= test(name, seed, images)
+            elif not testing and (names or key not in done):
+                done[key] = train(name, seed, images)
             else:
                 continue
-            entry = known[key]
-            ordered = sorted(
-                known.values(), key=lambda e: (list(CASES).index(e["name"]), e["seed"])
-            )
-            PATH.write_text(json.dumps(ordered, indent=2) + "\n")
-            print(
-                {k: entry.get(k) for k in ("name", "seed", "validation_elbo", "test_nll")},
-                flush=True,
-            )
+            PATH.write_text(json.dumps(done, indent=2) + "\n")
+            print(key, done[key]["validation_elbo"], done[key].get("test_nll"), flush=True)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,10 @@ class Wiring:
             return tuple(shape[1:]) if isinstance(shape, tuple) else None
         return tuple(self._input(name).shape[1:])
 
+    def input_dtype(self, name: str) -> str | None:
+        """Returns the dtype of the input of that name; None if it is unknown."""
+        return None if self._by_call or name not in self.names else self._input(name).dtype
+
     def _input(self, name: str):
         return keras.tree.flatten(self._inputs)[self.names.index(name)]
 

@@ -32,6 +32,7 @@ POSTERIORS = {
 }
 LIKELIHOODS = {
     "Bernoulli": likelihoods.Bernoulli,
+    "Bernoulli, probs": lambda: likelihoods.Bernoulli("probs"),
     "Gaussian": lambda: likelihoods.Gaussian(0.5),
     "GaussianLearnedScale": likelihoods.GaussianLearnedScale,
     "GaussianPixelScale": likelihoods.GaussianPixelScale,

@@ -10,6 +10,7 @@ import keras
 
 from vae_tf import distributions, networks
 from vae_tf.exporting import Options, manifest, write_bundle
+from vae_tf.models.parts import Parts
 
 SHAPE, LATENT = (4, 4, 1), 2
 
@@ -18,12 +19,15 @@ def main() -> None:
     """Writes format_<N>/, which must not be there."""
     keras.utils.set_random_seed(0)
     likelihood = distributions.Bernoulli()
-    write_bundle(
+    parts = Parts(
         networks.mlp_encoder(SHAPE, LATENT, hidden=(8,)),
         networks.mlp_decoder(LATENT, likelihood.parameter_shapes(SHAPE), hidden=(8,)),
         prior=distributions.MixtureOfNormals(LATENT, components=3),
         posterior=distributions.DiagonalNormal(),
         likelihood=likelihood,
+    )
+    write_bundle(
+        parts,
         preprocessing={"scale": 1 / 255, "value_range": [0.0, 1.0]},
         directory=Path(__file__).with_name(f"format_{manifest.FORMAT_VERSION}"),
         options=Options(whole=True, importance_samples=2),

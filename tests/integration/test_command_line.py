@@ -1,13 +1,17 @@
 """The doors as a user finds them: exit codes, one-line errors, what is left behind."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from vae_tf.cli import export, train
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--hidden", "16", "--latent-dim", "2", "--epochs", "1", "--importance-samples", "2"]
@@ -15,7 +19,25 @@ QUICK = ["--hidden", "16", "--latent-dim", "2", "--epochs", "1", "--importance-s
 
 def run(*arguments, cwd):
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture
+def here(monkeypatch, capfd):
+    """A function: a door's main, flags, directory -> what `run` returns, without a new process."""
+
+    def run_here(main, *flags, cwd):
+        monkeypatch.chdir(cwd)
+        capfd.readouterr()
+        try:
+            code = main([*map(str, flags)])
+        except SystemExit as exit_:
+            code = exit_.code
+        out, err = capfd.readouterr()
+        return SimpleNamespace(returncode=code, stdout=out, stderr=err)
+
+    return run_here
 
 
 def refused(done, message):
@@ -43,22 +65,16 @@ def test_training_ends_with_a_table(trained):
     assert "cuda" not in done.stderr.lower()
 
 
-def test_exporting_a_run(trained):
+def test_exporting_a_run(trained, here):
     home, _ = trained
-    door = ["-m", "export", "r", "--output", "out"]
-    environment = {"cwd": home}
-    command = [sys.executable, *door]
-    import os
-
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, **environment)
+    flags = ["r", "--output", "out"]
+    done = run("-m", "export", *flags, cwd=home)
     assert done.returncode == 0, done.stderr
     for name in ("encoder/1", "decoder/1", "encoder.tflite", "decoder.tflite", "manifest.json"):
         assert (home / "out" / name).exists(), name
     manifest = json.loads((home / "out" / "manifest.json").read_text())
     assert manifest["provenance"]["config"]["latent_dim"] == 2
-    again = subprocess.run(command, env=env, capture_output=True, text=True, **environment)
-    refused(again, "already")
+    refused(here(export.main, *flags, cwd=home), "already")
 
 
 def test_help_lists_the_flags():
@@ -81,18 +97,25 @@ BAD_FLAGS = [
 
 
 @pytest.mark.parametrize(("flags", "message"), BAD_FLAGS, ids=lambda v: str(v)[:30])
-def test_wrong_flags(flags, message, tmp_path):
+def test_wrong_flags(flags, message, here, tmp_path):
+    refused(here(train.main, *flags, cwd=tmp_path), message)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("flags", "message"), [BAD_FLAGS[0], BAD_FLAGS[5]])
+def test_wrong_flags_end_the_program(flags, message, tmp_path):
+    """Before TensorFlow is imported, and after."""
     refused(run(ROOT / "train.py", *flags, cwd=tmp_path), message)
     assert not list(tmp_path.iterdir())
 
 
-def test_exporting_what_is_no_run(tmp_path):
-    door = [ROOT / "export", ".", "--output", "out"]
-    refused(run(*door, cwd=tmp_path), "A run directory must hold config.json")
+def test_exporting_what_is_no_run(here, tmp_path):
+    message = "A run directory must hold config.json"
+    refused(here(export.main, ".", "--output", "out", cwd=tmp_path), message)
     assert not list(tmp_path.iterdir())
 
 
-def test_the_users_own_folder_and_array(tmp_path):
+def test_the_users_own_folder_and_array(here, tmp_path):
     rng = np.random.default_rng(0)
     (tmp_path / "pictures").mkdir()
     for i in range(60):
@@ -100,10 +123,10 @@ def test_the_users_own_folder_and_array(tmp_path):
         Image.fromarray(pixels).save(tmp_path / "pictures" / f"{i:03}.png")
     flags = ["--likelihood", "gaussian-learned", "--network", "conv", "--filters", "8", "8"]
     folder = ["--dataset", "folder:pictures", "--run-dir", "f", *QUICK, *flags]
-    done = run(ROOT / "train.py", *folder, cwd=tmp_path)
+    done = here(train.main, *folder, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "r/" not in done.stdout
     np.save(tmp_path / "a.npy", rng.random((60, 5, 6)).astype("float32"))
-    done = run(ROOT / "train.py", "--dataset", "array:a.npy", *QUICK, cwd=tmp_path)
+    done = here(train.main, "--dataset", "array:a.npy", *QUICK, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs" / "a" / "report.json").exists()

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.bundles import bundle_of, write_bundle
 from tests.cpp_server import CppServer, Refused
-from tests.integration.test_export_kill import make_parts
+from tests.integration import small_model
 from vae_tf.cli import app
 from vae_tf.errors import ExportError
-from vae_tf.exporting import verify_bundle, write_bundle
+from vae_tf.exporting import verify_bundle
 from vae_tf.exporting.runtimes import cpp_loader
 
 ROOT = Path(__file__).parents[2]
@@ -24,13 +25,13 @@ PAGE = 4096
 
 @pytest.fixture(scope="module")
 def parts():
-    return make_parts()
+    return {k: v for k, v in small_model.parts().items() if k not in ("options", "preprocessing")}
 
 
 @pytest.fixture(scope="module")
 def bundle(parts, tmp_path_factory):
     """A bundle nobody may change."""
-    return write_bundle(**parts, directory=tmp_path_factory.mktemp("whole") / "bundle")
+    return bundle_of(tmp_path_factory, "halves", **parts)
 
 
 @pytest.fixture
@@ -81,10 +82,10 @@ RIVAL = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from vae_tf.cli import app
-from vae_tf.exporting import write_bundle
-from tests.integration.test_export_kill import make_parts
+from tests.bundles import write_bundle
+from tests.integration import small_model
 
-parts = make_parts()
+parts = small_model.parts()
 print("ready", flush=True)
 sys.stdin.readline()
 sys.exit(app.run(lambda: write_bundle(**parts, directory=sys.argv[1]), ""))

@@ -1,4 +1,4 @@
-"""An export killed at ten moments: seven while it builds and verifies, three while it publishes.
+"""An export killed at several moments, while it builds and verifies and while it publishes.
 
 `tests/unit/exporting/test_publication.py` kills publication before each system call, with
 made-up contents; here the contents are real and so is the work before publication.
@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.bundles import write_bundle
 from vae_tf import distributions, networks
-from vae_tf.exporting import publication, verify_bundle, write_bundle
+from vae_tf.exporting import publication, verify_bundle
 from vae_tf.exporting.runtimes import cpp_loader
 
 ROOT = Path(__file__).parents[2]
 SHAPE, LATENT = (9, 7, 1), 3
-BUILDING, PUBLISHING = 7, 3
 SERVING = "batching.config compose.yaml grpc_client.py models.config monitoring.config request.sh"
 ENTRIES = [
     *("decoder/1", "encoder/1", "golden/1"),
@@ -36,7 +36,7 @@ ENTRIES = [
 PROGRAM = f"""
 import os, sys, time
 sys.path.insert(0, {str(ROOT)!r})
-from vae_tf.exporting import write_bundle
+from tests.bundles import write_bundle
 from tests.integration.test_export_kill import make_parts
 
 parts, rename = make_parts(), os.rename
@@ -162,8 +162,13 @@ def start_child():
         child.kill()
 
 
-@pytest.mark.slow
-def test_killed_export_shows_nothing_half_written(tmp_path, capsys, start_child):
+@pytest.mark.parametrize(
+    ("building", "publishing"),
+    [pytest.param(3, 2, marks=pytest.mark.slow), pytest.param(7, 3, marks=pytest.mark.long)],
+)
+def test_killed_export_shows_nothing_half_written(
+    tmp_path, capsys, start_child, building, publishing
+):
     parts = make_parts()
     rng = np.random.default_rng(0)
     image = rng.uniform(size=(2, *SHAPE)).astype("float32")
@@ -183,12 +188,12 @@ def test_killed_export_shows_nothing_half_written(tmp_path, capsys, start_child)
     moments = random.Random(0)
     lines, outcomes = [], set()
     child = start_child(tmp_path / "0")
-    for kill in range(BUILDING + PUBLISHING):
+    for kill in range(building + publishing):
         child.start()
-        if kill < BUILDING:
-            after, since = seconds * (kill + moments.random()) / BUILDING, "the start"
+        if kill < building:
+            after, since = seconds * (kill + moments.random()) / building, "the start"
         else:
-            after, since = 1.2 * (kill - BUILDING + moments.random()) / PUBLISHING, "the seal"
+            after, since = 1.2 * (kill - building + moments.random()) / publishing, "the seal"
             child.wait_for_seal()
         time.sleep(after)
         child.kill()

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.bundles import bundle_of
 from vae_tf.errors import ExportError
-from vae_tf.exporting import write_bundle
 
 from .small_model import LATENT, parts
 
@@ -18,7 +18,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
     """The benchmark, and what it got from eight threads for requests to every signature."""
-    bundle = write_bundle(**parts(), directory=tmp_path_factory.mktemp("bundle"))
+    bundle = bundle_of(tmp_path_factory, "whole", **parts())
     signatures = bundle.manifest["signatures"]
     paths = {name: bundle.directory / entry["saved_model"] for name, entry in signatures.items()}
     with pytest.MonkeyPatch.context() as patch:

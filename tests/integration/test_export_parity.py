@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.bundles import write_bundle
 from vae_tf import distributions, networks
-from vae_tf.exporting import parity, write_bundle
+from vae_tf.exporting import parity
 from vae_tf.exporting.litert import files as litert
 from vae_tf.exporting.runtimes import cpp_loader, tf_c_api
 from vae_tf.exporting.signatures import row_rng

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_tf.exporting import parity, write_bundle
+from tests.bundles import bundle_of
+from vae_tf.exporting import parity
 from vae_tf.exporting.runtimes import saved_model
 from vae_tf.exporting.signatures import row_rng
 
@@ -45,7 +46,7 @@ def program(tmp_path_factory):
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     model = parts()
-    bundle = write_bundle(**model, directory=tmp_path_factory.mktemp("bundle"))
+    bundle = bundle_of(tmp_path_factory, "whole", **model)
     return SimpleNamespace(**model, bundle=bundle)
 
 

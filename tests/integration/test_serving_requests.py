@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_tf.exporting import write_bundle
+from tests.bundles import bundle_of
 from vae_tf.exporting.runtimes import cpp_loader
 from vae_tf.exporting.serving.files import serving_files, signature_table
 
@@ -35,7 +35,7 @@ def no_proxy():
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    return write_bundle(**parts(), directory=tmp_path_factory.mktemp("bundle"))
+    return bundle_of(tmp_path_factory, "whole", **parts())
 
 
 @pytest.fixture(scope="module")

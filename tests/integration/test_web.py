@@ -19,8 +19,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tests.bundles import write_bundle
 from vae_tf import distributions, networks
-from vae_tf.exporting import Options, write_bundle
+from vae_tf.exporting import Options
 from vae_tf.exporting.signatures import row_rng
 from vae_tf.exporting.web import model as web_model
 from vae_tf.exporting.web.folder import write_web

@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "vae_tf"
 FLOORS = {
-    **dict.fromkeys(["version", "errors", "checks", "files", "quiet", "registration", "noise"], 0),
+    **dict.fromkeys(["version", "errors", "checks", "files", "quiet", "registration"], 0),
+    **dict.fromkeys(["noise", "settings", "wiring"], 0),
     **dict.fromkeys(["data", "networks", "distributions"], 1),
     "objectives": 2,
     "models": 3,
@@ -24,6 +25,8 @@ FLOORS = {
 ALLOWED = {
     ("quiet", "errors"),  # our own refusals need no chatter to be understood
     ("checks", "errors"),  # they raise them
+    ("wiring", "errors"),  # it raises them
+    ("settings", "errors"),  # likewise
     ("callbacks", "evaluation"),  # the monitor logs, by epoch, the numbers evaluation defines
     ("callbacks", "plots"),  # the TensorBoard pictures are tiled as the figures are
 }

@@ -3,29 +3,27 @@ import sys
 
 import pytest
 
-PARTS = [
+PARTS = ["distributions.priors", "exporting", "models", "runs.training"]
+MORE_PARTS = [
     "callbacks",
     "cli.progress",
     "data",
     "distributions.likelihoods",
     "evaluation",
-    "exporting",
-    "models",
     "networks",
-    "runs.training",
+    "objectives.penalties",
+    "objectives.schedules",
 ]
 ORDERS = [
     "import vae_tf, keras",
     "import keras, vae_tf",
-    "import vae_tf, tensorflow; import keras",
     "import vae_tf; vae_tf.VAE; import keras",
     "import vae_tf.distributions; import keras",
-    "import vae_tf.distributions.priors; import keras",
-    "import vae_tf.objectives.schedules; import keras",
-    "import vae_tf.objectives.penalties; import keras",
+    pytest.param("import vae_tf, tensorflow; import keras", marks=pytest.mark.slow),
     *(
-        pytest.param(f"import vae_tf.{part}; import keras", marks=pytest.mark.slow)
-        for part in PARTS
+        pytest.param(f"import vae_tf.{part}; import keras", marks=mark)
+        for mark, parts in ((pytest.mark.slow, PARTS), (pytest.mark.long, MORE_PARTS))
+        for part in parts
     ),
     "import importlib.util, vae_tf; importlib.util.find_spec('keras'); import keras",
 ]

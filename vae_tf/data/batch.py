@@ -44,9 +44,11 @@ class Batch(NamedTuple):
         condition = keras.tree.map_structure(_numbers, self.condition)
         return Batch(x, mask, condition, self.label, weight)
 
-    def part(self, rows: slice) -> "Batch":
-        """Returns the fields of some of the examples."""
-        return keras.tree.map_structure(lambda v: None if v is None else v[rows], self)
+    def rows(self, part: slice) -> "Batch":
+        """Returns a part of the examples."""
+        return Batch(
+            *keras.tree.map_structure(lambda v: None if v is None else v[part], tuple(self))
+        )
 
     def repeated(self, times) -> "Batch":
         """Returns the batch as many times over, [times * B, ...]; itself if `times` is 1."""

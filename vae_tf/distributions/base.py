@@ -6,9 +6,10 @@ import keras
 import tensorflow as tf
 
 from vae_tf.errors import ConfigError
+from vae_tf.settings import Settings
 
 
-class ModelPart(keras.layers.Layer):
+class ModelPart(Settings, keras.layers.Layer):
     """A part of a model that Keras tracks, saves and restores; it is never called.
 
     A Keras layer must return tensors, and what these parts return are `tfd` objects and terms

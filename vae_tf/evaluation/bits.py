@@ -86,7 +86,7 @@ def bits_per_dimension(
         )
     meaning = f"-log2 P(x) / D of a {name}"
     if levels is not None:
-        data = _dequantized(vae, data, Grid(levels), seed)
+        data = _dequantized(vae, data, Grid(levels), batch_size, seed)
         meaning = f"-log2 p(y) / D + log2({levels}) of a {name}, y being x dequantized,"
     counts: list[np.ndarray] = []
     batches = _counted(vae.door.batches(data, batch_size, "evaluation"), counts)
@@ -108,32 +108,32 @@ def _kind(discrete: bool) -> str:
     return "probability" if discrete else "density"
 
 
-def _dequantized(vae: VAE, data, grid: Grid, seed: int) -> Batch | Iterator[Batch]:
-    """Returns `data` with noise that belongs to the example, whatever its batch.
+def _dequantized(vae: VAE, data, grid: Grid, batch_size: int, seed: int) -> Iterator[Batch]:
+    """Yields batches of `data` with noise that belongs to the example, whatever its batch.
 
     Raises:
         DataError: data off the grid.
     """
-
-    def noisy(batch: Batch, first: int) -> Batch:
+    first = 0
+    for batch in _batches(vae, data, batch_size):
         x = as_array(batch.x, "evaluation")
-        observed = _observed(batch, x.shape)
-        x = np.where(observed, x, grid.low)
+        x = np.where(_observed(batch, x.shape), x, grid.low)
         grid.check(x)
         u = noise.uniforms(tf.constant([seed, 0]), first, len(x), math.prod(x.shape[1:]))
         y = (grid.index(tf.cast(x, tf.float32)) + tf.reshape(u, x.shape)) / grid.levels
-        return batch._replace(x=y.numpy())
+        yield batch._replace(x=y.numpy())
+        first += len(x)
 
-    def noisy_stream() -> Iterator[Batch]:
-        first = 0
-        for batch in map(vae.door.parse, data_of(data)):
-            yield noisy(batch, first)
-            first += len(batch.x)
 
+def _batches(vae: VAE, data, batch_size: int) -> Iterator[Batch]:
+    """Yields batches that the model has not looked at: it has no density for such values."""
     if is_stream(data):
-        return noisy_stream()
-    fields = data if isinstance(data, (tuple, Mapping, Batch)) else (data,)
-    return noisy(vae.door.parse(fields), 0)
+        yield from map(vae.door.parse, data_of(data))
+        return
+    batch = vae.door.parse(data if isinstance(data, (tuple, Mapping, Batch)) else (data,))
+    batch = batch._replace(x=as_array(batch.x, "evaluation"))
+    for start in range(0, len(batch.x), batch_size):
+        yield batch.rows(slice(start, start + batch_size))
 
 
 def _observed(batch: Batch, shape) -> np.ndarray:

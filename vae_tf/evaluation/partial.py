@@ -15,7 +15,7 @@ from vae_tf.files import write_aside
 from vae_tf.models import VAE
 
 DIFFERENCES = {
-    "weights": "other weights",
+    "weights": "other weights or settings",
     "draws": "a file of an earlier version, which drew other numbers",
 }
 

@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from vae_tf.data.batch import Batch
 from vae_tf.errors import ExportError
 from vae_tf.exporting import calibration, golden, manifest, model_card, parity, publication
 from vae_tf.exporting.litert import directory as litert_directory
 from vae_tf.exporting.litert import files as litert
 from vae_tf.exporting.onnx import directory as onnx_directory
 from vae_tf.exporting.options import Options
-from vae_tf.exporting.parts import Parts
 from vae_tf.exporting.runtimes import saved_model
 from vae_tf.exporting.serving import files as serving_files
 from vae_tf.exporting.serving import warmup
 from vae_tf.exporting.signatures.endpoint import Arrays, Endpoint, describe
-from vae_tf.exporting.signatures.preprocessing import Preprocessing
+from vae_tf.exporting.signatures.halves import Halves
 
 GOLDEN_ROWS = 5
 TOLD_IN_FILES = ("version", "fingerprint", "prior", "posterior", "likelihood", "preprocessing")
@@ -28,11 +28,10 @@ def build(
     stage: Path,
     endpoints: Sequence[Endpoint],
     facts: Mapping[str, Any],
-    parts: Parts,
-    preprocessing: Preprocessing,
+    halves: Halves,
     *,
     options: Options,
-    images: Mapping[str, np.ndarray],
+    images: Mapping[str, Batch],
     pictures: Mapping[str, bytes],
 ) -> None:
     """Writes and verifies everything below `stage`, the manifest last.
@@ -42,10 +41,9 @@ def build(
         endpoints: of all parts, under float32; the first of each is what servers default to.
         facts: the manifest's part that does not depend on files, `version` among it, and
             `remarks`: signature -> in a sentence what it lacks.
-        parts: what the endpoints were made of.
-        preprocessing: what images are.
+        halves: what the endpoints were made of.
         options: what the bundle is to hold.
-        images: of the splits train, validation and test, each optional, [N, *event].
+        images: examples of the splits train, validation and test, each optional.
         pictures: PNGs for the model card, by name.
 
     Raises:
@@ -66,11 +64,11 @@ def build(
         warmup.write_warmup(stage / half / version, signatures)
         if half in HALVES_ON_DEVICES:
             remarks |= _write_litert(stage, half, version, group, signatures)
-    prior = _write_prior(stage / "decoder" / version, parts.prior)
+    prior = _write_prior(stage / "decoder" / version, halves.parts.prior)
     report = parity.report(stage, facts["version"], endpoints, expected)
     manifest.write_json(stage / "parity.json", report)
     for endpoint in endpoints:
-        inputs = _golden_inputs(endpoint, images)
+        inputs = _golden_inputs(endpoint, halves, images)
         (outputs,) = parity.reference(endpoint, [inputs])
         golden.write(stage / "golden" / version / f"{endpoint.name}.npz", inputs, outputs)
     files = None
@@ -79,8 +77,7 @@ def build(
             stage,
             facts["version"],
             endpoints,
-            parts,
-            preprocessing,
+            halves,
             options=options,
             images=images,
             metadata={key: facts[key] for key in TOLD_IN_FILES},
@@ -89,7 +86,7 @@ def build(
     if "score" in signatures and "validation" in images:
         anomaly = calibration.anomaly_threshold(
             stage / "vae" / version,
-            preprocessing.sent(images["validation"]),
+            halves.request(images["validation"]),
             options.false_alarm_rate,
         )
     onnx = (
@@ -163,13 +160,15 @@ def _write_around(
     (stage / "README.md").write_text(model_card.model_card(content, paths), "utf-8")
 
 
-def _golden_inputs(endpoint: Endpoint, images: Mapping[str, np.ndarray]) -> Arrays:
+def _golden_inputs(endpoint: Endpoint, halves: Halves, images: Mapping[str, Batch]) -> Arrays:
     """Returns one batch, of test images where there are some."""
     batch = next(b for b in parity.probes(endpoint) if len(next(iter(b.values()))) == GOLDEN_ROWS)
     given = batch.get("image")
-    if given is None or given.dtype != np.float32 or len(images.get("test", ())) < GOLDEN_ROWS:
+    if given is None or given.dtype != np.float32 or "test" not in images:
         return batch
-    return {**batch, "image": images["test"][:GOLDEN_ROWS]}
+    test = halves.request(images["test"])
+    own = {name: values[:GOLDEN_ROWS] for name, values in test.items() if name in batch}
+    return batch if len(test["image"]) < GOLDEN_ROWS else {**batch, **own}
 
 
 def _write_prior(decoder: Path, prior: Any) -> str | None:

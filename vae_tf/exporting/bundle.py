@@ -4,24 +4,25 @@ building -> parity -> publication; export/README.md is the contract.
 """
 
 import contextlib
+import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
 from vae_tf.exporting import building, manifest, precision, publication, verification
-from vae_tf.exporting.options import HALVES, Options, checked_images
-from vae_tf.exporting.parts import Parts
+from vae_tf.exporting.options import HALVES, Options
 from vae_tf.exporting.runtimes import cpp_loader
 from vae_tf.exporting.signatures import endpoints
-from vae_tf.exporting.signatures.endpoint import Endpoint, image_shape_of
+from vae_tf.exporting.signatures.endpoint import Endpoint
+from vae_tf.exporting.signatures.halves import Halves
 from vae_tf.exporting.signatures.preprocessing import Preprocessing
+from vae_tf.models.parts import Parts
 
 
 @dataclass(frozen=True)
@@ -71,37 +72,30 @@ class Bundle:
 
 
 def write_bundle(
-    encoder: keras.Model,
-    decoder: keras.Model,
+    parts: Parts,
     *,
-    prior: Any,
-    posterior: Any,
-    likelihood: Any,
     directory: str | Path,
     version: int = 1,
+    event_shape: Sequence[int | None] | None = None,
     preprocessing: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
-    image_shape: Sequence[int] | None = None,
-    images: Mapping[str, np.ndarray] | None = None,
+    images: Mapping[str, Any] | None = None,
     pictures: Mapping[str, bytes] | None = None,
     options: Options = HALVES,
 ) -> Bundle:
     """Returns the bundle written to `directory`, verified in every runtime it is meant for.
 
     Args:
-        encoder: images [B, H, W, C] -> whatever `posterior.statistics` takes.
-        decoder: z [B, L] -> whatever `likelihood.statistics` takes.
-        prior: p(z), with `latent_dim`.
-        posterior: with `statistics(params) -> {z_mean, z_log_var}`, each [B, L].
-        likelihood: with `statistics(params) -> {image, ...}`, each [B, ...].
+        parts: of a model, as `vae.parts`; its networks have been built.
         directory: created where missing; may hold other versions.
         version: positive; TF Serving serves the largest.
+        event_shape: of one example, as `vae.event_shape`; None for what the encoder tells.
         preprocessing: what a client does to an image before `encode`, for the manifest.
         provenance: where the weights come from, for the manifest.
-        image_shape: (H, W, C), where `encoder.input_shape` does not tell.
-        images: of the splits `train`, `validation`, `test`, each optional, [N, H, W, C] as the
-            encoder takes them: int8 files are made for the first, the threshold of `score` is
-            set by the second, and what LiteRT files cost in log-likelihood is found on the third.
+        images: of the splits `train`, `validation`, `test`, each optional, [N, *event_shape] as
+            the encoder takes them; with their condition, where there is one, (x, condition). int8
+            files are made for the first, the threshold of `score` is set by the second, and what
+            LiteRT files cost in log-likelihood is found on the third.
         pictures: PNG files for the model card, by name.
         options: what the bundle is to hold beyond its halves.
 
@@ -111,14 +105,15 @@ def write_bundle(
             amid the final renames, see `publication`.
     """
     directory = Path(directory).absolute()
-    shape = _check_arguments(encoder, decoder, version, image_shape)
-    images = checked_images(images, shape)
+    shape = _check_arguments(parts, version, event_shape)
     given = Preprocessing.of(preprocessing, options.image_dtype)
-    concepts = {"prior": prior, "posterior": posterior, "likelihood": likelihood}
+    halves = Halves(parts, shape, given, options.classes)
+    examples = {split: halves.examples(data, split) for split, data in (images or {}).items()}
+    concepts = {name: getattr(parts, name) for name in ("prior", "posterior", "likelihood")}
     facts: dict[str, Any] = {name: manifest.concept(part) for name, part in concepts.items()}
     facts["preprocessing"] = dict(preprocessing or {})
     fingerprint = manifest.fingerprint(
-        (encoder, decoder, *concepts.values()), {"image_shape": shape, **facts}
+        (parts.encoder, parts.decoder, *concepts.values()), {"image_shape": shape, **facts}
     )
     with _refusals(directory), publication.locked(directory):
         for seal in publication.recover(directory):
@@ -130,8 +125,8 @@ def write_bundle(
             "fingerprint": fingerprint,
             "image_dtype": options.image_dtype,
             "precision": {
-                "encoder": precision.policies(encoder) or ["float32"],
-                "decoder": precision.policies(decoder) or ["float32"],
+                "encoder": precision.policies(parts.encoder) or ["float32"],
+                "decoder": precision.policies(parts.decoder) or ["float32"],
                 "exported": "float32",
             },
             **facts,
@@ -139,22 +134,15 @@ def write_bundle(
             "other_versions": manifest.other_versions(directory, version),
         }
         with publication.staging(directory, version) as stage:
-            parts = Parts(
-                precision.as_float32(encoder, shape),
-                precision.as_float32(decoder, (prior.latent_dim,)),
-                prior,
-                posterior,
-                likelihood,
-            )
-            offered, remarks = _endpoints(parts, shape, given, stage, options)
+            halves = _as_float32(halves)
+            offered, remarks = _endpoints(halves, stage, options)
             building.build(
                 stage,
                 offered,
                 {**facts, "remarks": remarks},
-                parts,
-                given,
+                halves,
                 options=options,
-                images=images,
+                images=examples,
                 pictures=pictures or {},
             )
             publication.publish(stage, directory, version, fingerprint)
@@ -172,30 +160,59 @@ def verify_bundle(directory: str | Path) -> Bundle:
     return _open(directory)
 
 
+def _as_float32(halves: Halves) -> Halves:
+    """Returns the model with its networks under float32."""
+
+    def remade(name: str, shape: Sequence[int], run: Callable[[Halves, Any, Any], Any]):
+        taken = halves.condition(name)
+
+        def call(network: keras.Model, x: tf.Tensor) -> Any:
+            parts = dataclasses.replace(halves.parts, **{name: network})
+            example = taken.value(taken.example(len(x)))
+            return run(dataclasses.replace(halves, parts=parts), x, example)
+
+        return precision.as_float32(getattr(halves.parts, name), shape, call)
+
+    networks = {
+        "encoder": remade("encoder", halves.shape, Halves.encode),
+        "decoder": remade("decoder", (halves.latent,), Halves.decode),
+    }
+    return dataclasses.replace(halves, parts=dataclasses.replace(halves.parts, **networks))
+
+
 def _endpoints(
-    parts: Parts, shape: tuple[int, ...], given: Preprocessing, scratch: Path, options: Options
+    halves: Halves, scratch: Path, options: Options
 ) -> tuple[list[Endpoint], endpoints.Remarks]:
     """Returns the signatures of all parts, and why some are missing."""
-    encoder, decoder, prior, posterior, likelihood = parts
-    first, remarks = endpoints.encoder_endpoints(encoder, posterior, shape, given)
-    second, others = endpoints.decoder_endpoints(decoder, prior, likelihood, shape, given, scratch)
+    first, remarks = endpoints.encoder_endpoints(halves)
+    second, others = endpoints.decoder_endpoints(halves, scratch)
     if not options.whole:
         return [*first, *second], remarks | others
-    third, more = endpoints.vae_endpoints(*parts, shape, given, options.importance_samples)
+    third, more = endpoints.vae_endpoints(halves, options.importance_samples)
     return [*first, *second, *third], remarks | others | more
 
 
 def _check_arguments(
-    encoder: keras.Model, decoder: keras.Model, version: int, image_shape: Sequence[int] | None
+    parts: Parts, version: int, event_shape: Sequence[int | None] | None
 ) -> tuple[int, ...]:
-    """Returns the shape of an image, or refuses what no work could make good."""
+    """Returns the shape of an example, or refuses what no work could make good."""
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise ExportError("version must be a positive integer", repr(version), "Pass version=1.")
-    for name, model in (("encoder", encoder), ("decoder", decoder)):
-        if not model.built:
+    for name in ("encoder", "decoder"):
+        if not getattr(parts, name).built:
             raise ExportError(f"the {name} must be built", "no weights yet", "Train it first.")
+    if "x" in parts.decoder_wiring.names:
+        expected = "the decoder must make x of z, and a condition, alone"
+        raise ExportError(expected, "an input x", "Export a decoder that does not see x.")
     cpp_loader.libraries()
-    return image_shape_of(encoder) if image_shape is None else tuple(image_shape)
+    shape = parts.encoder_wiring.input_shape("x") if event_shape is None else event_shape
+    if shape is None or not all(isinstance(side, int) for side in shape):
+        raise ExportError(
+            "the shape of an example must be known to the last side",
+            "an encoder that does not tell" if shape is None else f"{tuple(shape)}",
+            "Pass event_shape=(height, width, channels).",
+        )
+    return tuple(shape)
 
 
 def _open(directory: Path) -> Bundle:

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from vae_tf.exporting.runtimes import saved_model
+from vae_tf.exporting.signatures.endpoint import Arrays
 
 BATCH = 100
 MOST = 2000  # images: the threshold's own rate then has a standard error of 0.002 at 1 %
 
 
-def anomaly_threshold(whole: Path, images: np.ndarray, rate: float) -> dict[str, Any] | None:
+def anomaly_threshold(whole: Path, given: Arrays, rate: float) -> dict[str, Any] | None:
     """Returns the manifest's `anomaly`: the threshold on the `nll` of `score`, and its basis.
 
     The k-th smallest of n scores, k = ceil((n + 1)(1 - rate)), is exceeded by a further image of
@@ -21,20 +22,22 @@ def anomaly_threshold(whole: Path, images: np.ndarray, rate: float) -> dict[str,
 
     Args:
         whole: SavedModel with `score`.
-        images: held out, [N, *event], as `score` takes them.
+        given: inputs of `score` but the seed, [N, ...] each, for images held out.
         rate: of false alarms, in (0, 1).
 
     Returns:
         None where there are fewer images than 1 / rate - 1, for then no score is high enough.
     """
-    count = min(len(images), MOST)
+    total = len(given["image"])
+    count = min(total, MOST)
     k = math.ceil((count + 1) * (1 - rate))
     if k > count:
         return None
-    chosen = images[np.random.default_rng(0).permutation(len(images))[:count]]
+    chosen = np.random.default_rng(0).permutation(total)[:count]
     seed: np.ndarray = np.arange(count, dtype=np.int32)
     batches = [
-        {"image": chosen[i : i + BATCH], "seed": seed[i : i + BATCH]}
+        {name: values[chosen[i : i + BATCH]] for name, values in given.items()}
+        | {"seed": seed[i : i + BATCH]}
         for i in range(0, count, BATCH)
     ]
     nll = np.concatenate([out["nll"] for out in saved_model.run(whole, "score", batches)])

@@ -1,9 +1,6 @@
 """What a bundle is to hold beyond its two halves."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 from vae_tf.errors import ExportError
 
@@ -24,6 +21,8 @@ class Options:
         precisions: of the LiteRT files below `litert/`; none leaves them out.
         batches: theirs.
         onnx: whether to write ONNX files.
+        classes: whether a condition that networks take as a vector is a class, one-hot, which
+            clients send as its number; if False, they send the vector.
     """
 
     image_dtype: str = "float32"
@@ -33,6 +32,7 @@ class Options:
     precisions: tuple[str, ...] = ()
     batches: tuple[int | None, ...] = BATCHES
     onnx: bool = False
+    classes: bool = True
 
     def __post_init__(self) -> None:
         if self.image_dtype not in IMAGE_DTYPES:
@@ -52,24 +52,3 @@ class Options:
 
 HALVES = Options()
 FULL = Options(whole=True, precisions=PRECISIONS)
-
-
-def checked_images(images: Mapping[str, np.ndarray] | None, shape: tuple[int, ...]):
-    """Returns `images` as float32 arrays [N, *shape], by split.
-
-    Raises:
-        ExportError: of another shape, empty, or not finite.
-    """
-    result = {}
-    for split, values in (images or {}).items():
-        array = np.asarray(values, np.float32)
-        if array.shape[1:] != shape or not len(array):
-            sides = ", ".join(map(str, shape))
-            expected = f"the {split} images must have shape [N, {sides}], N > 0"
-            raise ExportError(expected, array.shape, "Pass what the encoder takes.")
-        if not np.isfinite(array).all():
-            bad = int((~np.isfinite(array)).sum())
-            fix = "Pass what the encoder takes."
-            raise ExportError(f"the {split} images must be finite", f"{bad} values not so", fix)
-        result[split] = array
-    return result

@@ -5,7 +5,7 @@ LiteRT's builtin operators. Its variables are float32 already; only the policies
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -28,13 +28,22 @@ def policies(model: keras.Model) -> list[str]:
     return sorted(found)
 
 
-def as_float32(model: keras.Model, input_shape: Sequence[int]) -> keras.Model:
+def _plain(model: keras.Model, x: tf.Tensor) -> Any:
+    return model(x, training=False)
+
+
+def as_float32(
+    model: keras.Model,
+    input_shape: Sequence[int],
+    call: Callable[[keras.Model, tf.Tensor], Any] = _plain,
+) -> keras.Model:
     """Returns `model` with the same weights and float32 everywhere; itself if it is so already.
 
     Args:
-        model: a built Keras model, from one tensor to any structure of tensors. Layers, nested
-            models and subclasses are remade from `get_config`.
-        input_shape: shape of its input without the batch.
+        model: a built Keras model. Layers, nested models and subclasses are remade from
+            `get_config`.
+        input_shape: shape of its main input without the batch.
+        call: the outputs, in any structure, of such a model for its main input.
 
     Raises:
         ExportError: if the model cannot be remade from its configuration, if a layer keeps
@@ -45,7 +54,7 @@ def as_float32(model: keras.Model, input_shape: Sequence[int]) -> keras.Model:
     try:
         with _float32_policy():
             copy = _remade(model)
-            copy(tf.zeros((1, *input_shape)), training=False)
+            call(copy, tf.zeros((1, *input_shape)))
     except Exception as error:
         raise ExportError(
             f"{model.name!r} under {policies(model)} must be rebuildable from its get_config()",
@@ -59,7 +68,7 @@ def as_float32(model: keras.Model, input_shape: Sequence[int]) -> keras.Model:
             "Pass **kwargs of each custom layer on to keras.layers.Layer, dtype among them.",
         )
     _copy_weights(model, copy)
-    _check_drift(model, copy, input_shape)
+    _check_drift(model, copy, input_shape, call)
     return copy
 
 
@@ -114,13 +123,15 @@ def _copy_weights(model: keras.Model, copy: keras.Model) -> None:
         target.assign(keras.ops.cast(source.value, target.dtype))
 
 
-def _check_drift(model: keras.Model, copy: keras.Model, input_shape: Sequence[int]) -> None:
-    x = np.random.default_rng(0).uniform(size=(4, *input_shape)).astype("float32")
-    pairs = zip(
-        keras.tree.flatten(model(x, training=False)),
-        keras.tree.flatten(copy(x, training=False)),
-        strict=True,
-    )
+def _check_drift(
+    model: keras.Model,
+    copy: keras.Model,
+    input_shape: Sequence[int],
+    call: Callable[[keras.Model, tf.Tensor], Any],
+) -> None:
+    x = tf.constant(np.random.default_rng(0).uniform(size=(4, *input_shape)), tf.float32)
+    outputs = [keras.tree.flatten(call(network, x)) for network in (model, copy)]
+    pairs = zip(*outputs, strict=True)
     for before, after in pairs:
         before, after = (tf.cast(t, tf.float32).numpy() for t in (before, after))
         drift, scale = np.abs(before - after).mean(), np.abs(after).max()

@@ -31,7 +31,7 @@ def specimens(inputs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, np.ndar
     def values(spec: Mapping[str, Any], size: int) -> np.ndarray:
         if spec["dtype"] == "string":
             return np.array([picture(np.random.default_rng(i)) for i in range(size)], object)
-        if spec["dtype"] == "int32":
+        if spec["dtype"] == "int32" and "range" not in spec:
             return np.arange(size, dtype=np.int32)
         low, high = spec.get("range", (0.0, 1.0))
         value = spec.get("only", low if spec.get("whole") else (low + high) / 2)
@@ -70,6 +70,12 @@ def _values(given: Input, size: int, rng: np.random.Generator) -> Iterator[np.nd
         kinds = [rng.uniform(low, high, size=shape), np.full(shape, low), np.full(shape, high)]
         kinds = [np.rint(kind) for kind in kinds] if given.whole else kinds
     elif given.name == "mask":
+        kinds = [rng.integers(0, 2, size=shape), np.zeros(shape), np.ones(shape)]
+    elif given.whole and given.bounds:
+        low, high = map(int, given.bounds)
+        some = [rng.integers(low, high + 1, size=shape) for _ in range(3)]
+        kinds = [*some, np.full(shape, low), np.full(shape, high)]
+    elif given.dtype == "int32":  # of an unknown range
         kinds = [rng.integers(0, 2, size=shape), np.zeros(shape), np.ones(shape)]
     else:
         z, large = rng.standard_normal(shape), np.full(shape, LARGE_Z)

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from vae_tf.checks import whole
 from vae_tf.distributions.likelihoods.base import Likelihood
-from vae_tf.distributions.likelihoods.binary import Bernoulli
 from vae_tf.distributions.posteriors.base import Posterior
 from vae_tf.distributions.posteriors.normal import DiagonalNormal
 from vae_tf.distributions.priors.base import Prior
@@ -17,6 +16,7 @@ from vae_tf.errors import ConfigError
 from vae_tf.models import parts as parts_module
 from vae_tf.models.compatibility import check_closed_form, check_parts, listed
 from vae_tf.models.door import Door
+from vae_tf.models.endings import default_likelihood
 from vae_tf.models.generator import Generator
 from vae_tf.models.parts import Parts
 from vae_tf.models.randomness import load_seed_states, save_seed_states
@@ -26,6 +26,7 @@ from vae_tf.objectives.elbo import ELBO
 from vae_tf.objectives.kl_controls import KLControl
 from vae_tf.objectives.penalties.base import Penalty
 from vae_tf.objectives.schedules import Constant, Schedule, as_schedule
+from vae_tf.settings import Settings
 
 FROZEN = (*parts_module.NAMES, "parts", "objective", "kl_control", "penalties")
 
@@ -58,7 +59,7 @@ class Core(keras.Model):
         self.encoder, self.decoder = encoder, decoder
         self.prior = StandardNormal(latent_dim_of(decoder)) if prior is None else prior
         self.posterior = DiagonalNormal() if posterior is None else posterior
-        self.likelihood = Bernoulli() if likelihood is None else likelihood
+        self.likelihood = default_likelihood(decoder) if likelihood is None else likelihood
         self.objective = ELBO() if objective is None else objective
         self.kl_control, self.penalties = kl_control, listed(penalties)
         self.constant_beta = tf.Variable(1.0, trainable=False, name="beta")
@@ -73,6 +74,8 @@ class Core(keras.Model):
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         check_closed_form(self)
         self.built = self.event_shape is not None
+        for part in self._settings_of_parts():
+            part.freeze()
         self.frozen = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -85,6 +88,13 @@ class Core(keras.Model):
             raise ConfigError(expected, f"vae.{name} = {type(value).__name__}", fix)
         super().__setattr__(name, value)
 
+    def _settings_of_parts(self) -> list[Settings]:
+        """Returns all objects that the steps read numbers from."""
+        parts = [self.prior, self.posterior, self.likelihood, self.objective, *self.penalties]
+        inside = [layer for part in parts for layer in part._flatten_layers()]
+        controls = [self.kl_control] if self.kl_control else []
+        return [*(x for x in inside if isinstance(x, Settings)), *controls, *self.schedules]
+
     @property
     def beta(self) -> Schedule:
         """The weight of the KL term; a number or a Schedule may be assigned at any time."""
@@ -93,6 +103,7 @@ class Core(keras.Model):
     @beta.setter
     def beta(self, value: float | Schedule) -> None:
         before, self._beta = getattr(self, "_beta", None), as_schedule(value)
+        self._beta.freeze()
         if isinstance(self._beta, Constant):  # a variable: graphs that exist read its new value
             self.constant_beta.assign(self._beta.beta)
         if before is not None and not (

@@ -179,7 +179,7 @@ class Door:
             return
         batch = self.arrays(data, role=what)
         for start in range(0, len(batch.x), batch_size):
-            yield batch.part(slice(start, start + batch_size))
+            yield batch.rows(slice(start, start + batch_size))
 
     def condition(self, condition, rows: int) -> Any:
         """Returns a condition for so many rows, as tensors; None if the model takes none.

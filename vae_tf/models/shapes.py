@@ -1,6 +1,7 @@
 """Whether the parts of a model meet, before anything is trained."""
 
 from vae_tf.errors import ConfigError
+from vae_tf.models.endings import check_endings
 from vae_tf.wiring import Wiring
 
 
@@ -42,6 +43,8 @@ def check_halves(parts) -> tuple[int | None, ...] | None:
     event_shape = parts.encoder_wiring.input_shape("x")
     expected = posterior.parameter_shapes(prior.latent_dim)
     _check_outputs(parts.encoder_wiring, expected, type(posterior).__name__)
+    check_endings(parts.encoder_wiring, tuple(expected), posterior)
+    check_endings(parts.decoder_wiring, likelihood.parameters, likelihood)
     if event_shape is not None:
         _check_examples(parts, event_shape)
         if None not in event_shape:

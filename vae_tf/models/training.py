@@ -1,4 +1,4 @@
-"""Keras's training loop around the terms of a bound: steps, metrics, `fit`, `evaluate`."""
+"""Keras's loops around the steps of a model: `compile`, `fit`, `evaluate`, `predict`."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,167 +9,25 @@ import tensorflow as tf
 
 from vae_tf.data.batch import Batch
 from vae_tf.errors import ConfigError, DataError, NonFiniteError
-from vae_tf.models.clock import Clock, TimeKeeper
-from vae_tf.models.core import Core
+from vae_tf.models.clock import TimeKeeper
 from vae_tf.models.executions import steps_per_execution
 from vae_tf.models.feeding import gathered
 from vae_tf.models.generator import Generator
 from vae_tf.models.inputs import for_keras
-from vae_tf.models.means import Means
 from vae_tf.models.optimizers import prepared
-from vae_tf.models.problems import FirstProblem, ProblemGuard, data_problem
-from vae_tf.objectives import replicas
-from vae_tf.objectives.base import Terms
-from vae_tf.objectives.schedules import Constant
-from vae_tf.objectives.terms import weighted_mean
+from vae_tf.models.problems import ProblemGuard
+from vae_tf.models.steps import Steps
 
 COMPILED = ("train_function", "test_function", "predict_function")
 
 
-class Training(Core):
-    """Trains a model whose `call` returns Terms and adds the KL term as a loss."""
+class Training(Steps):
+    """Trains, evaluates and predicts as a Keras model does, and says what is wrong with data."""
 
     steps_per_execution: int
     _chooses_steps = False  # of the steps per execution, until compiled
     _tolerates_nan = False
     _functions: dict[int, dict]  # by steps per execution, while others are in use
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        own_bound = () if self.objective.has_kl_term else ("bound",)
-        names = ("loss", "nll", "kl", "elbo", *own_bound, "beta", "regularization")
-        self.means = Means(names)
-        # No aggregation: replicas count alike, each in its copy
-        own = {"shape": (), "initializer": "zeros", "dtype": "int64", "trainable": False}
-        self._batches_seen = self.add_weight(name="batches_seen", **own)  # but in training
-        self.first_problem = FirstProblem(self.add_weight)
-        self.clock = Clock(self.add_weight, lambda: getattr(self, "optimizer", None))
-
-    def beta_now(self) -> tf.Tensor:
-        """Returns beta at this step, a scalar; a number that was assigned counts at once."""
-        if isinstance(self.beta, Constant):
-            return tf.convert_to_tensor(self.constant_beta)
-        return self.clock.now(self.beta)
-
-    @property
-    def warming_up(self) -> bool:
-        """Whether a schedule has not reached its last value yet; ask between steps."""
-        return not all(self.clock.has_reached_the_end_of(s) for s in self.schedules)
-
-    def replace(self, **changes):
-        """Returns what `Core.replace` does, at the same time in its schedules."""
-        model = super().replace(**changes)
-        model.clock.set_to(self.clock)
-        return model
-
-    def train_step(self, data) -> dict:
-        """Returns the metrics after one gradient step on a batch."""
-        examples = self._filled(self.door.parse(data).tensors())
-        with tf.GradientTape() as tape:
-            terms = self(examples, training=True)
-            loss, extra = self._loss_of(terms, examples.weight)
-            # It is the same on all replicas, whose gradients are added
-            scaled_loss = self.optimizer.scale_loss(loss / replicas.count())
-        if self.trainable_weights:
-            gradients = tape.gradient(scaled_loss, self.trainable_weights)
-            self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
-        self.first_problem.note(terms.problem, self.clock.step_of_epoch())
-        return self._metrics_after(terms, extra, examples.weight)
-
-    def test_step(self, data) -> dict:
-        """Returns the metrics after one batch of evaluation; the same draws at every call."""
-        examples = self._filled(self.door.parse(data).tensors())
-        batch = self._next_batch()
-        seed = tf.stack([tf.constant(self.seed), -tf.cast(batch, tf.int32)])  # training counts up
-        seed = replicas.own_seed(seed)
-        terms = self(examples, seed=seed, training=False)
-        _, extra = self._loss_of(terms, examples.weight)
-        self.first_problem.note(terms.problem, batch)
-        return self._metrics_after(terms, extra, examples.weight)
-
-    def _filled(self, batch: Batch) -> Batch:
-        """Returns a batch with something in it on every replica, and the weight of each example.
-
-        A last batch may leave a replica nothing. It then gets one example that has no weight, for
-        the mean over nothing is no number.
-        """
-        if replicas.count() == 1:
-            return batch
-        rows = tf.shape(batch.x)[0]
-        weight = tf.ones([rows]) if batch.weight is None else batch.weight
-        missing = tf.cast(rows == 0, tf.int32)
-
-        def filled(field, value=0):
-            shape = tf.concat([missing[None], tf.shape(field)[1:]], 0)
-            more = tf.broadcast_to(tf.cast(value, field.dtype), shape)
-            return tf.concat([field, more], 0)
-
-        others = keras.tree.map_structure(
-            lambda field: None if field is None else filled(field),
-            (batch.mask, batch.condition, batch.label, weight),
-        )
-        return Batch(filled(batch.x, self.likelihood.placeholder(batch.x.shape[1:])), *others)
-
-    def _next_batch(self) -> tf.Tensor:
-        self._batches_seen.assign_add(1)
-        return tf.convert_to_tensor(self._batches_seen)
-
-    def predict_step(self, data):
-        """Returns the reconstruction of a batch."""
-        batch = self.door.parse(data).tensors()
-        self.first_problem.note(data_problem(self.parts, batch), self._next_batch())
-        return self.parts.image(self.parts.point(batch), batch)
-
-    def _loss_of(self, terms: Terms, sample_weight) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Returns the loss, and what of it belongs to no example: None if there is nothing.
-
-        On several replicas it is the loss of the whole batch. A penalty is computed from each
-        replica's part of the batch, and averaged.
-        """
-        loss, extra = weighted_mean(terms.nll + terms.kl_term, sample_weight), terms.extra
-        if extra is None:
-            return loss, None
-        if sample_weight is not None:
-            extra = replicas.mean(extra, tf.reduce_sum(sample_weight))
-        return loss + extra, extra
-
-    def _metrics_after(self, terms: Terms, extra, sample_weight) -> dict:
-        per_example = terms.nll + terms.kl_term
-        ones = tf.ones_like(terms.kl)
-        values = {
-            "loss": per_example if extra is None else per_example + extra,
-            "nll": terms.nll,
-            "kl": terms.kl,
-            "elbo": -(terms.nll + terms.kl),
-            "beta": terms.beta * ones,
-        }
-        if terms.bound is not None:
-            values["bound"] = terms.bound
-        if extra is not None:
-            values["regularization"] = extra * ones
-        self.means.update_state(values, sample_weight)
-        means = self.means.result()
-        # Keras averages over the first axis where there are several workers
-        shape = [1] if replicas.several_workers() else []
-        return {name: tf.reshape(means[name], shape) for name in values}
-
-    @property
-    def metrics(self):
-        """The running means that `fit` and `evaluate` report; Keras's own loss is left out."""
-        return [self.means]
-
-    @property
-    def metrics_names(self):
-        """What `evaluate` returns where it returns a list, in this order."""
-        return list(self.means.names)
-
-    def _flatten_metrics_in_order(self, logs):
-        return [logs[name] for name in self.means.names if name in logs]
-
-    def reset_metrics(self):
-        """Starts new means, and the draws of an evaluation from the first."""
-        super().reset_metrics()
-        self._batches_seen.assign(0)
 
     def compile(
         self,
@@ -296,6 +154,11 @@ class Training(Core):
         finally:
             self._exchange_functions(before)
 
+    def forget_steps(self) -> None:
+        """Does what `Core.forget_steps` does, for other steps per execution too."""
+        self._functions = {}
+        super().forget_steps()
+
     def _exchange_functions(self, steps: int) -> None:
         if steps == self.steps_per_execution:
             return
@@ -333,7 +196,7 @@ class Training(Core):
         """
         x = self._taken(x, None, "prediction")
         self.first_problem.forget()
-        self._batches_seen.assign(0)
+        self.forget_batches()
         images = super().predict(x, *args, **kwargs)
         self._raise_problem("prediction")
         return images

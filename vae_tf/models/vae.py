@@ -58,13 +58,15 @@ class VAE(Training):
             raise ConfigError("A VAE is no layer of another model", "a symbolic input", fix)
         return super().__call__(*args, **kwargs)
 
-    def call(self, data, seed=None, training: bool = False) -> Terms:
+    def call(self, data, seed=None, first=None, training: bool = False) -> Terms:
         """Returns the terms of the bound at draws z ~ q(z|x), and adds the KL term as a loss.
 
         Args:
             data: one batch in any form but a stream.
             seed: int32 [2] for a repeatable draw, which leaves no trace; if None, the model's own
                 random stream, and the clock of its schedules, go on.
+            first: number of the first example among all, int64: each example then has draws of
+                its own, whatever batch it comes in. None: draws go by the place in the batch.
             training: passed on to the networks (dropout, batch normalization).
         """
         batch = self.door.parse(data).tensors()
@@ -79,15 +81,20 @@ class VAE(Training):
             extra[:] = self.losses
             return value
 
-        beta = self.beta_now()
+        def by_example(num_samples: int) -> tf.Tensor:
+            size, position = self.prior.latent_dim, num_samples * first
+            return self.posterior.draws(params, num_samples, size, seed, position)
+
+        beta, params = self.beta_now(), self.parts.encoded(batch, training)
         inference = Inference(
             batch,
-            qz=self.parts.q(batch, training),
+            qz=self.posterior.distribution(params),
             pz=self.parts.p(batch),
             log_px=log_px,
-            seed=self._next_seed() if seed is None else seed,
+            seed=self.next_seed() if seed is None else seed,
             beta=beta,
             now=self.clock.now,
+            by_example=None if first is None else by_example,
             training=training,
             kl_control=self.kl_control,
             level="total" if self.kl_control is None else self.kl_control.level,
@@ -102,6 +109,9 @@ class VAE(Training):
             self.clock.warn_outside_epochs(self.schedules)
             self.clock.tick()
         added = tf.add_n(extra) if extra else None
+        if extra and batch.weight is not None:
+            # Of each replica's part of the batch
+            added = replicas.mean(added, tf.reduce_sum(batch.weight))
         return terms._replace(beta=beta, extra=added, problem=found)
 
     def encode(self, data, condition=None, training: bool = False) -> tfd.Distribution:
@@ -146,7 +156,7 @@ class VAE(Training):
             condition: one entry for each, where the model takes one.
         """
         rows = whole("num_samples", num_samples, least=0)
-        key = self._next_seed() if seed is None else tf.constant([seed, 0], tf.int32)
+        key = self.next_seed() if seed is None else tf.constant([seed, 0], tf.int32)
         given = self._given(condition, tf.zeros([rows, 1]))
         return self.generator.image(self.generator.drawn(key, tf.constant(rows), given), given)
 
@@ -164,7 +174,7 @@ class VAE(Training):
         images, done, decoded = [], 0, Batch(None, condition=kept(shown))
         for batch in self.door.batches(data, ROWS, "data to reconstruct", condition):
             rows = slice(done, done + len(batch.x))
-            images.append(self._reconstructed(batch, decoded.part(rows).condition))
+            images.append(self._reconstructed(batch, decoded.rows(rows).condition))
             done = rows.stop
         if shown is not None:
             self.door.condition(shown, done)  # as many as there were
@@ -234,7 +244,8 @@ class VAE(Training):
         """
         return audit(self, data, num_examples, seed, print_fn)
 
-    def _next_seed(self) -> tf.Tensor:
+    def next_seed(self) -> tf.Tensor:
+        """Returns the next seed of the model's random stream, int32 [2]; of a replica its own."""
         # TFP's samplers take int32
         return replicas.own_seed(tf.cast(self.seed_generator.next(), tf.int32))
 

@@ -39,6 +39,11 @@ def head_dtype(name: str) -> str | None:
     return None if name == "logits" else "float32"
 
 
+def head_activation(name: str) -> str | None:
+    """Returns the activation of the output layer of the parameter `name`: none but for `probs`."""
+    return "sigmoid" if name.rpartition("_")[-1] == "probs" else None
+
+
 def posterior_heads(latent_dim: int, outputs: Mapping[str, Shape] | None) -> Mapping[str, Shape]:
     """Returns the outputs of an encoder: what a DiagonalNormal needs if none are named."""
     return outputs or {"z_mean": (latent_dim,), "z_log_var": (latent_dim,)}
@@ -57,6 +62,7 @@ def dense_heads(h, shapes: Mapping[str, Shape], initializer) -> dict:
         # "output" ends the layer's name: a parameter and a Keras layer may not share one
         y = keras.layers.Dense(
             math.prod(shape),
+            activation=head_activation(name),
             kernel_initializer=initializer(),
             dtype=head_dtype(name),
             name=f"{name}_output",

@@ -17,7 +17,14 @@ from vae_tf.networks.checks import (
     widths_of,
 )
 from vae_tf.networks.conditions import Condition, Conditions
-from vae_tf.networks.heads import Initializers, as_float32, dense_heads, head_dtype, posterior_heads
+from vae_tf.networks.heads import (
+    Initializers,
+    as_float32,
+    dense_heads,
+    head_activation,
+    head_dtype,
+    posterior_heads,
+)
 
 # Below this no further halving: a 3x3 kernel would see little but its own padding.
 SMALLEST_SIDE = 4
@@ -141,6 +148,7 @@ def _image_heads(h, shapes, size, upsampling: str, initializers: Initializers) -
         y = layer(
             shape[-1],
             kernel,
+            activation=head_activation(name),
             kernel_initializer=initializers(),
             dtype=head_dtype(name),
             name=f"{name}_output",

@@ -33,6 +33,7 @@ from vae_tf.objectives.terms import (
     log_ratio,
     weighted_mean,
 )
+from vae_tf.objectives.wake_sleep import WakeSleep
 
 __all__ = [
     "DIPVAE1",
@@ -65,6 +66,7 @@ __all__ = [
     "StickingTheLanding",
     "Terms",
     "TotalCorrelation",
+    "WakeSleep",
     "as_schedule",
     "groups_of",
     "kl_divergence",

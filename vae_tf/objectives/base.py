@@ -27,6 +27,8 @@ class Inference:
         seed: of all that is drawn, int32 [2].
         beta: weight of the KL term now.
         now: a schedule's value at this step.
+        by_example: a number of draws S -> z ~ q(z|x), [S, B, L], that belong to the example; None
+            for draws by `seed`.
         training: whether this is a training step.
         kl_control: parts of the KL [B, P] -> the KL term [B]; None for beta times their sum.
         level: what parts `kl_control` wants: "total", "group" or "dimension".
@@ -39,12 +41,15 @@ class Inference:
     seed: tf.Tensor
     beta: tf.Tensor
     now: Callable[[Schedule], tf.Tensor]
+    by_example: Callable[[int], tf.Tensor] | None = None
     training: bool = False
     kl_control: "Callable[[tf.Tensor, Inference], tf.Tensor] | None" = None
     level: str = "total"
 
     def draw(self, num_samples: int) -> tf.Tensor:
         """Returns z ~ q(z|x), [num_samples, B, L]."""
+        if self.by_example is not None:
+            return self.by_example(num_samples)
         return self.qz.sample(num_samples, seed=self.seed)
 
     def groups(self, z: tf.Tensor) -> list[Group]:
@@ -102,6 +107,20 @@ class Objective(ModelPart):
     def estimate(self, inference: Inference) -> Terms:
         """Returns the terms of one batch."""
         raise ConfigError("An Objective must define it", type(self).__name__, "Override it.")
+
+    def step(self, model, batch: Batch) -> tuple[Terms, list]:
+        """Returns the terms of one batch, and the gradient by each trainable weight of `model`.
+
+        One tape around one loss. An objective of several phases overrides this.
+
+        Args:
+            model: a compiled VAE.
+            batch: tensors.
+        """
+        with tf.GradientTape() as tape:
+            terms = model(batch, training=True)
+            loss = model.loss_of(terms, batch.weight)
+        return terms, tape.gradient(loss, model.trainable_weights)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

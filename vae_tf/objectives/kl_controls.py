@@ -8,9 +8,10 @@ from vae_tf.errors import ConfigError
 from vae_tf.objectives.base import Inference
 from vae_tf.objectives.schedules import Constant, LinearWarmup, Schedule, as_schedule
 from vae_tf.objectives.terms import weighted_mean
+from vae_tf.settings import Settings
 
 
-class KLControl:
+class KLControl(Settings):
     """The KL term as a function of the KL's parts; a subclass gives `__call__`.
 
     Attributes:

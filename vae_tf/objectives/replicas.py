@@ -61,6 +61,18 @@ def first(value: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
     return rows[tf.argmax(wanted)]
 
 
+def before(count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the sum of `count` over the replicas before this one, and over all, int64."""
+    context = _context()
+    count = tf.cast(count, tf.int64)
+    if not context:
+        return tf.zeros([], tf.int64), count
+    number, replicas = context.replica_id_in_sync_group, tf.range(context.num_replicas_in_sync)
+    counts = total(tf.where(replicas == number, tf.cast(count, tf.float32), 0.0))
+    counts = tf.cast(counts, tf.int64)
+    return tf.reduce_sum(tf.where(replicas < number, counts, 0)), tf.reduce_sum(counts)
+
+
 def several_workers() -> bool:
     """Returns whether the replicas are those of several processes."""
     strategy = tf.distribute.get_strategy()

@@ -7,9 +7,10 @@ import tensorflow as tf
 
 from vae_tf.checks import real, whole
 from vae_tf.errors import ConfigError
+from vae_tf.settings import Settings
 
 
-class Schedule:
+class Schedule(Settings):
     """A weight over time; a subclass gives `__call__` and `get_config`.
 
     Attributes:

@@ -3,6 +3,7 @@
 import contextlib
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 
@@ -23,7 +24,8 @@ from vae_tf.networks import (
 from vae_tf.runs import parts
 from vae_tf.runs.config import TrainConfig
 
-IMAGE_NETWORKS: dict[str, tuple[Callable[..., keras.Model], Callable[..., keras.Model]]] = {
+NETWORKS: dict[str, tuple[Callable[..., keras.Model], Callable[..., keras.Model]]] = {
+    "mlp": (mlp_encoder, mlp_decoder),
     "conv": (conv_encoder, conv_decoder),
     "resnet": (resnet_encoder, resnet_decoder),
 }
@@ -93,55 +95,32 @@ def _networks(
 ):
     heads = posterior.parameter_shapes(config.latent_dim)
     outputs = likelihood.parameter_shapes(event_shape)
-    seeds = {"encoder": 2 * config.seed, "decoder": 2 * config.seed + 1}
     try:
         keras.activations.get(config.activation)
     except ValueError:
         fix = "Name one of keras.activations, such as relu, silu, gelu or tanh."
         raise ConfigError("--activation must be known to Keras", config.activation, fix) from None
+    shared: dict[str, Any] = {"activation": config.activation, "condition": condition}
+    own, widths = {}, config.filters
     if config.network == "mlp":
-        encoder = mlp_encoder(
-            event_shape,
-            config.latent_dim,
-            config.hidden,
-            activation=config.activation,
-            dropout=config.dropout,
-            input_dropout=config.input_dropout,
-            outputs=heads,
-            condition=condition,
-            seed=seeds["encoder"],
-        )
-        decoder = mlp_decoder(
-            config.latent_dim,
-            outputs,
-            config.hidden[::-1],
-            activation=config.activation,
-            dropout=config.dropout,
-            condition=condition,
-            seed=seeds["decoder"],
-        )
-        return encoder, decoder
-    if config.dropout or config.input_dropout:
+        shared["dropout"], widths = config.dropout, config.hidden
+        own["input_dropout"] = config.input_dropout
+    elif config.dropout or config.input_dropout:
         fix = "Drop the flag, or use --network mlp."
         received = f"--network {config.network} with it"
         raise ConfigError("Dropout belongs to the mlp network", received, fix)
-    make_encoder, make_decoder = IMAGE_NETWORKS[config.network]
+    make_encoder, make_decoder = NETWORKS[config.network]
     encoder = make_encoder(
         event_shape,
         config.latent_dim,
-        config.filters,
-        activation=config.activation,
+        widths,
         outputs=heads,
-        condition=condition,
-        seed=seeds["encoder"],
+        seed=2 * config.seed,
+        **shared,
+        **own,
     )
     decoder = make_decoder(
-        config.latent_dim,
-        outputs,
-        config.filters[::-1],
-        activation=config.activation,
-        condition=condition,
-        seed=seeds["decoder"],
+        config.latent_dim, outputs, widths[::-1], seed=2 * config.seed + 1, **shared
     )
     return encoder, decoder
 

@@ -1,12 +1,13 @@
 """From a model, or a finished run, to the bundle that is served."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vae_tf.checks import instance
 from vae_tf.data import Split
 from vae_tf.errors import DataError
 from vae_tf.exporting import FULL, Bundle, Options, write_bundle
@@ -25,9 +26,10 @@ def export(
     directory: str | Path,
     *,
     version: int = 1,
-    train: np.ndarray | None = None,
-    validation: np.ndarray | None = None,
-    test: np.ndarray | None = None,
+    train: Any = None,
+    validation: Any = None,
+    test: Any = None,
+    event_shape: Sequence[int] | None = None,
     preprocessing: Mapping | None = None,
     provenance: Mapping | None = None,
     pictures: Mapping[str, bytes] | None = None,
@@ -39,10 +41,11 @@ def export(
         vae: a model whose networks are built.
         directory: where the bundle goes; `encoder/<version>/` and so on.
         version: TF Serving's version number; one that exists is refused.
-        train: images [N, *event]; int8 files are made for what these make of the networks.
-            Without them there are none.
+        train: images [N, *event], or with their condition (x, condition); int8 files are made for
+            what these make of the networks. Without them there are none.
         validation: images never trained on; the threshold of `score` is calibrated on these.
         test: images for the change of the log-likelihood in each LiteRT file.
+        event_shape: of one example, where the model leaves a side of it open.
         preprocessing: how raw data become the encoder's input, for the manifest.
         provenance: where the model comes from, for the manifest.
         pictures: PNGs for the model card, by name.
@@ -52,15 +55,13 @@ def export(
         ExportError: the version exists, the model cannot be converted, or a converted file
             disagrees with the model. Nothing is left behind.
     """
+    instance("vae", vae, VAE)
     splits = {"train": train, "validation": validation, "test": test}
     return write_bundle(
-        vae.encoder,
-        vae.decoder,
-        prior=vae.prior,
-        posterior=vae.posterior,
-        likelihood=vae.likelihood,
+        vae.parts,
         directory=directory,
         version=version,
+        event_shape=vae.event_shape if event_shape is None else event_shape,
         preprocessing=preprocessing,
         provenance=provenance,
         images={name: values for name, values in splits.items() if values is not None},
@@ -113,7 +114,7 @@ def export_run(
     )
 
 
-def _splits(saved: Mapping[str, Any], data_dir: str | None) -> dict[str, np.ndarray]:
+def _splits(saved: Mapping[str, Any], data_dir: str | None) -> dict[str, Any]:
     """Returns images of each split of a run's data; none where the data are no longer there."""
     try:
         images = load_data(TrainConfig(**saved["config"], data_dir=data_dir))

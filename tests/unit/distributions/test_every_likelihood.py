@@ -42,6 +42,7 @@ def mixed():
 # a fresh object each time: some hold variables
 CASES = {
     "bernoulli": (Bernoulli, IMAGE),
+    "bernoulli, probs": (lambda: Bernoulli("probs"), IMAGE),
     "gaussian": (Gaussian, IMAGE),
     "gaussian-learned": (GaussianLearnedScale, ROW),
     "gaussian-pixel": (GaussianPixelScale, COLOURS),
@@ -75,6 +76,14 @@ def some_params(likelihood, event, batch=3):
 
 def draw(likelihood, params):
     return likelihood.distribution(params).sample(seed=[1, 0])
+
+
+def test_what_stands_for_missing_values_may_be_data(case):
+    _, likelihood, event = case
+    x = np.broadcast_to(likelihood.placeholder(event), (2, *event))
+    likelihood.check_support(x, strict=True)
+    assert likelihood.supports(tf.constant(x))
+    assert np.isfinite(likelihood.distribution(some_params(likelihood, event, 2)).log_prob(x)).all()
 
 
 def test_all_are_here():
@@ -240,6 +249,15 @@ def small_networks(likelihood, event):
     return mlp_encoder(event, 2, (8,), seed=1), decoder
 
 
+# The others in tests/conformance, in other shapes
+TRAINED = ("bernoulli", "gaussian-learned", "logistics, colours", "mixed")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [c if c in TRAINED else pytest.param(c, marks=pytest.mark.long) for c in CASES],
+    indirect=True,
+)
 def test_trains_and_is_saved(case, tmp_path):
     _, likelihood, event = case
     vae = VAE(*small_networks(likelihood, event), likelihood=likelihood)
@@ -257,10 +275,16 @@ def test_trains_and_is_saved(case, tmp_path):
     np.testing.assert_array_equal(copy.reconstruct(x), vae.reconstruct(x))
 
 
-@pytest.mark.parametrize("name", ["continuous-bernoulli", "logistics, colours", "mixed"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "logistics, colours",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("continuous-bernoulli", "mixed")),
+    ],
+)
 def test_is_exported_in_builtin_operators(name, tmp_path):
     """One of TFP's own, the one of most operators, and one of many parts."""
-    from vae_tf.exporting import write_bundle
+    from tests.bundles import write_bundle
 
     make, event = CASES[name]
     likelihood = make()

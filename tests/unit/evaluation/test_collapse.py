@@ -3,10 +3,12 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy import stats
 from tensorflow_probability import distributions as tfd
 
 import vae_tf
+from vae_tf.distributions import DiagonalNormal, JointPosterior
 from vae_tf.errors import ConfigError, DataError
 from vae_tf.evaluation import (
     active_units,
@@ -154,6 +156,44 @@ def test_without_factors_the_kl_by_dimension_is_left_out():
     mixture = vae_tf.priors.MixtureOfNormals(2, components=3)
     vae = vae_tf.VAE(vae.encoder, vae.decoder, prior=mixture, likelihood=vae.likelihood)
     assert measure_collapse(vae, X[:50]).kl is None
+
+
+def test_the_kl_of_each_group_of_latents():
+    """Two groups of one latent, whose normals' KL is known."""
+    vae = linear([2.0, 0.5], 0.5)
+    x = keras.Input((3,))
+    mean, log_var = (vae.encoder(x)[name] for name in ("z_mean", "z_log_var"))
+    heads = {}
+    for g in range(2):
+        heads[f"group_{g}_z_mean"] = mean[:, g : g + 1]
+        heads[f"group_{g}_z_log_var"] = log_var[:, g : g + 1]
+    joint = vae_tf.VAE(
+        keras.Model(x, heads),
+        vae.decoder,
+        prior=vae_tf.priors.Joint([vae_tf.priors.StandardNormal(1) for _ in range(2)]),
+        posterior=JointPosterior([DiagonalNormal(), DiagonalNormal()], [1, 1]),
+        likelihood=vae.likelihood,
+    )
+    flat, grouped = (measure_collapse(v, X[:300]) for v in (vae, joint))
+    np.testing.assert_allclose(grouped.kl_by_group, flat.kl, rtol=1e-5)
+    np.testing.assert_allclose(flat.kl_by_group, [flat.kl.sum()], rtol=1e-5)
+    assert grouped.kl is None
+
+
+def test_batches_do_not_count(monkeypatch):
+    from vae_tf.evaluation import collapse as module
+
+    vae = linear([2.0, 0.5], 0.5)
+    whole = measure_collapse(vae, X[:200])
+    monkeypatch.setattr(module, "BATCH", 33)
+    small = measure_collapse(vae, X[:200])
+    stream = measure_collapse(vae, tf.data.Dataset.from_tensor_slices(X[:200]).batch(64))
+    for other in (small, stream):
+        assert other.mutual_information.value == pytest.approx(
+            whole.mutual_information.value, rel=1e-4
+        )
+        assert other.sensitivity == pytest.approx(whole.sensitivity, rel=1e-6)
+        np.testing.assert_allclose(other.kl, whole.kl, rtol=1e-5)
 
 
 def test_refusals():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.bundles import halves as halves_of
 from tests.cpp_server import Refused
 from vae_tf import distributions, networks
 from vae_tf.exporting.litert import files as litert
@@ -20,11 +21,8 @@ def served(serve, tmp_path_factory):
     encoder = networks.mlp_encoder(SHAPE, LATENT, hidden=(20,))
     likelihood = distributions.GaussianPixelScale()
     decoder = networks.mlp_decoder(LATENT, likelihood.parameter_shapes(SHAPE), hidden=(20,))
-    prior = distributions.StandardNormal(LATENT)
-    halves = [
-        endpoints.encoder_endpoints(encoder, distributions.DiagonalNormal(), SHAPE, UNIT)[0],
-        endpoints.decoder_endpoints(decoder, prior, likelihood, SHAPE, UNIT, scratch)[0],
-    ]
+    model = halves_of(SHAPE, LATENT, UNIT, encoder=encoder, decoder=decoder, likelihood=likelihood)
+    halves = [endpoints.encoder_endpoints(model)[0], endpoints.decoder_endpoints(model, scratch)[0]]
     runners = {e.name: run for half in halves for run in [serve(half)] for e in half}
     files = {
         e.name: litert.convert(runners[e.name].directory, [e.name])

@@ -10,9 +10,10 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 from tensorflow.core.protobuf import saved_model_pb2
 
+from tests.bundles import write_bundle
 from vae_tf.distributions import MixtureOfNormals
 from vae_tf.errors import ExportError
-from vae_tf.exporting import verify_bundle, write_bundle
+from vae_tf.exporting import verify_bundle
 from vae_tf.exporting.litert import files as litert
 
 

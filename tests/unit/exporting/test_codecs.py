@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tests.bundles import halves as halves_of
 from tests.cpp_server import Refused
 from vae_tf import distributions, networks
 from vae_tf.data.image_files import read_pixels
@@ -97,12 +98,11 @@ def served(request, serve, tmp_path_factory):
     decoder = networks.mlp_decoder(LATENT, likelihood.parameter_shapes(shape), hidden=(20,))
     # So that some values are outside of the range
     decoder.layers[-1].set_weights([3 * w for w in decoder.layers[-1].get_weights()])
-    posterior, prior = distributions.DiagonalNormal(), distributions.StandardNormal(LATENT)
     scratch = tmp_path_factory.mktemp("scratch")
-    halves = [
-        endpoints.encoder_endpoints(encoder, posterior, shape, SIGNED),
-        endpoints.decoder_endpoints(decoder, prior, likelihood, shape, SIGNED, scratch),
-    ]
+    model = halves_of(
+        shape, LATENT, SIGNED, encoder=encoder, decoder=decoder, likelihood=likelihood
+    )
+    halves = [endpoints.encoder_endpoints(model), endpoints.decoder_endpoints(model, scratch)]
     assert [remarks for _, remarks in halves] == [{}, {}]
     runs = [serve(made) for made, _ in halves]
     return shape, encoder, decoder, {e.name: e for made, _ in halves for e in made}, runs

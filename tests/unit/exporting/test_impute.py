@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.bundles import halves as halves_of
 from vae_tf import data, distributions, networks
 from vae_tf.distributions import posteriors
 from vae_tf.exporting import parity
@@ -18,9 +19,10 @@ UNIT = Preprocessing(value_range=(0.0, 1.0), scale=1 / 255)
 
 
 def made(encoder, decoder, posterior, likelihood, prior=None, **options):
-    prior = prior or distributions.StandardNormal(LATENT)
-    options = {"preprocessing": UNIT, "num_samples": 64} | options
-    return endpoints.vae_endpoints(encoder, decoder, prior, posterior, likelihood, SHAPE, **options)
+    parts = {"encoder": encoder, "decoder": decoder, "prior": prior}
+    parts |= {"posterior": posterior, "likelihood": likelihood}
+    model = halves_of(SHAPE, LATENT, options.pop("preprocessing", UNIT), **parts)
+    return endpoints.vae_endpoints(model, **options)
 
 
 def networks_for(posterior, likelihood):
@@ -177,8 +179,7 @@ def test_digits_are_completed_better_than_by_the_mean():
     vae = VAE(encoder, decoder, likelihood=likelihood)
     vae.compile(optimizer="adam")
     vae.fit(x, batch_size=100, epochs=80, verbose=0)
-    parts = encoder, decoder, vae.prior, vae.posterior, likelihood, digits.shape, UNIT
-    (*_, impute), _ = endpoints.vae_endpoints(*parts)
+    (*_, impute), _ = endpoints.vae_endpoints(Halves(vae.parts, digits.shape, UNIT))
     half, scattered = np.ones_like(held_out), np.random.default_rng(0).uniform(size=held_out.shape)
     half[:, :, 4:] = 0
     of_mean = (x.mean(0) - held_out) ** 2
@@ -192,10 +193,7 @@ def test_digits_are_completed_better_than_by_the_mean():
 
 def test_why_there_is_none():
     def reason(likelihood, shape=SHAPE):
-        decoder = networks.mlp_decoder(LATENT, likelihood.parameter_shapes(shape), hidden=(8,))
-        encoder = networks.mlp_encoder(shape, LATENT, hidden=(8,))
-        posterior = posteriors.DiagonalNormal()
-        return imputation.lacking(Halves(encoder, decoder, posterior, likelihood, shape, UNIT))
+        return imputation.lacking(halves_of(shape, LATENT, UNIT, likelihood=likelihood))
 
     assert reason(distributions.Categorical(3)) == imputation.CLASSES
     colours = distributions.DiscretizedLogisticMixture()

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from scipy import special, stats
 
+from tests.bundles import halves as halves_of
 from vae_tf import distributions, networks
 from vae_tf.exporting.litert import files as litert
 from vae_tf.exporting.litert.choice import TOLERANCES, Tolerance, choose, refusal
@@ -18,7 +19,7 @@ from vae_tf.exporting.litert.nll import HeldOut
 from vae_tf.exporting.litert.variants import make_variants
 from vae_tf.exporting.runtimes import saved_model
 from vae_tf.exporting.signatures import generation
-from vae_tf.exporting.signatures.endpoint import decode_endpoint, encode_endpoint
+from vae_tf.exporting.signatures.coding import decode_endpoint, encode_endpoint
 
 SHAPE, LATENT, PIXELS = (4, 5, 1), 2, 20
 SIGMA = 0.3
@@ -58,10 +59,13 @@ def linear():
 
 
 def held_out(parts, x=None, **options):
-    encoder, decoder, *_ = parts.values()
-    concepts = {name: parts[name] for name in ("prior", "posterior", "likelihood")}
+    model = halves_of(SHAPE, LATENT, **parts)
     x = X.reshape(-1, *SHAPE) if x is None else x
-    return HeldOut(encoder, decoder, **concepts, x=x, **options)
+    return HeldOut(model, model.examples(x, "test"), **options)
+
+
+def z_of(ours):
+    return ours.inputs["decoder"]["z"]
 
 
 def nll(x, z, log_q, loc, scale):
@@ -75,14 +79,16 @@ def test_nats_of_the_model_itself_are_exact():
     parts = linear()
     ours = held_out(parts, num_samples=3)
     exact = stats.multivariate_normal(BIAS, W @ W.T + SIGMA**2 * np.eye(PIXELS)).logpdf(flat(X))
-    decoded = parts["likelihood"].statistics(parts["decoder"](ours.z))
+    decoded = parts["likelihood"].statistics(parts["decoder"](z_of(ours)))
     np.testing.assert_allclose(ours.by_decoder(decoded), -exact, atol=1e-3)
-    np.testing.assert_allclose(ours.by_encoder(parts["encoder"](ours.x)), -exact, atol=1e-3)
+    np.testing.assert_allclose(
+        ours.by_encoder(parts["encoder"](X.reshape(-1, *SHAPE))), -exact, atol=1e-3
+    )
 
 
 def test_nats_of_a_decoder_against_scipy():
     ours = held_out(linear(), num_samples=5, seed=7)
-    z = ours.z.reshape(5, 64, LATENT).astype(np.float64)
+    z = z_of(ours).reshape(5, 64, LATENT).astype(np.float64)
     mean = (flat(X) - BIAS) @ (W * VARIANCE / SIGMA**2)
     log_q = stats.norm.logpdf(z, mean, np.sqrt(VARIANCE)).sum(-1)
     loc, scale = z @ W.T + BIAS + 0.05, 1.1 * SIGMA
@@ -97,7 +103,7 @@ def test_nats_of_a_decoder_against_scipy():
 def test_nats_of_an_encoder_against_scipy():
     ours = held_out(linear(), num_samples=5, seed=7)
     exact_mean = (flat(X) - BIAS) @ (W * VARIANCE / SIGMA**2)
-    noise = (ours.z.reshape(5, 64, LATENT) - exact_mean) / np.sqrt(VARIANCE)
+    noise = (z_of(ours).reshape(5, 64, LATENT) - exact_mean) / np.sqrt(VARIANCE)
     mean, log_var = exact_mean + 0.1, np.broadcast_to(np.log(VARIANCE) - 0.5, (64, LATENT))
     z = mean + np.exp(log_var / 2) * noise  # the noise of the reference
     log_q = stats.norm.logpdf(z, mean, np.exp(log_var / 2)).sum(-1)
@@ -112,7 +118,6 @@ def test_nats_of_an_encoder_against_scipy():
         ({"likelihood": distributions.DiscretizedLogistic(levels=5)}, "d", "does not determine p"),
         ({"posterior": distributions.FullNormal()}, "e", "the draws of FullNormal"),
         ({"prior": distributions.Prior(LATENT)}, "de", "cannot be estimated. ConfigError"),
-        ({"prior": SimpleNamespace(latent_dim=LATENT)}, "de", "no attribute 'distribution'"),
     ],
 )
 def test_why_nats_are_unknown(replaced, halves, reason):
@@ -129,7 +134,7 @@ def test_why_nats_are_unknown(replaced, halves, reason):
     } | replaced
     x = np.zeros((3, *SHAPE), np.float32)
     ours = held_out(parts, x, num_samples=2)
-    decoded = likelihood.statistics(parts["decoder"](ours.z))
+    decoded = likelihood.statistics(parts["decoder"](z_of(ours)))
     encoded = posterior.statistics(parts["encoder"](x))
     for half, by, outputs in (("d", ours.by_decoder, decoded), ("e", ours.by_encoder, encoded)):
         if half in halves:
@@ -141,18 +146,17 @@ def test_why_nats_are_unknown(replaced, halves, reason):
 
 def test_no_images():
     parts = linear()
-    concepts = {name: parts[name] for name in ("prior", "posterior", "likelihood")}
-    ours = HeldOut(parts["encoder"], parts["decoder"], **concepts)
-    assert (ours.x, ours.z) == (None, None)
+    ours = HeldOut(halves_of(SHAPE, LATENT, **parts))
+    assert ours.inputs == {"encoder": {}, "decoder": {}}
     with pytest.raises(LookupError, match="No held-out images"):
         ours.by_decoder({})
 
 
 def exported(directory, parts):
     """Writes both halves and returns their endpoints."""
-    encode = encode_endpoint(parts["encoder"], parts["posterior"], SHAPE)
-    decode = decode_endpoint(parts["decoder"], parts["likelihood"], LATENT)
-    generate, _ = generation.offer(decode, parts["prior"], directory)
+    model = halves_of(SHAPE, LATENT, **parts)
+    encode, decode = encode_endpoint(model), decode_endpoint(model)
+    generate, _ = generation.offer(model, decode, directory)
     saved_model.write([encode], directory / "encoder")
     saved_model.write([decode, generate], directory / "decoder")
     return [encode, decode, generate]
@@ -182,7 +186,10 @@ def judged(tmp_path_factory):
     ours = held_out(parts, BINARY, num_samples=4)
     options = {"precisions": ("float32", "int8"), "batches": (None, 1)}
     files = {}
-    for half, samples in (("encoder", {"image": BINARY}), ("decoder", {"z": ours.z})):
+    for half, samples in (
+        ("encoder", {"image": BINARY}),
+        ("decoder", {"z": z_of(ours)}),
+    ):
         files |= make_variants(directory / half, half, representative=samples, **options)[0]
     report = judge(files, endpoints, ours)
     return SimpleNamespace(files=files, report=report, held_out=ours, parts=parts)
@@ -217,9 +224,9 @@ def test_report(judged):
 
 def test_errors_are_those_of_the_files(judged):
     entry = next(e for e in judged.report if e["file"] == "decoder-int8.tflite")
-    (have,) = litert.run(judged.files[entry["file"]], "decode", [{"z": judged.held_out.z}])
+    (have,) = litert.run(judged.files[entry["file"]], "decode", [{"z": z_of(judged.held_out)}])
     parts = judged.parts
-    want = tf.nn.sigmoid(parts["decoder"](judged.held_out.z)["logits"]).numpy()
+    want = tf.nn.sigmoid(parts["decoder"](z_of(judged.held_out))["logits"]).numpy()
     error, scale = np.abs(have["image"] - want).max(), want.max()
     assert entry["max_error"]["decode"]["image"] == pytest.approx(
         {"max_abs_error": error, "max_relative_error": error / scale}, rel=1e-3
@@ -239,7 +246,10 @@ def test_a_file_beyond_its_tolerance_is_refused(tmp_path):
     endpoints = exported(tmp_path, parts)
     ours = held_out(parts, BINARY, num_samples=4)
     files, _ = make_variants(
-        tmp_path / "decoder", "decoder", batches=(1,), representative={"z": ours.z}
+        tmp_path / "decoder",
+        "decoder",
+        batches=(1,),
+        representative={"z": z_of(ours)},
     )
     report = {e["precision"]: e for e in judge(files, endpoints, ours)}
     refused = {precision: entry["refused"] for precision, entry in report.items()}
@@ -273,8 +283,7 @@ def test_numbers_that_float16_lacks_are_refused(tmp_path):
 def test_without_images_the_error_decides(tmp_path):
     parts = bernoulli()
     endpoints = exported(tmp_path, parts)
-    concepts = {name: parts[name] for name in ("prior", "posterior", "likelihood")}
-    ours = HeldOut(parts["encoder"], parts["decoder"], **concepts)
+    ours = HeldOut(halves_of(SHAPE, LATENT, **parts))
     files, _ = make_variants(tmp_path / "decoder", "decoder", precisions=["dynamic"], batches=[1])
     (entry,) = judge(files, endpoints, ours)
     assert (entry["delta_nll"], entry["delta_nll_stderr"]) == (None, None)

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
+from tests.bundles import halves as halves_of
 from vae_tf import distributions, networks
 from vae_tf.errors import ExportError
 from vae_tf.exporting.litert import files as litert
@@ -16,7 +17,7 @@ from vae_tf.exporting.litert.metadata import read_description, read_metadata, wr
 from vae_tf.exporting.litert.variants import PRECISIONS, file_name, make_variants
 from vae_tf.exporting.runtimes import saved_model
 from vae_tf.exporting.signatures import generation
-from vae_tf.exporting.signatures.endpoint import decode_endpoint, encode_endpoint
+from vae_tf.exporting.signatures.coding import decode_endpoint, encode_endpoint
 
 SHAPE, LATENT, BATCH = (6, 5, 1), 3, 4
 Z = np.random.default_rng(0).standard_normal((100, LATENT)).astype("float32")
@@ -25,8 +26,10 @@ SEEDS = np.r_[np.arange(250), [-1, 2**31 - 1, -(2**31), 12345, 6, 7]].astype(np.
 
 def written(directory, decoder, likelihood, prior):
     """Writes a decoder's SavedModel and returns its endpoints."""
-    decode = decode_endpoint(decoder, likelihood, prior.latent_dim)
-    generate, _ = generation.offer(decode, prior, directory)
+    parts = {"decoder": decoder, "likelihood": likelihood, "prior": prior}
+    model = halves_of(SHAPE, prior.latent_dim, **parts)
+    decode = decode_endpoint(model)
+    generate, _ = generation.offer(model, decode, directory)
     endpoints = [e for e in (decode, generate) if e]
     saved_model.write(endpoints, directory / "decoder")
     return SimpleNamespace(path=directory / "decoder", endpoints=endpoints, decoder=decoder)
@@ -234,7 +237,7 @@ def test_long_ways_from_parameters_to_statistics_stay_float32(
 def test_encoder(tmp_path):
     encoder = networks.mlp_encoder(SHAPE, LATENT, hidden=(200, 100))
     posterior = distributions.DiagonalNormal()
-    endpoint = encode_endpoint(encoder, posterior, SHAPE)
+    endpoint = encode_endpoint(halves_of(SHAPE, LATENT, encoder=encoder))
     saved_model.write([endpoint], tmp_path / "encoder")
     x = np.random.default_rng(1).uniform(size=(60, *SHAPE)).astype("float32")
     files, _ = make_variants(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.bundles import halves as halves_of
 from tests.conformance.parts import LATENT_DIM, LIKELIHOODS, PRIORS, SHAPE
 from vae_tf import distributions, networks
 from vae_tf.errors import ExportError
@@ -17,7 +18,8 @@ from vae_tf.exporting.onnx import files as onnx_files
 from vae_tf.exporting.probes import probes
 from vae_tf.exporting.runtimes import saved_model
 from vae_tf.exporting.signatures import generation, row_rng
-from vae_tf.exporting.signatures.endpoint import Endpoint, Input, decode_endpoint, encode_endpoint
+from vae_tf.exporting.signatures.coding import decode_endpoint, encode_endpoint
+from vae_tf.exporting.signatures.endpoint import Endpoint, Input
 from vae_tf.version import __version__
 
 BATCHES, SHAPES = (1, 2, 5), [(28, 28, 1), (7, 5, 1)]
@@ -85,11 +87,8 @@ def test_both_halves_equal_keras(onnx, tmp_path, kind, shape):
     encoder = shaken(make_encoder(shape, latent))
     decoder = shaken(make_decoder(latent, likelihood.parameter_shapes(shape)))
     posterior = distributions.DiagonalNormal()
-    files = write(
-        tmp_path,
-        encode_endpoint(encoder, posterior, shape),
-        decode_endpoint(decoder, likelihood, latent),
-    )
+    model = halves_of(shape, latent, encoder=encoder, decoder=decoder, likelihood=likelihood)
+    files = write(tmp_path, encode_endpoint(model), decode_endpoint(model))
     rng = np.random.default_rng(1)
     for size in BATCHES:
         x = rng.uniform(size=(size, *shape)).astype("float32")
@@ -123,7 +122,7 @@ def test_every_likelihood(onnx, tmp_path, name):
     shape = (6,) if isinstance(likelihood, distributions.Mixed) else SHAPE
     parameters = likelihood.parameter_shapes(shape)
     decoder = shaken(networks.mlp_decoder(LATENT_DIM, parameters, hidden=(20,)))
-    decode = decode_endpoint(decoder, likelihood, LATENT_DIM)
+    decode = decode_endpoint(halves_of(shape, LATENT_DIM, decoder=decoder, likelihood=likelihood))
     content = write(tmp_path, decode)["decode"][1]
     z = np.random.default_rng(2).normal(0, 3, (50, LATENT_DIM)).astype(np.float32)
     have, empty = onnx_files.run(content, [{"z": z}, {"z": z[:0]}])
@@ -135,8 +134,9 @@ def generator(directory, prior):
     """Returns (generate's endpoint, its entry, content of its file) for a small decoder."""
     likelihood = distributions.Bernoulli()
     decoder = networks.mlp_decoder(LATENT_DIM, likelihood.parameter_shapes(SHAPE), hidden=(20,))
-    decode = decode_endpoint(decoder, likelihood, LATENT_DIM)
-    generate, _ = generation.offer(decode, prior, directory)
+    model = halves_of(SHAPE, LATENT_DIM, decoder=decoder, prior=prior)
+    decode = decode_endpoint(model)
+    generate, _ = generation.offer(model, decode, directory)
     return generate, *write(directory, decode, generate)["generate"]
 
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.bundles import write_bundle
 from vae_tf import networks
 from vae_tf.errors import ExportError
-from vae_tf.exporting import precision, write_bundle
+from vae_tf.exporting import precision
 
 SHAPE = (6, 5, 1)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.bundles import halves as halves_of
 from tests.cpp_server import Refused
 from vae_tf import data, distributions, networks
-from vae_tf.distributions import posteriors
 from vae_tf.errors import ExportError
 from vae_tf.exporting import parity
 from vae_tf.exporting.signatures import endpoints
@@ -61,16 +61,13 @@ def test_levels_without_a_meaning_are_refused():
 @pytest.fixture(scope="module")
 def both(serve, tmp_path_factory):
     """The endpoints of a model for float32 and for uint8 images, and what runs the latter."""
-    likelihood, posterior = distributions.Bernoulli(), posteriors.DiagonalNormal()
+    likelihood, found = distributions.Bernoulli(), {}
     encoder = networks.mlp_encoder(SHAPE, LATENT, hidden=(20,))
     decoder = networks.mlp_decoder(LATENT, likelihood.parameter_shapes(SHAPE), hidden=(20,))
-    prior, found = distributions.StandardNormal(LATENT), {}
     for dtype in ("float32", "uint8"):
         of = Preprocessing.of({"scale": 1 / 255}, dtype)
-        halves = [
-            endpoints.encoder_endpoints(encoder, posterior, SHAPE, of)[0],
-            endpoints.vae_endpoints(encoder, decoder, prior, posterior, likelihood, SHAPE, of)[0],
-        ]
+        model = halves_of(SHAPE, LATENT, of, encoder=encoder, decoder=decoder)
+        halves = [endpoints.encoder_endpoints(model)[0], endpoints.vae_endpoints(model)[0]]
         found[dtype] = {e.name: e for half in halves for e in half}
     names = ["encode", "sample", "reconstruct", "score", "impute"]
     served = serve([found["uint8"][name] for name in names])
@@ -98,7 +95,7 @@ def test_intensities_are_an_error_where_levels_are_wanted(both):
 def test_levels_out_of_range_spoil_their_row(serve):
     encoder = networks.mlp_encoder(SHAPE, LATENT, hidden=(20,))
     of = Preprocessing.of({"scale": 1 / 16, "value_range": [0, 1]}, "uint8")
-    (encode, *_), _ = endpoints.encoder_endpoints(encoder, posteriors.DiagonalNormal(), SHAPE, of)
+    (encode, *_), _ = endpoints.encoder_endpoints(halves_of(SHAPE, LATENT, of, encoder=encoder))
     levels = np.full((3, *SHAPE), 16, np.uint8)
     levels[1, 0, 0, 0] = 17
     told = serve([encode])("encode", image=levels)["z_mean"]

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.bundles import write_bundle
 from vae_tf.distributions import Bernoulli
 from vae_tf.errors import ExportError
-from vae_tf.exporting import building, publication, write_bundle
+from vae_tf.exporting import building, publication
 from vae_tf.exporting.litert import files as litert
 from vae_tf.exporting.runtimes import cpp_loader
 

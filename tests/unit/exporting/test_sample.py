@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.bundles import halves as halves_of
 from vae_tf import networks
 from vae_tf.distributions import posteriors
 from vae_tf.exporting import parity
@@ -35,6 +36,11 @@ class Constant(keras.Model):
         return {n: tf.repeat(v[None], tf.shape(x)[0], 0) for n, v in self.values.items()}
 
 
+def of(encoder, posterior):
+    model = halves_of(SHAPE, LATENT, encoder=encoder, posterior=posterior)
+    return endpoints.encoder_endpoints(model)
+
+
 def images(n, seed=0):
     return np.random.default_rng(seed).uniform(size=(n, *SHAPE)).astype("float32")
 
@@ -44,7 +50,9 @@ def test_every_runtime_draws_what_keras_draws(serve, name):
     posterior = POSTERIORS[name]()
     shapes = posterior.parameter_shapes(LATENT)
     encoder = networks.mlp_encoder(SHAPE, LATENT, hidden=(20,), outputs=shapes)
-    made, remarks = endpoints.encoder_endpoints(encoder, posterior, SHAPE)
+    made, remarks = endpoints.encoder_endpoints(
+        halves_of(SHAPE, LATENT, encoder=encoder, posterior=posterior)
+    )
     assert set(remarks) == {"encode_bytes"}  # nobody said what black and white are
     sample = next(e for e in made if e.name == "sample")
     batches = parity.probes(sample)
@@ -60,7 +68,11 @@ def test_every_runtime_draws_what_keras_draws(serve, name):
 
 def test_draws_are_of_the_posterior_of_their_own_image(serve):
     encoder = networks.mlp_encoder(SHAPE, LATENT, hidden=(20,))
-    run = serve(endpoints.encoder_endpoints(encoder, posteriors.DiagonalNormal(), SHAPE)[0])
+    run = serve(
+        endpoints.encoder_endpoints(
+            halves_of(SHAPE, LATENT, encoder=encoder, posterior=posteriors.DiagonalNormal())
+        )[0]
+    )
     x, n = np.repeat(images(2), 20_000, 0), 20_000
     z = run("sample", image=x, seed=np.arange(2 * n, dtype=np.int32))["z"].astype("float64")
     told = run("encode", image=x)
@@ -76,7 +88,7 @@ def test_for_equal_parameters_a_row_is_equal_to_the_last_bit(serve, name):
     posterior = POSTERIORS[name]()
     encoder = Constant(posterior.parameter_shapes(LATENT))
     encoder(images(1))
-    run = serve(endpoints.encoder_endpoints(encoder, posterior, SHAPE)[0])
+    run = serve(of(encoder, posterior)[0])
     whole = run("sample", image=images(7), seed=SEEDS)["z"]
     assert len(np.unique(whole, axis=0)) == len(SEEDS)
     some = [{"image": images(len(r)), "seed": SEEDS[r]} for r in ([0], [1], [2, 3, 4], [6, 6])]
@@ -90,7 +102,9 @@ def test_a_posterior_without_noise_has_no_sample():
             return None
 
     encoder = networks.mlp_encoder(SHAPE, LATENT, hidden=(20,))
-    made, remarks = endpoints.encoder_endpoints(encoder, Own(), SHAPE)
+    made, remarks = endpoints.encoder_endpoints(
+        halves_of(SHAPE, LATENT, encoder=encoder, posterior=Own())
+    )
     assert "sample" not in [e.name for e in made]
     assert "no from_noise" in remarks["sample"]
 
@@ -99,7 +113,10 @@ def test_the_flows_weights_are_there_once(tmp_path):
     posterior = posteriors.InverseAutoregressive(LATENT, context_dim=64, hidden=(400,))
     shapes = posterior.parameter_shapes(LATENT)
     encoder = networks.mlp_encoder(SHAPE, LATENT, hidden=(20,), outputs=shapes)
-    saved_model.write(endpoints.encoder_endpoints(encoder, posterior, SHAPE)[0], tmp_path / "1")
+    saved_model.write(
+        of(encoder, posterior)[0],
+        tmp_path / "1",
+    )
     stored = tmp_path / "1" / "variables" / "variables.data-00000-of-00001"
     weights = sum(w.numpy().nbytes for w in (*encoder.weights, *posterior.weights))
     assert weights <= stored.stat().st_size <= weights + 6000

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.bundles import halves as halves_of
 from vae_tf import distributions, networks
 from vae_tf.distributions import posteriors
 from vae_tf.evaluation import log_likelihood
@@ -28,10 +29,9 @@ def seeds(n):
 
 
 def made(encoder, decoder, posterior, likelihood, prior=None, preprocessing=UNIT, num_samples=16):
-    prior = prior or distributions.StandardNormal(LATENT)
-    return endpoints.vae_endpoints(
-        *(encoder, decoder, prior, posterior, likelihood, SHAPE, preprocessing), num_samples
-    )
+    parts = {"encoder": encoder, "decoder": decoder, "prior": prior}
+    parts |= {"posterior": posterior, "likelihood": likelihood}
+    return endpoints.vae_endpoints(halves_of(SHAPE, LATENT, preprocessing, **parts), num_samples)
 
 
 def test_with_the_exact_posterior_every_number_is_exact(serve, linear):

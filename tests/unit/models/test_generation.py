@@ -9,7 +9,7 @@ from vae_tf import VAE
 from vae_tf.distributions import ContinuousBernoulli, DiagonalNormal, LearnedNormal
 from vae_tf.errors import ConfigError, DataError
 from vae_tf.models import parts
-from vae_tf.objectives import LinearWarmup
+from vae_tf.objectives import FreeBits, LinearWarmup
 
 from .conftest import LATENT_DIM, SHAPE, make
 
@@ -115,6 +115,20 @@ def test_parts_cannot_be_assigned(x):
     for part, replacement in {**REPLACEMENTS, "objective": lambda x: vae.objective}.items():
         with pytest.raises(ConfigError, match=rf"`{part}` .* Make .*vae\.replace\({part}=\.\.\.\)"):
             setattr(vae, part, replacement(x))
+
+
+def test_settings_of_parts_cannot_be_assigned():
+    vae = make(kl_control=FreeBits(0.1), beta=LinearWarmup(5))
+    changes = [
+        lambda: setattr(vae.objective, "num_samples", 5),
+        lambda: setattr(vae.prior, "latent_dim", 5),
+        lambda: setattr(vae.kl_control, "nats", 5.0),
+        lambda: setattr(vae.beta, "beta", 5.0),
+    ]
+    for change in changes:
+        with pytest.raises(ConfigError, match=r"that belongs to a model cannot be assigned"):
+            change()
+    vae.prior.trainable = False
 
 
 def test_replace_shares_weights_and_compiles(x):

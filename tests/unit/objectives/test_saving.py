@@ -150,7 +150,9 @@ def test_the_same_seed_makes_the_same_baseline_and_classifier():
             np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize(
+    "kind", [k if k in STATES else pytest.param(k, marks=pytest.mark.slow) for k in MODELS]
+)
 def test_half_precision_ends_where_the_bound_begins(kind, set_dtype_policy):
     set_dtype_policy("mixed_bfloat16")
     vae = small(kind)

@@ -92,8 +92,10 @@ class Likelihood(ModelPart):
         return tf.reduce_sum(tf.where(observed, each, 0.0), range(1, x.shape.rank))
 
     def placeholder(self, event_shape) -> tf.Tensor:
-        """Returns values inside the support that stand for missing ones, [*event] or []."""
+        """Returns values that the data may have and that stand for missing ones, [*event] or []."""
         low, high = self.support
+        if self.discrete and math.isfinite(low):
+            return tf.constant(low)  # what is in the middle need not be a value
         if math.isinf(low) and math.isinf(high):
             return tf.constant(0.0)
         if math.isinf(low) or math.isinf(high):

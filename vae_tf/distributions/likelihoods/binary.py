@@ -8,9 +8,11 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.distributions.base import named_parameters
+from vae_tf.distributions.bounds import bounded
 from vae_tf.distributions.likelihoods.base import Likelihood, event_rank
-from vae_tf.errors import DataError
+from vae_tf.errors import ConfigError, DataError
 
+LARGEST_FLOAT = 1 - 2.0**-24
 SMALLEST, LARGEST = 2.0**-126, 1 - 2.0**-25
 # One half to this power is float32's least normal number: so many factors from 1/2 to 1 fit.
 MOST_FACTORS = 126
@@ -20,18 +22,43 @@ MOST_FACTORS = 126
 class Bernoulli(Likelihood):
     """p(x|z) = prod_i Bernoulli(x_i; sigmoid(logits_i)) (Kingma and Welling 2014, equation 11).
 
+    The decoder puts out log-odds `logits`, or with `parameter="probs"` the probabilities
+    themselves, as one that ends in a sigmoid does. Log-odds keep more digits: probabilities are
+    kept from 2^-126, float32's least normal number, to 1 - 2^-24, the last before 1, so that an x
+    they rule out costs 87 or 17 nats; and where a sigmoid has saturated no gradient comes back.
+
     Grey values in (0, 1) are let through in training, where the term is a cross-entropy; it is
     a log-likelihood for 0 and 1 alone, and `check_support(strict=True)` asks for those.
     """
 
-    parameters = ("logits",)
+    parameters: tuple[str, ...] = ("logits",)
     support = (0.0, 1.0)
     discrete = True
 
+    def __init__(self, parameter: str = "logits", **kwargs):
+        super().__init__(**kwargs)
+        if parameter not in ("logits", "probs"):
+            fix = 'Pass parameter="probs" for a decoder that ends in a sigmoid.'
+            raise ConfigError("`parameter` must be logits or probs", repr(parameter), fix)
+        self.parameters = (parameter,)
+
     def distribution(self, params) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event]."""
-        logits = named_parameters(params, self.parameters, type(self).__name__)["logits"]
-        return _Bits(tfd.Bernoulli(logits=logits, dtype=tf.float32), event_rank(logits))
+        value = self._value(params)
+        if self.parameters == ("logits",):
+            return _of_logits(value)
+        return _of_logits(tf.math.log(value) - tf.math.log1p(-value))
+
+    def _value(self, params) -> tf.Tensor:
+        """Returns the log-odds, or the probabilities away from 0 and 1."""
+        (name,) = self.parameters
+        value = named_parameters(params, self.parameters, type(self).__name__)[name]
+        return value if name == "logits" else bounded(value, SMALLEST, LARGEST_FLOAT)
+
+    def statistics(self, params) -> dict[str, tf.Tensor]:
+        """Returns `image` = E[x|z], [B, *event] float32."""
+        value = self._value(params)
+        return {"image": tf.sigmoid(value) if self.parameters == ("logits",) else value}
 
     def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event], of the probabilities in `image`.
@@ -43,7 +70,7 @@ class Bernoulli(Likelihood):
         p = tf.cast(statistics["image"], tf.float64)
         p = tf.clip_by_value(p, SMALLEST, LARGEST)
         logits = tf.cast(tf.math.log(p) - tf.math.log1p(-p), tf.float32)
-        return self.distribution({"logits": logits})
+        return _of_logits(logits)
 
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:
         """Refuses values outside [0, 1], and with `strict` all but 0 and 1."""
@@ -54,6 +81,14 @@ class Bernoulli(Likelihood):
                 "values in between",
                 "Binarize the data, or train with a Gaussian likelihood.",
             )
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "parameter": self.parameters[0]}
+
+
+def _of_logits(logits: tf.Tensor) -> tfd.Distribution:
+    return _Bits(tfd.Bernoulli(logits=logits, dtype=tf.float32), event_rank(logits))
 
 
 class _Bits(tfd.Independent):

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from vae_tf.data.batch import Batch
 from vae_tf.exporting import manifest
 from vae_tf.exporting.litert import choice, judgement, variants
 from vae_tf.exporting.litert.nll import HeldOut
 from vae_tf.exporting.options import Options
-from vae_tf.exporting.parts import Parts
-from vae_tf.exporting.signatures.endpoint import Arrays, Endpoint
-from vae_tf.exporting.signatures.preprocessing import Preprocessing
+from vae_tf.exporting.signatures.endpoint import Endpoint
+from vae_tf.exporting.signatures.halves import Halves
 
 REPRESENTATIVE, JUDGED = 256, 256  # images
 DRAWS = 4  # of each that is judged; differences between files hardly depend on it
@@ -23,11 +23,10 @@ def write(
     stage: Path,
     version: int,
     endpoints: Sequence[Endpoint],
-    parts: Parts,
-    preprocessing: Preprocessing,
+    halves: Halves,
     *,
     options: Options,
-    images: Arrays,
+    images: Mapping[str, Batch],
     metadata: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Returns the manifest's `litert` after writing the files, and report.json beside them.
@@ -36,20 +35,19 @@ def write(
         stage: where `encoder/<version>/` and `decoder/<version>/` are.
         version: of the bundle.
         endpoints: of both halves.
-        parts: the model, float32.
-        preprocessing: what images are.
+        halves: the model, float32.
         options: which files to make.
-        images: of the splits, as the encoder takes them.
+        images: examples of the splits.
         metadata: what each file says of itself.
     """
     precisions = [p for p in options.precisions if p != "int8" or "train" in images]
     dropped = len(precisions) < len(options.precisions)
-    held_out = _held_out(parts, preprocessing, images.get("test"), JUDGED)
-    typical = _held_out(parts, preprocessing, images.get("train"), REPRESENTATIVE)
-    representative: dict[str, dict[str, np.ndarray]] = {"encoder": {}, "decoder": {}}
-    if typical.image is not None and typical.z is not None:
-        representative["encoder"] = {"image": typical.image}
-        representative["decoder"] = {"z": typical.z[: len(typical.image)]}
+    held_out = _held_out(halves, images.get("test"), JUDGED)
+    typical = _held_out(halves, images.get("train"), REPRESENTATIVE)
+    representative = {
+        half: {name: values[:REPRESENTATIVE] for name, values in typical.inputs[half].items()}
+        for half in ("encoder", "decoder")
+    }
     files: dict[str, bytes] = {}
     refused: dict[str, str] = {}
     for half, samples in representative.items():
@@ -79,14 +77,12 @@ def write(
     return summary
 
 
-def _held_out(
-    parts: Parts, preprocessing: Preprocessing, x: np.ndarray | None, count: int
-) -> HeldOut:
-    if x is not None:
-        x = x[np.random.default_rng(0).permutation(len(x))[:count]]
-    encoder, decoder, *concepts = parts
-    named = dict(zip(("prior", "posterior", "likelihood"), concepts, strict=True))
-    return HeldOut(encoder, decoder, **named, x=x, preprocessing=preprocessing, num_samples=DRAWS)
+def _held_out(halves: Halves, examples: Batch | None, count: int) -> HeldOut:
+    if examples is not None:
+        some = np.random.default_rng(0).permutation(len(examples.x))[:count]
+        condition = {name: values[some] for name, values in examples.condition.items()}
+        examples = Batch(examples.x[some], condition=condition)
+    return HeldOut(halves, examples, num_samples=DRAWS)
 
 
 def _summary(entry: Mapping[str, Any]) -> dict[str, Any]:

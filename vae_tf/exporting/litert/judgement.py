@@ -130,16 +130,21 @@ def _delta_nll(trial: _Trial, outputs: Arrays) -> dict[str, Any]:
 def _inputs(endpoint: Endpoint, held_out: HeldOut) -> dict[str, np.ndarray]:
     """Returns values for the inputs of a signature, as they come in use."""
     rng = np.random.default_rng(0)
-    if endpoint.name == "generate":
-        return {"seed": SEEDS, "temperature": rng.uniform(0, 1, len(SEEDS)).astype(np.float32)}
-    (given,) = endpoint.inputs
-    shape = (RUN_ROWS, *given.shape)
-    if endpoint.name == "encode":
-        white = 255 if given.dtype == "uint8" else 1
-        values = rng.uniform(0, white, shape) if held_out.image is None else held_out.image
-    else:
-        values = rng.normal(size=shape) if held_out.z is None else held_out.z
-    return {given.name: np.asarray(values).astype(given.dtype)}
+    rows = len(SEEDS) if endpoint.name == "generate" else RUN_ROWS
+    given = {}
+    for i in endpoint.inputs:
+        shape = (rows, *i.shape)
+        if i.name == "seed":
+            values = SEEDS
+        elif i.whole and i.bounds:
+            values = rng.integers(int(i.bounds[0]), int(i.bounds[1]) + 1, shape)
+        elif i.name in ("z", "image") or i.role:
+            white = 255 if i.dtype == "uint8" else 1
+            values = rng.uniform(0, white, shape) if i.name == "image" else rng.normal(size=shape)
+        else:
+            values = rng.uniform(0, 1, shape)
+        given[i.name] = values.astype(i.dtype)
+    return given | (held_out.inputs[endpoint.half] if endpoint.name != "generate" else {})
 
 
 def _outputs(content: bytes, signature: str, batch: int | None, inputs: Arrays) -> Arrays:

@@ -91,5 +91,15 @@ def _int8(converter: Converter, samples: Sequence[Arrays]) -> bytes:
     if not cut:
         fix = "Leave int8 out of precisions."
         raise ExportError("int8 needs a layer with weights", "none", fix)
-    calibrated = Calibrator(network).calibrate(lambda: (list(rows.values()) for rows in samples))
+    names = _inputs(content)
+    batches = [[rows[name] for name in names] for rows in samples]
+    calibrated = Calibrator(network).calibrate(lambda: iter(batches))
     return joined(mlir_quantize(calibrated), content, cut)
+
+
+def _inputs(content: bytes) -> list[str]:
+    """Returns the names of the inputs of a file's one signature, in the order of its graph."""
+    model = litert.opened(content)
+    (signature,), (graph,) = model.signatureDefs, model.subgraphs
+    names = {end.tensorIndex: end.name.decode() for end in signature.inputs}
+    return [names[tensor] for tensor in graph.inputs]

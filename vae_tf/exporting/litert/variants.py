@@ -77,7 +77,8 @@ def make_variants(
     samples = {}
     if "int8" in precisions:
         samples = _checked(loaded.signatures[names[0]], representative or {})
-    drawn = _drawn(path) if "generate" in names else np.zeros(0)
+    others = _others(loaded.signatures["generate"]) if "generate" in names else {}
+    drawn = _drawn(path, others) if "generate" in names else np.zeros(0)
     wanted: dict[str, Sequence[str]] = dict.fromkeys(precisions, names)
     wanted["int8"] = names[:1]
     files, left_out = {}, {}
@@ -86,7 +87,8 @@ def make_variants(
         with _at_batch(path, loaded, names, batch) as source:
             for precision in precisions:
                 name = file_name(half, precision, batch)
-                exact = partial(_draws, batch=batch, z=None if precision == "float32" else drawn)
+                wanted_z = None if precision == "float32" else drawn
+                exact = partial(_draws, batch=batch, z=wanted_z, others=others)
                 finish = way(precision, rows)
                 try:
                     content, kept = _convert(source, wanted[precision], finish, exact)
@@ -140,51 +142,70 @@ def _fixed(signature, batch: int):
     return tf.function(lambda **given: signature(**given)).get_concrete_function(**specs)
 
 
-def _draws(content: bytes, batch: int | None, z: np.ndarray | None) -> bool:
+def _draws(
+    content: bytes, batch: int | None, z: np.ndarray | None, others: Mapping[str, tf.TensorSpec]
+) -> bool:
     """Returns whether `generate` draws `z` [N, L] for SEEDS; None is anything."""
     if z is None:
         return True
     rows = len(SEEDS) if batch is None else batch
     seeds: np.ndarray = np.resize(SEEDS, (-(-len(SEEDS) // rows), rows))
-    have = np.concatenate([o["z"] for o in litert.run(content, "generate", _seeded(seeds))])
+    received = litert.run(content, "generate", _seeded(seeds, others))
+    have = np.concatenate([outputs["z"] for outputs in received])
     return bool(np.abs(have[: len(z)] - z).max() <= SAME_Z)
 
 
-def _drawn(path: Path) -> np.ndarray:
+def _drawn(path: Path, others: Mapping[str, tf.TensorSpec]) -> np.ndarray:
     """Returns the z [N, L] that `generate` of a SavedModel draws for SEEDS."""
-    return saved_model.run(path, "generate", _seeded(SEEDS[np.newaxis]))[0]["z"]
+    return saved_model.run(path, "generate", _seeded(SEEDS[np.newaxis], others))[0]["z"]
 
 
-def _seeded(seeds: np.ndarray) -> list[dict[str, np.ndarray]]:
-    return [{"seed": row, "temperature": np.ones(len(row), np.float32)} for row in seeds]
+def _others(generate) -> dict[str, tf.TensorSpec]:
+    """Returns the inputs that are neither seed nor temperature: a condition."""
+    _, inputs = generate.structured_input_signature
+    return {name: spec for name, spec in inputs.items() if name not in ("seed", "temperature")}
+
+
+def _seeded(seeds: np.ndarray, others: Mapping[str, tf.TensorSpec]) -> list[dict[str, np.ndarray]]:
+    def ones(spec: tf.TensorSpec, rows: int) -> np.ndarray:
+        return np.ones((rows, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
+
+    return [
+        {"seed": row, "temperature": np.ones(len(row), np.float32)}
+        | {name: ones(spec, len(row)) for name, spec in others.items()}
+        for row in seeds
+    ]
 
 
 def _rows(samples: Mapping[str, np.ndarray], size: int) -> list[dict[str, np.ndarray]]:
     """Returns batches of `size`, the last one filled up from the beginning."""
+    total = len(next(iter(samples.values()))) if samples else 0
     return [
-        {name: np.take(values, range(start, start + size), 0, mode="wrap")}
-        for name, values in samples.items()
-        for start in range(0, len(values), size)
+        {n: np.take(x, range(start, start + size), 0, mode="wrap") for n, x in samples.items()}
+        for start in range(0, total, size)
     ]
 
 
 def _checked(signature, representative: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns the representative values of a signature's one input, or refuses them.
+    """Returns the representative values of a signature's inputs, or refuses them.
 
     Raises:
         ExportError: none, of another shape, or not finite; a range taken from a NaN would make
             every output NaN.
     """
     _, inputs = signature.structured_input_signature
-    ((name, spec),) = inputs.items()
-    shape = tuple(spec.shape[1:])
-    wanted = f"int8 needs representative values {{{name!r}: [N, {', '.join(map(str, shape))}]}}"
     fix = "Pass a hundred or more, from the training set, or leave int8 out of precisions."
-    if name not in representative:
-        raise ExportError(wanted, f"{sorted(representative) or 'none'}", fix)
-    values = np.asarray(representative[name], spec.dtype.as_numpy_dtype)
-    if values.shape[1:] != shape or not len(values):
-        raise ExportError(wanted, f"shape {values.shape}", fix)
-    if not np.isfinite(values).all():
-        raise ExportError(wanted, f"{int((~np.isfinite(values)).sum())} values not finite", fix)
-    return {name: values}
+    checked = {}
+    for name, spec in inputs.items():
+        sides = ", ".join(["N", *map(str, spec.shape[1:])])
+        wanted = f"int8 needs representative values {{{name!r}: [{sides}]}}"
+        if name not in representative:
+            raise ExportError(wanted, f"{sorted(representative) or 'none'}", fix)
+        values = np.asarray(representative[name], spec.dtype.as_numpy_dtype)
+        if values.shape[1:] != tuple(spec.shape[1:]) or not len(values):
+            raise ExportError(wanted, f"shape {values.shape}", fix)
+        if not np.isfinite(values).all():
+            bad = int((~np.isfinite(values)).sum())
+            raise ExportError(wanted, f"{bad} values not finite", fix)
+        checked[name] = values
+    return checked

@@ -8,44 +8,45 @@ not applied.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-import keras
 import tensorflow as tf
 
 from vae_tf.exporting.signatures import rows
-from vae_tf.exporting.signatures.endpoint import Endpoint, Input, encoded
+from vae_tf.exporting.signatures.coding import encoded
+from vae_tf.exporting.signatures.endpoint import Endpoint, Input
+from vae_tf.exporting.signatures.halves import Halves
 from vae_tf.exporting.signatures.preprocessing import WHITE, Preprocessing
 
 CHANNELS = (1, 3, 4)
 
 
-def lacking(image_shape: Sequence[int], preprocessing: Preprocessing) -> str | None:
+def lacking(halves: Halves) -> str | None:
     """Returns in a sentence why there are no image files of this model, or None."""
-    if len(image_shape) != 3 or image_shape[-1] not in CHANNELS:
-        return f"Data of shape {tuple(image_shape)} are no pictures, grey, RGB or RGBA."
-    if preprocessing.value_range is None:
+    shape = halves.shape
+    if len(shape) != 3 or shape[-1] not in CHANNELS:
+        return f"Data of shape {shape} are no pictures, grey, RGB or RGBA."
+    if halves.preprocessing.value_range is None:
         return "The preprocessing tells no value_range, so what black and white are is not known."
     return None
 
 
-def encode_bytes_endpoint(
-    encoder: keras.Model, posterior: Any, image_shape: Sequence[int], preprocessing: Preprocessing
-) -> Endpoint:
+def encode_bytes_endpoint(halves: Halves) -> Endpoint:
     """Returns `encode_bytes(image_bytes string [B]) -> {z_mean [B, L], z_log_var [B, L]}`.
 
     What is no image makes its row NaN.
     """
+    taken, preprocessing = halves.condition("encoder"), halves.preprocessing
 
-    def encode_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        levels = decoded(image_bytes, image_shape)
+    def encode_bytes(image_bytes: tf.Tensor, *given: tf.Tensor) -> dict[str, tf.Tensor]:
+        levels = decoded(image_bytes, halves.shape)
         fit = rows.within(levels)
         x = preprocessing.of_levels(tf.where(tf.math.is_finite(levels), levels, 0.0))
-        return rows.spoilt(encoded(encoder, posterior, x), fit & preprocessing.fit(x))
+        fit = taken.also(fit & preprocessing.fit(x), given)
+        return rows.spoilt(encoded(halves, x, taken.value(given)), fit)
 
-    image_bytes = Input("image_bytes", "string")
+    inputs = Input("image_bytes", "string"), *taken.inputs
     required = frozenset({"z_mean", "z_log_var"})
-    return Endpoint("encode_bytes", "encoder", (image_bytes,), required, encode_bytes, litert=False)
+    return Endpoint("encode_bytes", "encoder", inputs, required, encode_bytes, litert=False)
 
 
 def generate_png_endpoint(generate: Endpoint, preprocessing: Preprocessing) -> Endpoint:
@@ -55,8 +56,8 @@ def generate_png_endpoint(generate: Endpoint, preprocessing: Preprocessing) -> E
     """
 
     def pictures(function):
-        def generate_png(seed: tf.Tensor, temperature: tf.Tensor) -> dict[str, tf.Tensor]:
-            image = function(seed, temperature)["image"]
+        def generate_png(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+            image = function(*inputs)["image"]
             finite = tf.where(tf.math.is_finite(image), image, 0.0)
             png = tf.io.encode_png(preprocessing.to_levels(finite))
             return {"image_bytes": tf.where(rows.within(image), png, "")}

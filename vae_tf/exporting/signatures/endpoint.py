@@ -4,13 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting.signatures import row_rng, rows
-from vae_tf.exporting.signatures.preprocessing import AS_IT_IS, Preprocessing
+from vae_tf.exporting.signatures import rows
+from vae_tf.exporting.signatures.preprocessing import Preprocessing
 
 Words: TypeAlias = tuple[str, str]  # (meaning, unit), for the manifest
 INPUTS: dict[str, Words] = {
@@ -29,7 +28,6 @@ OUTPUTS: dict[str, Words] = {
     "image_bytes": ("file of the image; empty where `generate` gives NaN", "PNG"),
     "scale": ("scale parameter of p(x|z), see `likelihood`", "intensity, as image"),
 }
-DRAWN_FROM_POSTERIOR: Words = ("draw from q(z|x)", "dimensionless")
 OTHER_OUTPUT = ("statistic of p(x|z), see `likelihood`", "see `likelihood`")
 
 
@@ -45,6 +43,7 @@ class Input:
         words: what it means; None for what INPUTS has under its name.
         bounds: the smallest and largest value it may have, where they are known.
         whole: whether it takes whole numbers alone.
+        role: "condition" of an input that is one, whatever its name.
     """
 
     name: str
@@ -54,11 +53,13 @@ class Input:
     words: Words | None = None
     bounds: tuple[float, float] | None = None
     whole: bool = False
+    role: str | None = None
 
     @property
     def limits(self) -> dict[str, Any]:
         """What the manifest says of its values."""
-        said = {"only": self.only, "range": self.bounds, "whole": self.whole or None}
+        said: dict[str, Any] = {"only": self.only, "range": self.bounds}
+        said |= {"whole": self.whole or None, "role": self.role}
         return {key: value for key, value in said.items() if value is not None}
 
 
@@ -106,86 +107,6 @@ def image_input(
         bounds=preprocessing.value_range if dtype == "float32" else None,
         whole=whole and dtype == "float32",
     )
-
-
-def encode_endpoint(
-    encoder: keras.Model,
-    posterior: Any,
-    image_shape: Sequence[int],
-    preprocessing: Preprocessing = AS_IT_IS,
-) -> Endpoint:
-    """Returns `encode(image [B, H, W, C]) -> {z_mean [B, L], z_log_var [B, L]}`."""
-
-    def encode(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        x = preprocessing.values(image)
-        return rows.spoilt(encoded(encoder, posterior, x), preprocessing.fit(x))
-
-    image = image_input("image", image_shape, preprocessing)
-    return Endpoint("encode", "encoder", (image,), frozenset({"z_mean", "z_log_var"}), encode)
-
-
-def encoded(encoder: keras.Model, posterior: Any, x: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Returns the statistics of q(z|x), float32 [B, ...]."""
-    return _float32(posterior.statistics(encoder(x, training=False)))
-
-
-def sample_endpoint(
-    encoder: keras.Model,
-    posterior: Any,
-    image_shape: Sequence[int],
-    preprocessing: Preprocessing = AS_IT_IS,
-) -> Endpoint:
-    """Returns `sample(image [B, H, W, C], seed [B]) -> {z [B, L]}`.
-
-    Args:
-        encoder: images to parameters.
-        posterior: with `from_noise`.
-        image_shape: (H, W, C).
-        preprocessing: what images are.
-    """
-
-    def sample(image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        x = preprocessing.values(image)
-        params = encoder(x, training=False)
-        latent = posterior.statistics(params)["z_mean"].shape[-1]
-        z = posterior.from_noise(params, row_rng.normals(seed, latent))
-        return rows.spoilt({"z": tf.cast(z, tf.float32)}, preprocessing.fit(x))
-
-    inputs = image_input("image", image_shape, preprocessing), Input("seed", "int32")
-    words = {"z": DRAWN_FROM_POSTERIOR}
-    return Endpoint(
-        "sample", "encoder", inputs, frozenset({"z"}), sample, litert=False, words=words
-    )
-
-
-def decode_endpoint(decoder: keras.Model, likelihood: Any, latent_dim: int) -> Endpoint:
-    """Returns `decode(z [B, L]) -> {image [B, H, W, C], ...}`."""
-
-    def decode(z: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = _float32(likelihood.statistics(decoder(z, training=False)))
-        return rows.spoilt(outputs, rows.within(z))
-
-    z = Input("z", "float32", (latent_dim,))
-    return Endpoint("decode", "decoder", (z,), frozenset({"image"}), decode)
-
-
-def image_shape_of(encoder: keras.Model) -> tuple[int, ...]:
-    """Returns the shape (H, W, C) of one input of `encoder`.
-
-    Raises:
-        ExportError: if the model does not know it, or a side is free.
-    """
-    try:
-        shape = encoder.input_shape
-    except (AttributeError, ValueError):
-        shape = None
-    if not isinstance(shape, tuple) or not all(isinstance(side, int) for side in shape[1:]):
-        raise ExportError(
-            "the encoder must take one image of known height, width and channels",
-            f"input_shape={shape}",
-            "Pass image_shape=(height, width, channels).",
-        )
-    return tuple(shape[1:])
 
 
 def check_outputs(endpoint: Endpoint, outputs: Arrays, batch: int) -> None:
@@ -238,7 +159,3 @@ def describe(endpoint: Endpoint, outputs: Arrays) -> dict[str, Any]:
             for name, value in outputs.items()
         },
     }
-
-
-def _float32(statistics: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    return {name: tf.cast(value, tf.float32) for name, value in statistics.items()}

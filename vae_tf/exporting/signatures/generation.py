@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from vae_tf.data.batch import Batch
+from vae_tf.distributions.priors.base import Prior
 from vae_tf.errors import ExportError, VAEError
 from vae_tf.exporting import parity
 from vae_tf.exporting.probes import probes
@@ -20,8 +22,10 @@ from vae_tf.exporting.runtimes import cpp_loader, saved_model
 from vae_tf.exporting.signatures import row_rng, rows
 from vae_tf.exporting.signatures.endpoint import Endpoint, Input
 from vae_tf.exporting.signatures.freezing import Function, frozen
+from vae_tf.exporting.signatures.halves import Halves
 from vae_tf.quiet import quiet
 
+Outputs = dict[str, tf.Tensor]
 NO_WAY = "The prior has no from_noise, and its distribution cannot be exported."
 SAMPLED = (
     "The prior has no from_noise, so TensorFlow's own generators draw from it: "
@@ -29,12 +33,12 @@ SAMPLED = (
 )
 
 
-def offer(decode: Endpoint, prior: Any, scratch: Path) -> tuple[Endpoint | None, str | None]:
+def offer(halves: Halves, decode: Endpoint, scratch: Path) -> tuple[Endpoint | None, str | None]:
     """Returns `generate(seed [B], temperature [B]) -> {z [B, L], image [B, ...], ...}`.
 
     Args:
+        halves: the model, whose prior has `from_noise` or `distribution`.
         decode: the decoder's other signature.
-        prior: p(z), with `from_noise` or `distribution`.
         scratch: a directory, for a trial that leaves nothing.
 
     Returns:
@@ -43,36 +47,46 @@ def offer(decode: Endpoint, prior: Any, scratch: Path) -> tuple[Endpoint | None,
     Raises:
         ExportError: if `from_noise` is no function of its arguments that a graph can hold.
     """
-    eager, constant = from_noise_of(prior, *decode.inputs[0].shape)
+    eager, constant = from_noise_of(halves)
     if eager is None or constant is None:
-        return _sampled(decode, prior, scratch)
-    return _from_noise(decode, eager, constant), None
+        return _sampled(halves, decode, scratch)
+    return _from_noise(halves, decode, eager, constant), None
 
 
-def from_noise_of(prior: Any, latent: int) -> tuple[Function | None, Function | None]:
+def from_noise_of(halves: Halves) -> tuple[Function | None, Function | None]:
     """Returns the prior's `from_noise` as it is and for graphs; None, None if it has none.
+
+    Both take a condition after the noise, None without.
 
     Raises:
         ExportError: if it is no function of its arguments that a graph can hold.
     """
-    from_noise = getattr(prior, "from_noise", None)
-    constant = _frozen(from_noise, latent) if from_noise else None
-    # One function, which all signatures call, and so one copy of the prior's numbers.
-    return (from_noise, tf.function(constant)) if constant else (None, None)
+    prior, latent, taken = halves.parts.prior, halves.latent, halves.condition("prior")
 
+    def draw(normal: tf.Tensor, uniform: tf.Tensor, condition: Any = None) -> Any:
+        if prior.conditional:
+            return prior.from_noise(normal, uniform, condition)  # type: ignore[call-arg]
+        return prior.from_noise(normal, uniform)
 
-def _frozen(from_noise: Function, latent: int) -> Function | None:
-    """Returns `from_noise` for graphs; None if it answers None."""
+    if prior.conditional and type(prior).from_noise is Prior.from_noise:
+        return None, None
     noise = tf.TensorSpec([None, latent], name="normal"), tf.TensorSpec([None], name="uniform")
     normal, uniform = tf.random.stateless_normal([3, latent], [0, 0]), tf.constant([0.1, 0.5, 0.9])
+    given = taken.example(3)
+
+    def drawn(rows: slice) -> Any:
+        condition = taken.value([value[rows] for value in given])
+        return draw(normal[rows], uniform[rows], condition)
+
     with quiet():
         try:
-            z = from_noise(normal, uniform)
+            z = drawn(slice(3))
             if z is None:
-                return None
-            rows = [from_noise(normal[i : i + 1], uniform[i : i + 1]) for i in range(3)]
-            together, alone = (np.asarray(x, np.float32) for x in (z, tf.concat(rows, 0)))
-            constant = frozen(from_noise, noise)
+                return None, None
+            alone = tf.concat([drawn(slice(i, i + 1)) for i in range(3)], 0)
+            together, alone = (np.asarray(x, np.float32) for x in (z, alone))
+            # One function, which all signatures call, and so one copy of the prior's numbers.
+            fixed = None if prior.conditional else tf.function(frozen(draw, noise))
         except Exception as error:
             raise ExportError(
                 f"prior.from_noise must turn normal [B, {latent}] and uniform [B] into z",
@@ -86,43 +100,49 @@ def _frozen(from_noise: Function, latent: int) -> Function | None:
     if not np.allclose(together, alone, rtol=1e-3, atol=1e-3, equal_nan=True):
         difference = f"a difference of {np.abs(together - alone).max():.3g} for a row on its own"
         raise ExportError("prior.from_noise must make a row of its noise alone", difference, fix)
-    return constant
+    return draw, draw if fixed is None else lambda normal, uniform, _=None: fixed(normal, uniform)
 
 
-def _from_noise(decode: Endpoint, eager: Function, constant: Function) -> Endpoint:
+def _from_noise(halves: Halves, decode: Endpoint, eager: Function, constant: Function) -> Endpoint:
     """Returns the endpoint by the prior's own `from_noise`, `constant` in graphs."""
-    (latent,) = decode.inputs[0].shape
+    taken, of_prior = halves.condition("decoder", "prior"), halves.condition("prior")
 
     def generate(draw: Function) -> Callable[..., dict[str, tf.Tensor]]:
-        def function(seed: tf.Tensor, temperature: tf.Tensor) -> dict[str, tf.Tensor]:
+        def function(seed: tf.Tensor, temperature: tf.Tensor, *given: tf.Tensor) -> Outputs:
+            named = dict(zip((i.name for i in taken.inputs), given, strict=True))
             allowed = rows.within(temperature, low=0.0)
             factor = tf.where(allowed, temperature, 0.0)[:, tf.newaxis]
-            normal, uniform = row_rng.normals(seed, latent), row_rng.uniforms(seed, 1)[:, 0]
-            return _decoded(decode, draw(factor * normal, uniform), allowed)
+            normal, uniform = row_rng.normals(seed, halves.latent), row_rng.uniforms(seed, 1)[:, 0]
+            z = draw(factor * normal, uniform, of_prior.value(of_prior.among(named)))
+            return _decoded(decode, z, named, taken.also(allowed, given))
 
         return function
 
-    inputs = Input("seed", "int32"), Input("temperature", "float32")
+    inputs = Input("seed", "int32"), Input("temperature", "float32"), *taken.inputs
     return _endpoint(decode, inputs, generate(eager), traced=generate(constant))
 
 
-def _sampled(decode: Endpoint, prior: Any, scratch: Path) -> tuple[Endpoint | None, str | None]:
+def _sampled(halves: Halves, decode: Endpoint, scratch: Path) -> tuple[Endpoint | None, str | None]:
     """Returns the endpoint by `prior.distribution().sample`, if a server can run it."""
+    taken, of_prior = halves.condition("decoder", "prior"), halves.condition("prior")
 
-    def draw(seed: tf.Tensor) -> tf.Tensor:
-        return prior.distribution().sample(seed=tf.stack([seed, 0]))
+    def draw(row: tuple[tf.Tensor, ...]) -> tf.Tensor:
+        seed, *given = row
+        condition = of_prior.value([value[tf.newaxis] for value in given])
+        pz = halves.parts.p(Batch(None, condition=condition))
+        return tf.reshape(pz.sample(seed=tf.stack([seed, 0])), [halves.latent])
 
-    def generate(seed: tf.Tensor, temperature: tf.Tensor) -> dict[str, tf.Tensor]:
-        row = tf.TensorSpec(decode.inputs[0].shape, tf.float32)
-        return _decoded(
-            decode, tf.map_fn(draw, seed, fn_output_signature=row), tf.equal(temperature, 1.0)
-        )
+    def generate(seed: tf.Tensor, temperature: tf.Tensor, *given: tf.Tensor) -> Outputs:
+        named = dict(zip((i.name for i in taken.inputs), given, strict=True))
+        row = tf.TensorSpec([halves.latent], tf.float32)
+        z = tf.map_fn(draw, (seed, *of_prior.among(named)), fn_output_signature=row)
+        return _decoded(decode, z, named, taken.also(tf.equal(temperature, 1.0), given))
 
-    inputs = Input("seed", "int32"), Input("temperature", "float32", only=1.0)
+    inputs = Input("seed", "int32"), Input("temperature", "float32", only=1.0), *taken.inputs
     endpoint = _endpoint(decode, inputs, generate, litert=False)
     trial = scratch / "trial"
     try:
-        draw(tf.constant(0))
+        draw((tf.constant(0), *(value[0] for value in of_prior.example(1))))
     except Exception as error:
         first_line = (str(error).splitlines() or [""])[0]
         return None, f"{NO_WAY} {type(error).__name__}: {first_line}"
@@ -146,8 +166,8 @@ def _endpoint(
     return Endpoint("generate", decode.half, inputs, required, function, **options)
 
 
-def _decoded(decode: Endpoint, z: tf.Tensor, allowed: tf.Tensor) -> dict[str, tf.Tensor]:
+def _decoded(decode: Endpoint, z: tf.Tensor, named: Outputs, allowed: tf.Tensor) -> Outputs:
     """Returns z [B, L] and what `decode` makes of it; NaN in the rows not `allowed` [B]."""
     z = tf.cast(z, tf.float32)
-    outputs = {**decode.function(z), "z": z}
+    outputs = {**decode.function(z, *(named[i.name] for i in decode.inputs[1:])), "z": z}
     return rows.spoilt(outputs, allowed)

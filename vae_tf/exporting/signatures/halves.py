@@ -1,71 +1,105 @@
-"""Encoder and decoder together, with the densities that make them one model."""
+"""A model as its signatures see it: parts, the shape of an example, what images are."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability import distributions as tfd
 
-from vae_tf.errors import DataError
-from vae_tf.exporting.signatures import generation, row_rng, rows
-from vae_tf.exporting.signatures.freezing import Function, frozen
-from vae_tf.exporting.signatures.preprocessing import Preprocessing
+from vae_tf.data.batch import Batch, parse
+from vae_tf.errors import DataError, ExportError
+from vae_tf.exporting.signatures import row_rng, rows
+from vae_tf.exporting.signatures.conditions import Condition, condition_of
+from vae_tf.exporting.signatures.preprocessing import AS_IT_IS, Preprocessing
+from vae_tf.models.parts import Parts
 
-# Draws of one example that are decoded at a time: memory is this many times that of `decode`.
-CHUNK = 8
+SOURCES = ("encoder", "decoder", "prior")
 
 
 @dataclass(frozen=True)
 class Halves:
-    """A whole model as `score` and `impute` see it.
+    """Encoder and decoder, with what their numbers mean.
+
+    Networks that take a mask are given one of ones: what comes to a server is complete, and
+    `impute` completes it before it encodes it.
 
     Attributes:
-        encoder: x [B, *shape] to the posterior's parameters.
-        decoder: z [B, L] to the likelihood's parameters.
-        posterior: with `distribution` and `from_noise`.
-        likelihood: with `distribution` and `statistics`.
+        parts: the model.
         shape: of one example.
         preprocessing: what images are.
+        classes: whether a vector that is a condition is a class, one-hot; see `Condition`.
     """
 
-    encoder: keras.Model
-    decoder: keras.Model
-    posterior: Any
-    likelihood: Any
+    parts: Parts
     shape: tuple[int, ...]
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing = AS_IT_IS
+    classes: bool = True
 
-    def encode(self, x: tf.Tensor) -> Any:
+    def __post_init__(self):
+        # Of these networks: a prior made of q(z|x) may be a part of several models
+        self.parts.prior.bind(lambda x: self.parts.q(Batch(x)))
+
+    def condition(self, *of: str) -> Condition:
+        """Returns the condition that these of SOURCES take together; of all, if none is named."""
+        return condition_of(
+            [self._wirings[name] for name in of or SOURCES if name in self._wirings],
+            list(self._wirings.values()),
+            self.classes,
+        )
+
+    @functools.cached_property
+    def _wirings(self) -> dict[str, Any]:
+        prior = getattr(self.parts.prior, "wiring", None)
+        wirings = {"encoder": self.parts.encoder_wiring, "decoder": self.parts.decoder_wiring}
+        return wirings if prior is None else {**wirings, "prior": prior}
+
+    def batch(self, x: tf.Tensor, condition: Any = None) -> Batch:
+        """Returns data x [B, *shape] and their condition as networks take them."""
+        return Batch(x, tf.ones_like(x) if self._masked else None, condition)
+
+    def encode(self, x: tf.Tensor, condition: Any = None) -> Any:
         """Returns the posterior's parameters, each [B, ...]."""
-        return self.encoder(x, training=False)
+        return self.parts.encoded(self.batch(x, condition))
 
-    def decode(self, z: tf.Tensor) -> Any:
+    def decode(self, z: tf.Tensor, condition: Any = None) -> Any:
         """Returns the likelihood's parameters, each [B, ...]."""
-        return self.decoder(z, training=False)
+        x = tf.ones([tf.shape(z)[0], *self.shape]) if self._masked else None
+        return self.parts.decoded(z, Batch(x, x, condition))
+
+    @property
+    def _masked(self) -> bool:
+        wirings = (self.parts.encoder_wiring, self.parts.decoder_wiring)
+        return any("mask" in wiring.names for wiring in wirings)
 
     @functools.cached_property
     def example(self) -> Any:
         """The posterior's parameters for one example of zeros."""
-        return self.encode(tf.zeros([1, *self.shape]))
+        condition = self.condition("encoder")
+        return self.encode(tf.zeros([1, *self.shape]), condition.value(condition.example(1)))
 
-    @functools.cached_property
+    @property
     def latent(self) -> int:
         """The number of latents."""
-        return self.posterior.statistics(self.example)["z_mean"].shape[-1]
+        return self.parts.prior.latent_dim
+
+    @property
+    def draws(self) -> bool:
+        """Whether the posterior makes z of noise."""
+        noise = tf.zeros([1, self.latent])
+        return self.parts.posterior.from_noise(self.example, noise) is not None
 
     def draw(self, params: Any, seed: tf.Tensor) -> tf.Tensor:
         """Returns z ~ q(z|x), [B, L], for parameters and seeds of B rows."""
-        return self.posterior.from_noise(params, row_rng.normals(seed, self.latent))
+        return self.parts.posterior.from_noise(params, row_rng.normals(seed, self.latent))
 
     @functools.cached_property
     def limits(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Smallest and largest value the likelihood takes, and whether whole numbers alone."""
-        parts = getattr(self.likelihood, "parts", [self.likelihood])
-        sizes = getattr(self.likelihood, "sizes", [1])
+        likelihood = self.parts.likelihood
+        parts = getattr(likelihood, "parts", [likelihood])
+        sizes = getattr(likelihood, "sizes", [1])
         columns = [
             _limits(part) for part, size in zip(parts, sizes, strict=True) for _ in range(size)
         ]
@@ -82,76 +116,43 @@ class Halves:
         counts = tf.reduce_all(~whole | tf.equal(x, tf.round(x)), axes)
         return self.preprocessing.fit(x) & inside & counts
 
+    def examples(self, data: Any, split: str) -> Batch:
+        """Returns examples as arrays: x float32 [N, *shape], the condition as clients send it.
 
-@dataclass(frozen=True)
-class Densities:
-    """What depends on the prior.
+        Args:
+            data: x, (x, y) or a dict of fields.
+            split: which they are, for messages.
 
-    Attributes:
-        log_prob: z [B, L] to log p(z) [B].
-        kl: parameters of q to KL(q || p) [B]; None where there is no closed form.
-        draw: seeds [B] to z ~ p(z) [B, L]; None if it is no function of noise.
-    """
+        Raises:
+            ExportError: of another shape, none, not finite, with gaps, or without a condition.
+        """
+        batch = parse(data, "condition")
+        x = np.asarray(batch.x, np.float32)
+        if x.shape[1:] != self.shape or not len(x):
+            sides = ", ".join(map(str, self.shape))
+            expected = f"the {split} images must have shape [N, {sides}], N > 0"
+            raise ExportError(expected, x.shape, "Pass what the encoder takes.")
+        if batch.mask is not None and not np.all(batch.mask):
+            expected, fix = f"the {split} images must be complete", "Leave those with gaps out."
+            raise ExportError(expected, "a mask with zeros", fix)
+        if not np.isfinite(x).all():
+            bad, fix = int((~np.isfinite(x)).sum()), "Pass what the encoder takes."
+            raise ExportError(f"the {split} images must be finite", f"{bad} values not so", fix)
+        condition = self.condition().sent(batch.condition)
+        if any(len(values) != len(x) for values in condition.values()):
+            expected = f"the {split} images must have a condition each"
+            raise ExportError(expected, f"{len(x)} images", "Pass as many.")
+        return Batch(x, condition=condition)
 
-    log_prob: Function
-    kl: Callable[[Any], tf.Tensor] | None
-    draw: Function | None
-
-
-def densities(prior: Any, halves: Halves) -> tuple[Densities, Densities]:
-    """Returns the prior's densities as they are, and with its numbers as constants, for graphs.
-
-    Raises:
-        Exception: of any kind, if the prior has no density that a graph can hold.
-    """
-    flat, posterior = tf.nest.flatten(halves.example), halves.posterior
-
-    def log_prob(z: tf.Tensor) -> tf.Tensor:
-        return prior.distribution().log_prob(z)
-
-    def kl(*tensors: tf.Tensor) -> tf.Tensor:
-        params = tf.nest.pack_sequence_as(halves.example, tensors)
-        return tfd.kl_divergence(posterior.distribution(params), prior.distribution())
-
-    def of_params(function: Function) -> Callable[[Any], tf.Tensor]:
-        return lambda params: function(*tf.nest.flatten(params))
-
-    def of_noise(function: Function | None) -> Function | None:
-        return function and (
-            lambda seed: function(
-                row_rng.normals(seed, halves.latent), row_rng.uniforms(seed, 1)[:, 0]
-            )
-        )
-
-    log_prob(tf.zeros([1, halves.latent]))
-    # One function, which all signatures call: a prior may have more numbers than a network.
-    constant = tf.function(frozen(log_prob, [tf.TensorSpec([None, halves.latent])]))
-    from_noise = generation.from_noise_of(prior, halves.latent)
-    draws = [of_noise(function) for function in from_noise]
-    try:
-        kl(*flat)
-    except NotImplementedError:  # TFP's word for a pair without a closed form
-        return Densities(log_prob, None, draws[0]), Densities(constant, None, draws[1])
-    specs = [tf.TensorSpec([None, *t.shape[1:]], t.dtype) for t in flat]
-    fixed = tf.function(frozen(kl, specs))
-    return (
-        Densities(log_prob, of_params(kl), draws[0]),
-        Densities(constant, of_params(fixed), draws[1]),
-    )
-
-
-def repeated(tensors: Any, times: int) -> Any:
-    """Returns a structure of [B, ...] with each row so many times, one after the other."""
-    return tf.nest.map_structure(lambda t: tf.repeat(t, times, 0), tensors)
-
-
-def chunks_of(num_samples: int) -> int:
-    """Returns how many draws to decode at a time, a divisor of their number."""
-    return max(size for size in range(1, CHUNK + 1) if num_samples % size == 0)
+    def request(self, examples: Batch, *of: str) -> dict[str, np.ndarray]:
+        """Returns what a client sends of `examples`: the image, and the condition of SOURCES."""
+        condition: Mapping[str, np.ndarray] = examples.condition
+        own = {i.name: condition[i.name] for i in self.condition(*of).inputs}
+        return {"image": self.preprocessing.sent(examples.x), **own}
 
 
 def _limits(likelihood: Any) -> tuple[float, float, bool]:
-    low, high = getattr(likelihood, "support", (-np.inf, np.inf))
+    low, high = likelihood.support
     start = np.clip(0.0, low, high)
     # Values off a grid are scored as the nearest on it.
     counts = _takes(likelihood, start) and not _takes(likelihood, start + 0.5)
@@ -163,6 +164,4 @@ def _takes(likelihood: Any, value: float) -> bool:
         likelihood.check_support(np.full([1], value, "float32"))
     except DataError:
         return False
-    except AttributeError:  # not one of ours, and nothing is known
-        return True
     return True

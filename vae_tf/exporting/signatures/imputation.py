@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability import distributions as tfd
 
 from vae_tf.exporting.signatures import row_rng, rows
+from vae_tf.exporting.signatures.densities import Densities, chunks_of, repeated
 from vae_tf.exporting.signatures.endpoint import Endpoint, Input, Words, image_input
-from vae_tf.exporting.signatures.halves import Densities, Halves, chunks_of
+from vae_tf.exporting.signatures.halves import Halves
 
 ROUNDS = 10
 SHARE = 4  # one draw in so many is the prior's, for images of which little is known
@@ -33,29 +33,14 @@ CLASSES = "Classes have no mean."
 
 def lacking(halves: Halves) -> str | None:
     """Returns in a sentence why there is no `impute`, or None."""
-    params = halves.decode(tf.zeros([1, halves.latent]))
-    statistics = halves.likelihood.statistics(params)
+    taken, likelihood = halves.condition("decoder"), halves.parts.likelihood
+    params = halves.decode(tf.zeros([1, halves.latent]), taken.value(taken.example(1)))
+    statistics = likelihood.statistics(params)
     if any(name.endswith("probabilities") for name in statistics):
         return CLASSES
     x = tf.cast(statistics["image"], tf.float32)
-    of_elements = elementwise(halves.likelihood.distribution(params), x)
-    return NO_ELEMENTS if of_elements is None or of_elements.shape != x.shape else None
-
-
-def elementwise(px: tfd.Distribution, x: tf.Tensor) -> tf.Tensor | None:
-    """Returns the log-density of each element of x, in the shape of x; None if it is not told."""
-    # Not isinstance: tfd.Blockwise(...), and tfd.Independent(...), are none of those if a member
-    # is no CompositeTensor.
-    parts = getattr(px, "distributions", None)
-    if parts:
-        sizes = [part.event_shape[-1] for part in parts]
-        columns = [elementwise(*pair) for pair in zip(parts, tf.split(x, sizes, -1), strict=True)]
-        return None if any(column is None for column in columns) else tf.concat(columns, -1)
-    inner = px.distribution if hasattr(px, "reinterpreted_batch_ndims") else None
-    if inner is None or inner.event_shape.num_elements() != 1:
-        return None
-    log_prob = inner.log_prob(x)
-    return log_prob if inner.event_shape.rank == 0 else log_prob[..., tf.newaxis]
+    elements = likelihood.elements(params, x)
+    return NO_ELEMENTS if elements is None or elements.shape != x.shape else None
 
 
 def impute_endpoint(
@@ -69,17 +54,20 @@ def impute_endpoint(
         constant: the same for graphs.
         num_samples: K.
     """
-    neutral = _neutral(halves)
+    neutral, taken = _neutral(halves), halves.condition()
 
     def with_densities(densities: Densities) -> Callable[..., dict[str, tf.Tensor]]:
-        def impute(image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        def impute(
+            image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, *given: tf.Tensor
+        ) -> dict[str, tf.Tensor]:
             known = tf.equal(mask, 1.0)
             x = tf.where(known, halves.preprocessing.values(image), neutral)
             axes = list(range(1, mask.shape.rank))
             fit = tf.reduce_all(known | tf.equal(mask, 0.0), axes) & halves.fit(x)
             x = tf.where(tf.math.is_finite(x), x, neutral)
-            mean = _impute(halves, densities, x, known, seed, num_samples)
-            return rows.spoilt({"image": tf.where(known, x, mean)}, fit)
+            condition = taken.value(given)
+            mean = _impute(halves, densities, x, known, condition, seed, num_samples)
+            return rows.spoilt({"image": tf.where(known, x, mean)}, taken.also(fit, given))
 
         return impute
 
@@ -88,6 +76,7 @@ def impute_endpoint(
         image_input("image", shape, preprocessing, whole=bool(halves.limits[2].any())),
         Input("mask", "float32", shape, words=MASK, bounds=(0.0, 1.0), whole=True),
         Input("seed", "int32"),
+        *taken.inputs,
     )
     return Endpoint(
         *("impute", "vae", inputs, frozenset({"image"}), with_densities(eager)),
@@ -103,6 +92,7 @@ def _impute(
     densities: Densities,
     x: tf.Tensor,
     known: tf.Tensor,
+    condition: Any,
     seed: tf.Tensor,
     num_samples: int,
 ) -> tf.Tensor:
@@ -111,37 +101,36 @@ def _impute(
     chunks = num_samples // chains
     turns = 1 + 2 * ROUNDS + chunks
     seeds = tf.reshape(row_rng.seeds(seed, turns * chains), [-1, turns, chains])
-    several, theirs = tf.repeat(x, chains, 0), tf.repeat(known, chains, 0)
+    several, theirs, given = repeated((x, known, condition), chains)
+    parts = halves.parts
 
     def seeds_of(turn: tf.Tensor) -> tf.Tensor:
         return tf.reshape(seeds[:, turn], [-1])
 
     def guess(z: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
         noise = tf.reshape(row_rng.normals(seeds_of(turn), size), tf.shape(several))
-        return tf.where(theirs, several, _guess(halves, halves.decode(z), noise))
+        return tf.where(theirs, several, _guess(halves, halves.decode(z, given), noise))
 
     def step(turn: tf.Tensor, filled: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        z = halves.draw(halves.encode(filled), seeds_of(2 * turn + 1))
+        z = halves.draw(halves.encode(filled, given), seeds_of(2 * turn + 1))
         return turn + 1, guess(z, 2 * turn + 2)
 
     start = several
     if densities.draw:
-        start = guess(densities.draw(seeds_of(0)), 0)
+        start = guess(densities.draw(seeds_of(0), given), 0)
     _, filled = _loop(ROUNDS, step, start)
-    params = halves.encode(filled)
-    of_chains = halves.posterior.distribution(_of_all_chains(params, chains))
+    params = halves.encode(filled, given)
+    of_chains = parts.posterior.distribution(_of_all_chains(params, chains))
     from_prior = chunks // SHARE if densities.draw else 0
 
     def weigh(turn: tf.Tensor, largest, total, sums) -> tuple[tf.Tensor, ...]:
         own_seeds = seeds_of(1 + 2 * ROUNDS + turn)
         z = halves.draw(params, own_seeds)
         if from_prior and densities.draw:
-            z = tf.where(turn < from_prior, densities.draw(own_seeds), z)
-        outputs = halves.decode(z)
-        log_px = elementwise(halves.likelihood.distribution(outputs), several)
-        log_px = tf.where(theirs, log_px, 0.0)
-        log_px = tf.reduce_sum(log_px, list(range(1, several.shape.rank)))
-        log_pz = densities.log_prob(z)
+            z = tf.where(turn < from_prior, densities.draw(own_seeds, given), z)
+        outputs = halves.decode(z, given)
+        log_px = parts.likelihood.log_prob(outputs, several, theirs)
+        log_pz = densities.log_prob(z, given)
         # Every draw under every chain of its row, [B * draw, chain]
         pairs = tf.reshape(of_chains.log_prob(tf.repeat(z, chains, 0)), [-1, chains])
         log_qz = tf.reduce_logsumexp(pairs, -1) - math.log(chains)
@@ -150,7 +139,7 @@ def _impute(
             both = tf.stack([log_pz + math.log(share), log_qz + math.log1p(-share)])
             log_qz = tf.reduce_logsumexp(both, 0)
         log_w = tf.reshape(log_px + log_pz - log_qz, [-1, chains])
-        image = tf.cast(halves.likelihood.statistics(outputs)["image"], tf.float32)
+        image = tf.cast(halves.parts.likelihood.statistics(outputs)["image"], tf.float32)
         new = tf.maximum(largest, tf.reduce_max(log_w, -1))
         weights, old = tf.exp(log_w - new[:, tf.newaxis]), tf.exp(largest - new)
         weighted = tf.einsum("bk,bkd->bd", weights, tf.reshape(image, [-1, chains, size]))
@@ -166,9 +155,9 @@ def _impute(
 def _guess(halves: Halves, outputs: Any, noise: tf.Tensor) -> tf.Tensor:
     """Returns a value of x for the decoder's outputs, as spread as p(x|z) where that is known."""
     low, high, _ = halves.limits
-    guess = tf.cast(halves.likelihood.statistics(outputs)["image"], tf.float32)
+    guess = tf.cast(halves.parts.likelihood.statistics(outputs)["image"], tf.float32)
     with contextlib.suppress(NotImplementedError):  # TFP's word for what it does not know
-        guess += noise * halves.likelihood.distribution(outputs).stddev()
+        guess += noise * halves.parts.likelihood.distribution(outputs).stddev()
     if halves.preprocessing.value_range is not None:
         bounds = halves.preprocessing.value_range
         low, high = np.maximum(low, bounds[0]), np.minimum(high, bounds[1])

@@ -12,9 +12,12 @@ import math
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from vae_tf.data.batch import Batch
 from vae_tf.exporting.signatures import row_rng, rows
+from vae_tf.exporting.signatures.densities import Densities, chunks_of, repeated
 from vae_tf.exporting.signatures.endpoint import Endpoint, Input, Words, image_input
-from vae_tf.exporting.signatures.halves import Densities, Halves, chunks_of, repeated
+from vae_tf.exporting.signatures.halves import Halves
+from vae_tf.models.parts import Parts
 
 NATS = "nats"
 SCORE: dict[str, Words] = {
@@ -30,17 +33,17 @@ Sums = tuple[tf.Tensor, ...]
 
 def reconstruct_endpoint(halves: Halves) -> Endpoint:
     """Returns `reconstruct(image) -> {image, ...}`: what `decode` makes of one z for q(z|x)."""
+    taken = halves.condition("encoder", "decoder")
 
-    def reconstruct(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        x = halves.preprocessing.values(image)
-        statistics = halves.likelihood.statistics(
-            halves.decode(halves.posterior.point(halves.encode(x)))
-        )
+    def reconstruct(image: tf.Tensor, *given: tf.Tensor) -> dict[str, tf.Tensor]:
+        x, condition = halves.preprocessing.values(image), taken.value(given)
+        z = halves.parts.point(halves.batch(x, condition))
+        statistics = halves.parts.likelihood.statistics(halves.decode(z, condition))
         outputs = {name: tf.cast(value, tf.float32) for name, value in statistics.items()}
-        return rows.spoilt(outputs, halves.preprocessing.fit(x))
+        return rows.spoilt(outputs, taken.also(halves.preprocessing.fit(x), given))
 
-    image = image_input("image", halves.shape, halves.preprocessing)
-    return Endpoint("reconstruct", "vae", (image,), frozenset({"image"}), reconstruct, litert=False)
+    inputs = image_input("image", halves.shape, halves.preprocessing), *taken.inputs
+    return Endpoint("reconstruct", "vae", inputs, frozenset({"image"}), reconstruct, litert=False)
 
 
 def score_endpoint(
@@ -54,21 +57,22 @@ def score_endpoint(
         constant: the same for graphs.
         num_samples: K.
     """
-    preprocessing = halves.preprocessing
+    preprocessing, taken = halves.preprocessing, halves.condition()
 
     def scored(densities: Densities):
-        def score(image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        def score(image: tf.Tensor, seed: tf.Tensor, *given: tf.Tensor) -> dict[str, tf.Tensor]:
             x = preprocessing.values(image)
             x = x if preprocessing.binarization == "none" else _drawn(x, seed)
-            fit = halves.fit(x)
-            return rows.spoilt(_score(halves, densities, x, seed, num_samples), fit)
+            fit = taken.also(halves.fit(x), given)
+            batch = halves.batch(x, taken.value(given))
+            return rows.spoilt(_score(halves.parts, densities, batch, seed, num_samples), fit)
 
         return score
 
     image = image_input("image", halves.shape, preprocessing, whole=bool(halves.limits[2].any()))
     required = frozenset({"elbo", "nll", "reconstruction", "kl"})
     return Endpoint(
-        *("score", "vae", (image, Input("seed", "int32")), required),
+        *("score", "vae", (image, Input("seed", "int32"), *taken.inputs), required),
         scored(eager),
         scored(constant),
         litert=False,
@@ -78,20 +82,21 @@ def score_endpoint(
 
 
 def _score(
-    halves: Halves, densities: Densities, x: tf.Tensor, seed: tf.Tensor, num_samples: int
+    parts: Parts, densities: Densities, batch: Batch, seed: tf.Tensor, num_samples: int
 ) -> dict[str, tf.Tensor]:
-    """Returns the outputs of `score` for data x."""
-    params, size = halves.encode(x), chunks_of(num_samples)
-    several, targets = repeated(params, size), tf.repeat(x, size, 0)
+    """Returns the outputs of `score` for a batch of data."""
+    params, size = parts.encoded(batch), chunks_of(num_samples)
+    several, targets = repeated(params, size), repeated(batch, size)
+    latent = parts.prior.latent_dim
     seeds = tf.reshape(row_rng.seeds(seed, num_samples), [-1, num_samples // size, size])
 
     def more(chunk: tf.Tensor, *sums: tf.Tensor) -> Sums:
-        z = halves.draw(several, tf.reshape(seeds[:, chunk], [-1]))
-        px = halves.likelihood.distribution(halves.decode(z))
+        own_seeds = tf.reshape(seeds[:, chunk], [-1])
+        z = parts.posterior.from_noise(several, row_rng.normals(own_seeds, latent))
         terms = (
-            px.log_prob(targets),
-            densities.log_prob(z),
-            halves.posterior.distribution(several).log_prob(z),
+            parts.px(z, targets).log_prob(targets.x),
+            densities.log_prob(z, targets.condition),
+            parts.posterior.distribution(several).log_prob(z),
         )
         log_px, log_pz, log_qz = (tf.reshape(term, [-1, size]) for term in terms)
         together = tf.reduce_logsumexp(log_px + log_pz - log_qz, -1)
@@ -111,12 +116,12 @@ def _score(
     log_px, log_pz, log_qz = (value / num_samples for value in sums)
     nll = math.log(num_samples) - total
     if densities.kl:
-        kl = densities.kl(params)
+        kl = densities.kl(params, batch.condition)
     else:
-        kl = _negative_entropy(halves.posterior.distribution(params), log_qz) - log_pz
+        kl = _negative_entropy(parts.posterior.distribution(params), log_qz) - log_pz
     outputs = {"elbo": log_px - kl, "nll": nll, "reconstruction": -log_px, "kl": kl}
-    if halves.likelihood.discrete:
-        outputs["bits_per_dim"] = nll / (math.prod(halves.shape) * math.log(2))
+    if parts.likelihood.discrete:
+        outputs["bits_per_dim"] = nll / (math.prod(batch.x.shape[1:]) * math.log(2))
     return outputs
 
 

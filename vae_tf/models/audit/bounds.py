@@ -1,8 +1,7 @@
 """A check of an audit: whether parameters sit at the bounds that keep them finite."""
 
-from collections.abc import Iterator
-
 import numpy as np
+import tensorflow as tf
 
 from vae_tf.distributions.bounds import Bounded, watched
 from vae_tf.distributions.likelihoods.base import Likelihood
@@ -15,24 +14,26 @@ CLOSE = 0.02  # how far from a bound a value still counts as being at it
 
 def bounds(s: Subject) -> str:
     """Few values are at a bound; if many are, the data's units are not those it was made for."""
-    vae, parts, batch = s.vae, s.vae.parts, s.some()
-    _check_floors(vae.likelihood, s.data)
+    parts, batch = s.vae.parts, s.some()
+    spread = np.ma.masked_invalid(s.data.astype("float64")).std(0)
+    _check_floors(parts.likelihood, np.ma.filled(spread, 0.0))
     seen: dict[str, list[Bounded]] = {}
     with watched() as seen["q(z|x)"]:
         z = parts.q(batch).sample(seed=s.key(9))
     with watched() as seen["p(x|z)"]:
-        parts.px(z, batch).log_prob(batch.x)
+        parts.log_px(z[tf.newaxis], batch)
     with watched() as seen["p(z)"]:
         parts.p(batch)
-    shares = [_share(s, part, bound) for part in seen for bound in seen[part]]
+    varies = np.ma.filled(spread, 0.0) > 0
+    shares = [_share(part, bound, varies) for part in seen for bound in seen[part]]
     if not shares:
         raise Skipped("no parameter has bounds")
     return f"{len(shares)} parameters within theirs, at most {max(shares):.0%} of one at a bound"
 
 
-def _share(s: Subject, part: str, bound: Bounded) -> float:
+def _share(part: str, bound: Bounded, varies: np.ndarray) -> float:
     """Returns how many of its values are at a bound, or raises Failed if they are most."""
-    raw, varies = bound.raw.numpy(), np.ptp(s.data, 0) > 0
+    raw = bound.raw.numpy()
     if raw.shape[1:] == varies.shape:
         raw = raw[:, varies]  # A constant is known as exactly as the bound allows
     shares = [0.0]
@@ -50,24 +51,18 @@ def _share(s: Subject, part: str, bound: Bounded) -> float:
     return max(shares)
 
 
-def _check_floors(likelihood: Likelihood, data: np.ndarray) -> None:
-    """Raises Failed if the data vary less than the likelihood's smallest scale."""
-    for part, values in _columns(likelihood, data):
-        floor, spread = getattr(part, "min_scale", 0.0), np.std(values.astype("float64"), 0)
-        if np.any(spread > 0) and np.median(spread[spread > 0]) < 2 * floor:
-            kind, typical = type(part).__name__, np.median(spread[spread > 0])
-            raise Failed(
-                f"The data's standard deviation is {typical:.3g}, and {kind} is bounded by "
-                f"min_scale={floor:g}.",
-                f"Scale the data, or pass a smaller `min_scale`: {kind}.from_data(x) chooses it."
-                if hasattr(part, "from_data")
-                else "Scale the data, or pass a smaller `min_scale`.",
-            )
-
-
-def _columns(likelihood: Likelihood, data: np.ndarray) -> Iterator[tuple[Likelihood, np.ndarray]]:
-    if not isinstance(likelihood, Mixed):
-        yield likelihood, data
-        return
-    ends = np.cumsum(likelihood.sizes)[:-1]
-    yield from zip(likelihood.parts, np.split(data, ends, -1), strict=True)
+def _check_floors(likelihood: Likelihood, spread: np.ndarray) -> None:
+    """Raises Failed if the data's standard deviations are below the likelihood's least scale."""
+    kinds = [(likelihood, spread)]
+    if isinstance(likelihood, Mixed):
+        columns = np.split(spread, np.cumsum(likelihood.sizes)[:-1])
+        kinds = list(zip(likelihood.parts, columns, strict=True))
+    for part, values in kinds:
+        floor = getattr(part, "min_scale", 0.0)
+        typical = np.median(values[values > 0]) if np.any(values > 0) else np.inf
+        if typical < 2 * floor:
+            kind = type(part).__name__
+            seen = f"{kind} is bounded by min_scale={floor:g}, data deviate by {typical:.3g}."
+            fix = "Scale the data, or pass a smaller `min_scale`"
+            own = f", such as that of {kind}.from_data(x)" if hasattr(part, "from_data") else ""
+            raise Failed(seen, f"{fix}{own}.")

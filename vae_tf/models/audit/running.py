@@ -16,6 +16,7 @@ from vae_tf.data.batch import as_array
 from vae_tf.errors import DataError
 from vae_tf.models.audit import behaviour, mathematics
 from vae_tf.models.audit.bounds import bounds
+from vae_tf.models.audit.outputs import outputs
 from vae_tf.models.audit.subject import Failed, Skipped, Subject
 from vae_tf.models.inputs import data_of, is_stream
 from vae_tf.models.shapes import batched
@@ -30,6 +31,7 @@ CHECKS: dict[str, Callable[[Subject], str]] = {
     "density": mathematics.density,
     "kl": mathematics.kl,
     "posterior": mathematics.posterior,
+    "outputs": outputs,
     "bounds": bounds,
     "seed": behaviour.seed,
     "batch": behaviour.batch,

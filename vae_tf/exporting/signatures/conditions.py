@@ -1,0 +1,127 @@
+"""The condition as inputs of a signature: classes as numbers, all else as networks take it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from vae_tf.errors import ExportError
+from vae_tf.exporting.signatures import rows
+from vae_tf.exporting.signatures.endpoint import INPUTS, Input, Words
+from vae_tf.wiring import FIELDS, Wiring, num_classes
+
+CLASS: Words = ("class of the row, which all outputs are conditional on", "number from 0")
+VALUES: Words = ("what all outputs of the row are conditional on", "as in training")
+ONE = "condition"  # the name of a condition that is no dict
+
+
+@dataclass(frozen=True)
+class Condition:
+    """The inputs of one signature that are its condition; none of a model without.
+
+    Attributes:
+        inputs: one, or one for each key of a dict.
+        keys: what networks call them.
+    """
+
+    inputs: tuple[Input, ...] = ()
+    keys: tuple[str, ...] = ()
+
+    def value(self, given: Sequence[tf.Tensor]) -> Any:
+        """Returns what networks take: a tensor, a dict of tensors, or None.
+
+        Args:
+            given: values of `inputs`, [B, ...] each. Classes that there are not become others,
+                which the row's NaN hide.
+        """
+        tensors = [_within(x, i.bounds) for x, i in zip(given, self.inputs, strict=True)]
+        named = dict(zip(self.keys, tensors, strict=True))
+        return named.get(ONE, named or None)
+
+    def also(self, fit: tf.Tensor, given: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Returns which rows, of those that are `fit` [B], have a condition that there is."""
+        for x, spec in zip(given, self.inputs, strict=True):
+            if spec.bounds is not None:
+                fit &= (x >= int(spec.bounds[0])) & (x <= int(spec.bounds[1]))
+            elif spec.dtype == "float32":
+                fit &= rows.within(x)
+        return fit
+
+    def example(self, size: int) -> list[tf.Tensor]:
+        """Returns values for so many rows, different ones as far as there are."""
+        return [
+            tf.zeros([size, *i.shape], i.dtype)
+            if i.bounds is None
+            else tf.range(size) % (1 + int(i.bounds[1]))
+            for i in self.inputs
+        ]
+
+    def among(self, named: Mapping[str, Any]) -> list[Any]:
+        """Returns the values of its own inputs, of values by the names of inputs."""
+        return [named[i.name] for i in self.inputs]
+
+    def sent(self, value: Any) -> dict[str, np.ndarray]:
+        """Returns a condition as data have it in the form in which clients send it, by input.
+
+        Raises:
+            ExportError: it is missing, or no such condition.
+        """
+        values = value if isinstance(value, Mapping) else {ONE: value}
+        result = {}
+        for key, spec in zip(self.keys, self.inputs, strict=True):
+            if values.get(key) is None:
+                expected = f"the data of a conditional model must have {key!r}"
+                fix = "Pass (x, y), y being the condition, or {'x': x, 'condition': c}."
+                raise ExportError(expected, "none", fix)
+            array = np.asarray(values[key])
+            if spec.bounds is not None and array.ndim == 2 and array.shape[1] > 1:
+                classes = array.argmax(1)
+                if not np.array_equal(array, np.eye(array.shape[1])[classes]):
+                    fix = "Export with Options(classes=False), which sends the vectors themselves."
+                    raise ExportError(f"{key!r} must be classes", "vectors not one-hot", fix)
+                array = classes
+            result[spec.name] = array.astype(spec.dtype).reshape(len(array), *spec.shape)
+        return result
+
+
+def condition_of(takers: Sequence[Wiring], everyone: Sequence[Wiring], classes: bool) -> Condition:
+    """Returns the condition of a signature.
+
+    Args:
+        takers: the networks it runs.
+        everyone: all networks of the model, which agree about what a class is.
+        classes: whether a vector is a class, one-hot, and so sent as its number.
+
+    Raises:
+        ExportError: the shape of a condition is not known.
+    """
+    keys = dict.fromkeys(
+        name for wiring in takers for name in wiring.names if name == ONE or name not in FIELDS
+    )
+    return Condition(tuple(_input(key, everyone, classes) for key in keys), tuple(keys))
+
+
+def _input(key: str, everyone: Sequence[Wiring], classes: bool) -> Input:
+    # A key of a dict may be called like another input.
+    name = f"{ONE}_{key}" if key in {known.split(",")[0] for known in INPUTS} else key
+    count = num_classes(everyone, key) if classes else None
+    if count is not None:
+        bounds = (0.0, float(count - 1))
+        return Input(name, "int32", (), words=CLASS, bounds=bounds, whole=True, role=ONE)
+    shapes = [wiring.input_shape(key) for wiring in everyone]
+    shape = next((shape for shape in shapes if shape is not None), None)
+    if shape is None or None in shape:
+        raise ExportError(
+            f"the shape of the condition {key!r} must be known",
+            "networks that do not tell" if shape is None else f"[B, {str(shape)[1:-1]}]",
+            f'Let a network take it by keras.Input(shape, name="{key}").',
+        )
+    dtype = next((kind for kind in (w.input_dtype(key) for w in everyone) if kind), "float32")
+    kind = "int32" if tf.as_dtype(dtype).is_integer else "float32"
+    return Input(name, kind, tuple(shape), words=VALUES, role=ONE)
+
+
+def _within(x: tf.Tensor, bounds: tuple[float, float] | None) -> tf.Tensor:
+    return x if bounds is None else tf.clip_by_value(x, int(bounds[0]), int(bounds[1]))
