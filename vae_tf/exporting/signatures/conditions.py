@@ -79,20 +79,22 @@ class Condition:
             if spec.bounds is not None and array.ndim == 2 and array.shape[1] > 1:
                 classes = array.argmax(1)
                 if not np.array_equal(array, np.eye(array.shape[1])[classes]):
-                    fix = "Export with Options(classes=False), which sends the vectors themselves."
+                    fix = f"Export with Options(vectors=[{key!r}]), which sends the vectors."
                     raise ExportError(f"{key!r} must be classes", "vectors not one-hot", fix)
                 array = classes
             result[spec.name] = array.astype(spec.dtype).reshape(len(array), *spec.shape)
         return result
 
 
-def condition_of(takers: Sequence[Wiring], everyone: Sequence[Wiring], classes: bool) -> Condition:
+def condition_of(
+    takers: Sequence[Wiring], everyone: Sequence[Wiring], vectors: Sequence[str]
+) -> Condition:
     """Returns the condition of a signature.
 
     Args:
         takers: the networks it runs.
         everyone: all networks of the model, which agree about what a class is.
-        classes: whether a vector is a class, one-hot, and so sent as its number.
+        vectors: names of conditions of which a vector is no class, one-hot.
 
     Raises:
         ExportError: the shape of a condition is not known.
@@ -100,13 +102,13 @@ def condition_of(takers: Sequence[Wiring], everyone: Sequence[Wiring], classes: 
     keys = dict.fromkeys(
         name for wiring in takers for name in wiring.names if name == ONE or name not in FIELDS
     )
-    return Condition(tuple(_input(key, everyone, classes) for key in keys), tuple(keys))
+    return Condition(tuple(_input(key, everyone, vectors) for key in keys), tuple(keys))
 
 
-def _input(key: str, everyone: Sequence[Wiring], classes: bool) -> Input:
+def _input(key: str, everyone: Sequence[Wiring], vectors: Sequence[str]) -> Input:
     # A key of a dict may be called like another input.
     name = f"{ONE}_{key}" if key in {known.split(",")[0] for known in INPUTS} else key
-    count = num_classes(everyone, key) if classes else None
+    count = None if key in vectors else num_classes(everyone, key)
     if count is not None:
         bounds = (0.0, float(count - 1))
         return Input(name, "int32", (), words=CLASS, bounds=bounds, whole=True, role=ONE)
