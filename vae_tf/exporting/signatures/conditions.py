@@ -24,10 +24,12 @@ class Condition:
     Attributes:
         inputs: one, or one for each key of a dict.
         keys: what networks call them.
+        one_hot: those of classes that all networks take one-hot.
     """
 
     inputs: tuple[Input, ...] = ()
     keys: tuple[str, ...] = ()
+    one_hot: frozenset[str] = frozenset()
 
     def value(self, given: Sequence[tf.Tensor]) -> Any:
         """Returns what networks take: a tensor, a dict of tensors, or None.
@@ -36,8 +38,15 @@ class Condition:
             given: values of `inputs`, [B, ...] each. Classes that there are not become others,
                 which the row's NaN hide.
         """
-        tensors = [_within(x, i.bounds) for x, i in zip(given, self.inputs, strict=True)]
-        named = dict(zip(self.keys, tensors, strict=True))
+        named = {}
+        for key, spec, x in zip(self.keys, self.inputs, given, strict=True):
+            if spec.bounds is not None:
+                x = tf.clip_by_value(x, int(spec.bounds[0]), int(spec.bounds[1]))
+            if spec.bounds is not None and key in self.one_hot:
+                # Not tf.one_hot: LiteRT in integers scales its ones otherwise than its result,
+                # and what is made of comparisons becomes the same operator.
+                x = tf.gather(tf.eye(1 + int(spec.bounds[1])), x)
+            named[key] = x
         return named.get(ONE, named or None)
 
     def also(self, fit: tf.Tensor, given: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -102,7 +111,14 @@ def condition_of(
     keys = dict.fromkeys(
         name for wiring in takers for name in wiring.names if name == ONE or name not in FIELDS
     )
-    return Condition(tuple(_input(key, everyone, vectors) for key in keys), tuple(keys))
+    inputs = tuple(_input(key, everyone, vectors) for key in keys)
+    one_hot = {
+        key
+        for key, spec in zip(keys, inputs, strict=True)
+        if spec.bounds is not None
+        and {w.input_shape(key) for w in takers if key in w.names} == {(1 + int(spec.bounds[1]),)}
+    }
+    return Condition(inputs, tuple(keys), frozenset(one_hot))
 
 
 def _input(key: str, everyone: Sequence[Wiring], vectors: Sequence[str]) -> Input:
@@ -123,7 +139,3 @@ def _input(key: str, everyone: Sequence[Wiring], vectors: Sequence[str]) -> Inpu
     dtype = next((kind for kind in (w.input_dtype(key) for w in everyone) if kind), "float32")
     kind = "int32" if tf.as_dtype(dtype).is_integer else "float32"
     return Input(name, kind, tuple(shape), words=VALUES, role=ONE)
-
-
-def _within(x: tf.Tensor, bounds: tuple[float, float] | None) -> tf.Tensor:
-    return x if bounds is None else tf.clip_by_value(x, int(bounds[0]), int(bounds[1]))
