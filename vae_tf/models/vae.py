@@ -83,7 +83,7 @@ class VAE(Training):
 
         def by_example(num_samples: int) -> tf.Tensor:
             size, position = self.prior.latent_dim, num_samples * first
-            return self.posterior.draws(params, num_samples, size, seed, position)
+            return self.posterior.drawn(params, num_samples, size, seed, position)[1]
 
         beta, params = self.beta_now(), self.parts.encoded(batch, training)
         inference = Inference(
