@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from vae_tf.errors import DataError, NonFiniteError
+from vae_tf.profiling.state import State
 
 from .conftest import SHAPE, make
 
@@ -29,18 +30,25 @@ def spoil(network):
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_first_bad_term_is_named(vae, x, stage):
     STAGES[stage](vae)
-    with pytest.raises(NonFiniteError, match=f"in batch 1 .* first bad term being {stage}"):
-        vae.fit(x, epochs=2, verbose=0)
     with pytest.raises(NonFiniteError, match=f"first bad term being {stage}"):
         vae.evaluate(x, verbose=0)
-    with pytest.raises(NonFiniteError, match=f"first bad term being {stage}"):
-        vae.train_on_batch(x)
+    with pytest.raises(NonFiniteError, match=f"in batch 1 .* first bad term being {stage}"):
+        vae.fit(x, epochs=2, verbose=0)
 
 
 @pytest.fixture(scope="module")
-def ready():
-    """A model that is compiled once for all that follows."""
-    return make()
+def compiled():
+    vae = make()
+    vae.optimizer.build(vae.trainable_variables)
+    return vae, State(vae)
+
+
+@pytest.fixture
+def ready(compiled):
+    """A model that is compiled once for all that follows, and begins anew."""
+    vae, state = compiled
+    state.restore()
+    return vae
 
 
 def good(n=8):
@@ -65,7 +73,7 @@ def dataset(*arguments, **bad):
 
 
 BAD = {
-    "support": ({"x": 255.0}, r"Bernoulli takes data from 0 to 1.*255 in batch 5.*0 to 255"),
+    "support": ({"x": 255.0}, r"Bernoulli takes data from 0 to 1.*255 in batch 5"),
     "NaN": ({"x": np.nan}, r"finite numbers.*nan in batch 5"),
     "infinite": ({"x": -np.inf}, r"-inf in batch 5"),
     "weight": ({"weight": -1.0}, r"sample_weight must be finite and not negative.*-1 in batch 5"),
@@ -74,19 +82,20 @@ BAD = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize("kind", BAD)
-def test_every_batch_is_looked_at(ready, kind):
+def test_every_batch_is_looked_at(ready, compiled, kind):
     bad, message = BAD[kind]
     with pytest.raises(DataError, match=message + r".*of epoch 1 of the training data"):
-        ready.fit(dataset(5, **bad), verbose=0)
+        ready.fit(dataset(5, **bad), shuffle=False, verbose=0)
+    compiled[1].restore()
     with pytest.raises(DataError, match=message + r".*of the evaluation data"):
         ready.evaluate(dataset(5, **bad), verbose=0)
     with pytest.raises(DataError, match=message + r".*of the validation data"):
         ready.fit(good(), validation_data=dataset(5, **bad), verbose=0)
-    for weight in ready.trainable_weights:  # for the next
-        weight.assign(np.random.default_rng(2).normal(size=weight.shape, scale=0.1))
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
 def test_predictions_and_single_batches_are_looked_at(ready):
     images = (batch["x"] for batch in fields(5, x=255.0))
     with pytest.raises(DataError, match="Bernoulli.*batch 5 of the prediction data"):
@@ -108,11 +117,13 @@ def test_the_right_batch_in_a_later_epoch_and_within_an_execution_of_several(rea
         lambda: (batch["x"] for batch in fields(next(epochs), x=7.0)),
         output_signature=tf.TensorSpec([8, *SHAPE]),
     )
+    data = data.apply(tf.data.experimental.assert_cardinality(6))
     with pytest.raises(DataError, match="7 in batch 4 of epoch 3"):
-        ready.fit(data.apply(tf.data.experimental.assert_cardinality(6)), epochs=4, verbose=0)
+        ready.fit(data, epochs=4, shuffle=False, verbose=0)
     assert max(ready._functions) > 1
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
 def test_a_stream_loses_no_batch(ready):
     read = []
 
@@ -125,10 +136,10 @@ def test_a_stream_loses_no_batch(ready):
     data = tf.data.Dataset.from_generator(
         lambda: stream, output_signature=tf.TensorSpec([None, *SHAPE])
     )
-    ready.fit(data, verbose=0)
+    ready.fit(data, shuffle=False, verbose=0)
     assert int(ready.optimizer.iterations) - start == len(read) == 6
     with pytest.raises(DataError, match="training data must hold examples"):
-        ready.fit(data, verbose=0)
+        ready.fit(data, shuffle=False, verbose=0)
     with pytest.raises(DataError, match="evaluation data must hold examples"):
         ready.evaluate(data, verbose=0)
 
