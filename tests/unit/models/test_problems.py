@@ -67,9 +67,7 @@ def fields(bad_batch, count=6, **bad):
 
 def dataset(*arguments, **bad):
     spec = {"x": tf.TensorSpec([None, *SHAPE]), "weight": tf.TensorSpec([None])}
-    return tf.data.Dataset.from_generator(
-        lambda: fields(*arguments, **bad), output_signature=spec
-    )
+    return tf.data.Dataset.from_generator(lambda: fields(*arguments, **bad), output_signature=spec)
 
 
 BAD = {
