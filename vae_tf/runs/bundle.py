@@ -123,10 +123,12 @@ def _splits(saved: Mapping[str, Any], data_dir: str | None) -> dict[str, Any]:
     if images.fingerprint != saved["data"]["fingerprint"]:
         return {}
     splits = {"train": images.train, "validation": images.validation, "test": images.test}
-    return {name: _some(split) for name, split in splits.items()}
+    labels = saved["config"].get("condition", "none") == "label"
+    return {name: _some(split, labels) for name, split in splits.items()}
 
 
-def _some(split: Split) -> np.ndarray:
-    """Returns images from all over a split, which may be sorted by label."""
+def _some(split: Split, labels: bool) -> Any:
+    """Returns images from all over a split, which may be sorted by label; if so, with labels."""
     order = np.random.default_rng(0).permutation(split.num_examples)
-    return split.part(np.sort(order[:MOST_IMAGES])).array()
+    part = split.part(np.sort(order[:MOST_IMAGES]))
+    return (part.array(), part.labels) if labels else part.array()
