@@ -19,7 +19,6 @@ from vae_tf.runs.directory import RunDirectory
 SMALL = dataclasses.replace(
     RECIPES["demo"],
     condition="label",
-    prior="conditional",
     hidden=(16,),
     latent_dim=2,
     epochs=3,
@@ -70,7 +69,7 @@ def test_an_interrupted_run_ends_with_the_same_numbers(run, tmp_path):
     for a, b in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
     assert resumed["test"]["elbo"] == pytest.approx(report["test"]["elbo"], rel=1e-4)
-    for changed in ({"condition": "none", "prior": "normal"}, {"prior": "normal"}):
+    for changed in ({"condition": "none"}, {"prior": "normal"}):
         with pytest.raises(RunError, match="must be the one begun"):
             training.train(dataclasses.replace(config, **changed))
 
@@ -101,6 +100,9 @@ def test_data_without_labels_are_refused_before_anything_is_written(tmp_path):
 
 
 def test_a_conditional_prior_needs_a_condition():
+    assert TrainConfig().prior_name == "mixture"
+    assert TrainConfig(condition="label").prior_name == "conditional"
+    assert TrainConfig(condition="label", prior="normal").prior_name == "normal"
     with pytest.raises(ConfigError, match="--prior conditional needs a condition"):
         TrainConfig(prior="conditional")
 

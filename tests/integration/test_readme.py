@@ -27,6 +27,7 @@ TRAIN = {
     "python train.py --dataset fashion_mnist --network conv --likelihood gaussian-learned": (
         "fashion_mnist"
     ),
+    "python train.py --dataset mnist --condition label": "mnist",
     "python train.py --dataset folder:photos --image-size 32 32 --network conv "
     "--likelihood gaussian-learned": None,
     "python train.py --dataset array:faces.npy --run-dir runs/faces": None,
@@ -46,7 +47,14 @@ def test_every_command_is_known():
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/your_own.md", "docs/profiling.md", "docs/networks.md"]
+    "page",
+    [
+        "README.md",
+        "docs/conditional.md",
+        "docs/networks.md",
+        "docs/profiling.md",
+        "docs/your_own.md",
+    ],
 )
 def test_snippets_run_in_order(page, tmp_path):
     snippets = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), re.S)
@@ -114,7 +122,7 @@ def test_links_lead_somewhere():
         assert (ROOT / link).exists(), link
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/networks.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/conditional.md", "docs/networks.md"])
 def test_figures_are_the_measured_ones(page):
     """Every number a page gives from a result stands in that result, rounded as written."""
     import json

@@ -6,6 +6,7 @@ from typing import Any
 CAPTIONS = {
     "samples": "Images the decoder makes of draws from the prior.",
     "reconstructions": "Test images, each row above its reconstruction.",
+    "label_swap": "Test images, and the style of each under every label.",
     "interpolations": "Straight lines between two test images in latent space.",
     "manifold": "The two-dimensional latent space.",
 }

@@ -60,7 +60,9 @@ def build_model(config: TrainConfig, images: data.ImageData) -> VAE:
     vae = VAE(
         encoder,
         decoder,
-        prior=parts.PRIORS[config.prior](parts.Setting(config, images.train.array, num_classes)),
+        prior=parts.PRIORS[config.prior_name](
+            parts.Setting(config, images.train.array, num_classes)
+        ),
         posterior=posterior,
         likelihood=likelihood,
         objective=parts.OBJECTIVES[config.objective](config.objective_samples),

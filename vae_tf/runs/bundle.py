@@ -17,7 +17,8 @@ from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.directory import RunDirectory
 from vae_tf.runs.training import load_run
 
-SHOWN = ("manifold", "samples", "reconstructions", "interpolations")
+SHOWN = ("manifold", "samples", "reconstructions", "label_swap", "interpolations")
+LABELS = "labels_fingerprint"
 MOST_IMAGES = 2000  # of each split; what is judged by them needs no more
 
 
@@ -115,20 +116,21 @@ def export_run(
 
 
 def _splits(saved: Mapping[str, Any], data_dir: str | None) -> dict[str, Any]:
-    """Returns images of each split of a run's data; none where the data are no longer there."""
+    """Returns some of each split of a run's data; none where the data are no longer there."""
+    config = TrainConfig(**saved["config"], data_dir=data_dir)
     try:
-        images = load_data(TrainConfig(**saved["config"], data_dir=data_dir))
+        images = load_data(config)
+        found = images.describe(labels=config.conditional)
     except DataError:
         return {}
-    if images.fingerprint != saved["data"]["fingerprint"]:
+    if any(found.get(key) != saved["data"].get(key) for key in ("fingerprint", LABELS)):
         return {}
     splits = {"train": images.train, "validation": images.validation, "test": images.test}
-    labels = saved["config"].get("condition", "none") == "label"
-    return {name: _some(split, labels) for name, split in splits.items()}
+    return {name: _some(split, config.conditional) for name, split in splits.items()}
 
 
 def _some(split: Split, labels: bool) -> Any:
-    """Returns images from all over a split, which may be sorted by label; if so, with labels."""
+    """Returns images, or pairs with labels, from all over a split, which may be sorted by label."""
     order = np.random.default_rng(0).permutation(split.num_examples)
     part = split.part(np.sort(order[:MOST_IMAGES]))
     return (part.array(), part.labels) if labels else part.array()

@@ -43,11 +43,12 @@ class TrainConfig:
     latent_dim: int = 40
     """Number of latent variables."""
     prior: Literal[
-        "normal", "learned-normal", "mixture", "vamp", "realnvp", "maf", "conditional"
-    ] = "mixture"
+        "auto", "normal", "learned-normal", "mixture", "vamp", "realnvp", "maf", "conditional"
+    ] = "auto"
     """p(z). normal: N(0, I); learned-normal: diagonal; mixture: of diagonal normals; vamp: a
     mixture of posteriors of learned pseudo-inputs; realnvp, maf: normalizing flows; conditional:
-    p(z|c), a diagonal normal for each class."""
+    p(z|c), a diagonal normal for each class. auto: conditional with --condition label, else
+    mixture."""
     prior_components: int = 500
     """Components of the mixture and vamp priors."""
     posterior: Literal["diagonal", "full", "iaf"] = "diagonal"
@@ -153,7 +154,18 @@ class TrainConfig:
         """Whether the model is given the labels of the images."""
         return self.condition == "label"
 
+    @property
+    def prior_name(self) -> str:
+        """The prior, where `auto` is the one that it stands for.
+
+        A mixture is no good choice for a conditional model: it leaves z room to hold the class as
+        well, and a z that is drawn without regard to the class then contradicts it.
+        """
+        if self.prior != "auto":
+            return self.prior
+        return "conditional" if self.conditional else "mixture"
+
     def identity(self) -> dict:
         """Returns the settings that a resumed run must share with the one it goes on with."""
-        fields = dataclasses.asdict(self)
+        fields = {**dataclasses.asdict(self), "prior": self.prior_name}
         return {name: value for name, value in fields.items() if name not in INCIDENTAL}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.bundles import bundle_of
+from tests.bundles import bundle_of, write_bundle
 from tests.bundles import halves as halves_of
 from vae_tf import distributions, networks
 from vae_tf.data.batch import Batch
@@ -255,3 +255,44 @@ def test_networks_of_a_mask_are_given_a_complete_one():
 
 def test_an_unconditional_model_has_none():
     assert halves_of(SHAPE, LATENT).condition() == Condition()
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_classes_of_an_embedding_are_as_many_as_it_has(shape, serve):
+    z, label = keras.Input((LATENT,), name="z"), keras.Input(shape, name="c", dtype="int32")
+    embedded = keras.layers.Flatten()(keras.layers.Embedding(CLASSES, 4)(label))
+    h = keras.layers.Concatenate()([z, embedded])
+    logits = keras.layers.Reshape(SHAPE)(keras.layers.Dense(12)(h))
+    decoder = keras.Model({"z": z, "c": label}, logits)
+    decode = coding.decode_endpoint(halves_of(SHAPE, LATENT, decoder=decoder))
+    _, given = decode.inputs
+    assert (given.name, given.shape, given.bounds) == ("c", (), (0.0, CLASSES - 1.0))
+    z = np.ones((3, LATENT), np.float32)
+    told = serve([decode])("decode", z=z, c=np.int32([1, CLASSES, 2]))["image"]
+    assert np.isnan(told).all((1, 2, 3)).tolist() == [False, True, False]
+    own = tf.sigmoid(decoder({"z": z, "c": np.int32([1, 1, 2]).reshape(3, *shape)}))
+    np.testing.assert_allclose(told[[0, 2]], own.numpy()[[0, 2]], atol=1e-6)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Own(keras.Model):
+    """An encoder whose Keras shape nobody knows, under a name of its own for x."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.flat = keras.layers.Flatten()
+        self.mean, self.log_var = keras.layers.Dense(LATENT), keras.layers.Dense(LATENT)
+
+    def call(self, data, condition):
+        h = tf.concat([self.flat(data), tf.one_hot(condition, CLASSES)], 1)
+        return {"z_mean": self.mean(h), "z_log_var": self.log_var(h)}
+
+
+def test_an_encoder_that_is_a_subclass(parts, serve):
+    own = VAE(Own(), parts["decoder"], prior=parts["prior"])
+    told = own.encode((images(), LABELS))
+    with pytest.raises(ExportError, match="shape of an example"):
+        write_bundle(**{**parts, "encoder": own.encoder}, directory="nowhere")
+    encode = coding.encode_endpoint(Halves(own.parts, SHAPE))
+    have = serve([encode])("encode", image=images(), condition=LABELS)
+    np.testing.assert_allclose(have["z_mean"], told.mean(), atol=1e-6)

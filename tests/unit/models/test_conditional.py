@@ -70,7 +70,7 @@ def model(m, s, shift=0.0, **kwargs):
             named.set_weights([values, np.zeros(L)])
         kwargs["prior"] = vae_tf.priors.Conditional(network)
     vae = vae_tf.VAE(encoder, decoder, likelihood=vae_tf.likelihoods.Gaussian(SIGMA), **kwargs)
-    vae.compile(keras.optimizers.Adam(0.01), jit_compile=False)
+    vae.compile(keras.optimizers.Adam(0.01), run_eagerly=True)  # tracing would take longer
     return vae
 
 
@@ -92,13 +92,13 @@ def trained():
     return small()
 
 
-def small(prior=None, **kwargs):
+def small(prior=None, eager=True):
     keras.utils.set_random_seed(0)
     encoder = networks.mlp_encoder((D,), L, (8,), condition=K)
     likelihood = vae_tf.likelihoods.Gaussian(SIGMA)
     decoder = networks.mlp_decoder(L, likelihood.parameter_shapes((D,)), (8,), condition=K)
-    vae = vae_tf.VAE(encoder, decoder, prior=prior, likelihood=likelihood, **kwargs)
-    vae.compile(keras.optimizers.Adam(0.01), jit_compile=False)
+    vae = vae_tf.VAE(encoder, decoder, prior=prior, likelihood=likelihood)
+    vae.compile(keras.optimizers.Adam(0.01), run_eagerly=eager, jit_compile=False)
     return vae
 
 
@@ -215,6 +215,14 @@ def test_every_form_trains_alike(learner, reference, form):
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-7)
 
 
+def test_one_graph_takes_classes_and_vectors():
+    vae = small(eager=False)
+    x, settings = X["normal"], {"batch_size": 20, "verbose": 0}
+    expected = vae.evaluate(x, C, **settings)
+    for given in (C[:, None], C.astype("float32"), ONE_HOT, C.astype("float32")[:, None]):
+        assert vae.evaluate(x, given, **settings) == pytest.approx(expected, rel=1e-6)
+
+
 def test_classes_are_one_hot_vectors_to_the_last_bit(trained):
     x = X["normal"]
     for given in (C, C[:, None], C.astype("int64"), C.astype("uint8"), C.astype("float32")):
@@ -240,7 +248,7 @@ def test_a_condition_may_be_a_dict_of_tensors():
         prior=vae_tf.priors.Conditional(networks.conditional_prior_network(condition, L)),
         likelihood=likelihood,
     )
-    vae.compile(jit_compile=False)
+    vae.compile(run_eagerly=True)
     x = X["normal"]
     data = {"x": x, "condition": given}
     terms = vae(data, seed=[0, 1])
@@ -279,7 +287,7 @@ def test_a_subclass_gets_the_condition_as_it_came(tmp_path):
     likelihood = vae_tf.likelihoods.Gaussian(SIGMA)
     decoder = networks.mlp_decoder(L, likelihood.parameter_shapes((D,)), (8,), condition=K)
     vae = vae_tf.VAE(Encoder(), decoder, likelihood=likelihood)
-    vae.compile("adam", jit_compile=False)
+    vae.compile("adam", run_eagerly=True)
     x = X["normal"]
     vae.fit(x, C, batch_size=20, epochs=1, verbose=0)
     kinds, other = vae.encode((x, C)).mean(), vae.encode((x, (C + 1) % K)).mean()
@@ -307,9 +315,9 @@ def test_a_decoder_may_see_the_data_before_each_element():
         keras.Model([z, given], {"loc": loc}),
         likelihood=vae_tf.likelihoods.Gaussian(0.3),
     )
-    vae.compile(keras.optimizers.Adam(0.02), jit_compile=False)
+    vae.compile(keras.optimizers.Adam(0.05), jit_compile=False)
     start = vae.evaluate(x, return_dict=True, verbose=0)["elbo"]
-    vae.fit(x, batch_size=100, epochs=30, verbose=0)
+    vae.fit(x, batch_size=100, epochs=20, verbose=0)
     end = vae.evaluate(x, return_dict=True, verbose=0)["elbo"]
     # Independent elements of this scale reach no more than their own marginals
     independent = sum(stats.norm.logpdf(x[:, i], 0, x[:, i].std()).mean() for i in range(D))
@@ -328,7 +336,7 @@ def test_an_encoder_takes_the_mask():
     likelihood = vae_tf.likelihoods.Gaussian(SIGMA)
     decoder = networks.mlp_decoder(L, likelihood.parameter_shapes((D,)), (8,))
     vae = vae_tf.VAE(keras.Model([x, mask], heads), decoder, likelihood=likelihood)
-    vae.compile(jit_compile=False)
+    vae.compile(run_eagerly=True)
     values = X["normal"].copy()
     seen = RNG.random(values.shape) > 0.3
     given = np.where(seen, values, np.nan).astype("float32")  # whatever lies under the mask
@@ -515,7 +523,7 @@ def unconditional():
     likelihood = vae_tf.likelihoods.Gaussian(SIGMA)
     decoder = networks.mlp_decoder(L, likelihood.parameter_shapes((D,)), (8,))
     vae = vae_tf.VAE(networks.mlp_encoder((D,), L, (8,)), decoder, likelihood=likelihood)
-    vae.compile(jit_compile=False)
+    vae.compile(run_eagerly=True)
     return vae
 
 
@@ -537,12 +545,9 @@ def test_a_condition_nobody_takes_is_refused(unconditional):
 # What looks at models
 
 
-@pytest.mark.parametrize("name", PRIORS)
-def test_the_audit_has_nothing_to_say(name):
-    prior = None
-    if name == "conditional":
-        prior = vae_tf.priors.Conditional(networks.conditional_prior_network(K, L))
-    report = small(prior).check((X[name], C), print_fn=None)
+def test_the_audit_has_nothing_to_say():
+    prior = vae_tf.priors.Conditional(networks.conditional_prior_network(K, L))
+    report = small(prior).check((X["conditional"], C), print_fn=None)
     assert [f.name for f in report.findings if f.status != "ok"] == []
 
 

@@ -1,9 +1,11 @@
 """The condition as inputs of a signature: classes as numbers, all else as networks take it."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -124,7 +126,8 @@ def condition_of(
 def _input(key: str, everyone: Sequence[Wiring], vectors: Sequence[str]) -> Input:
     # A key of a dict may be called like another input.
     name = f"{ONE}_{key}" if key in {known.split(",")[0] for known in INPUTS} else key
-    count = None if key in vectors else num_classes(everyone, key)
+    counts = [] if key in vectors else [num_classes(everyone, key), *_embedded(everyone, key)]
+    count = min((count for count in counts if count is not None), default=None)
     if count is not None:
         bounds = (0.0, float(count - 1))
         return Input(name, "int32", (), words=CLASS, bounds=bounds, whole=True, role=ONE)
@@ -139,3 +142,16 @@ def _input(key: str, everyone: Sequence[Wiring], vectors: Sequence[str]) -> Inpu
     dtype = next((kind for kind in (w.input_dtype(key) for w in everyone) if kind), "float32")
     kind = "int32" if tf.as_dtype(dtype).is_integer else "float32"
     return Input(name, kind, tuple(shape), words=VALUES, role=ONE)
+
+
+def _embedded(everyone: Sequence[Wiring], key: str) -> list[int]:
+    """Returns of how many classes the embeddings are that take an input as it comes."""
+    sizes = []
+    for wiring in everyone:
+        if wiring.input_dtype(key) is None:
+            continue
+        for layer in wiring.network.layers:
+            with contextlib.suppress(AttributeError, ValueError):  # a layer without one input
+                if isinstance(layer, keras.layers.Embedding) and layer.input is wiring.tensor(key):
+                    sizes.append(layer.input_dim)
+    return sizes
