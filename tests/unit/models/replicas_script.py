@@ -84,12 +84,11 @@ CASES = {
     # 37 = 2 * 18 + 1: a last batch that leaves the second replica nothing
     "an empty replica": (sgd(), 18, {}),
     "weights": (sgd(), 16, {"weights": WEIGHTS}),
-    "no weight at all": (sgd(), 18, {"weights": 0 * WEIGHTS, "regularized": True}),
+    "no weight at all": (sgd(), 16, {"weights": 0 * WEIGHTS, "regularized": True}),
     "regularizers": (sgd(), 18, {"weights": WEIGHTS, "regularized": True}),
     "free bits": (sgd(), 16, {"kl_control": objectives.FreeBits(0.2)}),
     "capacity": (sgd(), 16, {"kl_control": objectives.Capacity(3.0, gamma=0.1)}),
     "schedule": (sgd(), 16, {"beta": objectives.LinearWarmup(epochs=2)}),
-    "importance": (sgd(), 16, {"objective": objectives.IWAE(2)}),
 }
 
 
