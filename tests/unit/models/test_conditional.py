@@ -161,8 +161,6 @@ FORMS = {
     "dict": lambda x, c: (({"x": x, "condition": c},), {}),
     "dict and y": lambda x, c: (({"x": x}, c), {}),
     "one-hot": lambda x, c: ((x, np.eye(K, dtype="float32")[c]), {}),
-    "columns": lambda x, c: ((x, c[:, None]), {}),
-    "float classes": lambda x, c: ((x, c.astype("float32")), {}),
     "weights": lambda x, c: ((x, c), {"sample_weight": np.ones(N)}),
     "dataset": lambda x, c: ((tf.data.Dataset.from_tensor_slices((x, c)).batch(20),), {}),
     "dataset of dicts": lambda x, c: (
@@ -315,9 +313,9 @@ def test_a_decoder_may_see_the_data_before_each_element():
         keras.Model([z, given], {"loc": loc}),
         likelihood=vae_tf.likelihoods.Gaussian(0.3),
     )
-    vae.compile(keras.optimizers.Adam(0.05), jit_compile=False)
+    vae.compile(keras.optimizers.Adam(0.1), run_eagerly=True)
     start = vae.evaluate(x, return_dict=True, verbose=0)["elbo"]
-    vae.fit(x, batch_size=100, epochs=20, verbose=0)
+    vae.fit(x, batch_size=200, epochs=20, verbose=0)
     end = vae.evaluate(x, return_dict=True, verbose=0)["elbo"]
     # Independent elements of this scale reach no more than their own marginals
     independent = sum(stats.norm.logpdf(x[:, i], 0, x[:, i].std()).mean() for i in range(D))
