@@ -79,13 +79,14 @@ class Wiring:
         if self._by_call:
             shape = getattr(self.network, "input_shape", None) if len(self.names) == 1 else None
             return tuple(shape[1:]) if isinstance(shape, tuple) else None
-        return tuple(self._input(name).shape[1:])
+        return tuple(self.tensor(name).shape[1:])
 
     def input_dtype(self, name: str) -> str | None:
         """Returns the dtype of the input of that name; None if it is unknown."""
-        return None if self._by_call or name not in self.names else self._input(name).dtype
+        return None if self._by_call or name not in self.names else self.tensor(name).dtype
 
-    def _input(self, name: str):
+    def tensor(self, name: str):
+        """Returns a functional model's symbolic input of that name."""
         return keras.tree.flatten(self._inputs)[self.names.index(name)]
 
     def __call__(self, fields: Mapping[str, Any], training: bool = False):
@@ -156,7 +157,7 @@ class Wiring:
             raise DataError(f"The {self.role}'s input {name} must be one tensor", "a dict", fix)
         if self._by_call:
             return value
-        spec = self._input(name)
+        spec = self.tensor(name)
         return value if name in ("x", "z") else _fitted(value, spec, name, self.role, fields)
 
 

@@ -107,7 +107,7 @@ def write_bundle(
     directory = Path(directory).absolute()
     shape = _check_arguments(parts, version, event_shape)
     given = Preprocessing.of(preprocessing, options.image_dtype)
-    halves = Halves(parts, shape, given, options.classes)
+    halves = Halves(parts, shape, given, tuple(options.vectors))
     examples = {split: halves.examples(data, split) for split, data in (images or {}).items()}
     concepts = {name: getattr(parts, name) for name in ("prior", "posterior", "likelihood")}
     facts: dict[str, Any] = {name: manifest.concept(part) for name, part in concepts.items()}

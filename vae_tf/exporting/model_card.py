@@ -53,6 +53,10 @@ def _head(manifest: Mapping[str, Any], pictures: Sequence[str]) -> str:
         f"`{kinds['likelihood']}`. Exported {manifest['created_at']} by vae_tf "
         f"{manifest['packages']['vae_tf']}; nothing of it is needed to run these files.",
     ]
+    inputs = {k: v for s in manifest["signatures"].values() for k, v in s["inputs"].items()}
+    conditions = [f"`{name}`" for name, spec in inputs.items() if spec.get("role") == "condition"]
+    if conditions:
+        lines += ["", f"Everything is conditional on {' and '.join(conditions)}."]
     for path in pictures:
         name = path.rpartition("/")[2].removesuffix(".png")
         caption = CAPTIONS.get(name, name.replace("_", " "))

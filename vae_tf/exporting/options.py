@@ -21,8 +21,8 @@ class Options:
         precisions: of the LiteRT files below `litert/`; none leaves them out.
         batches: theirs.
         onnx: whether to write ONNX files.
-        classes: whether a condition that networks take as a vector is a class, one-hot, which
-            clients send as its number; if False, they send the vector.
+        vectors: names of conditions that are vectors [K] of any numbers. All other conditions
+            that networks take as vectors are classes, one-hot, and clients send their number.
     """
 
     image_dtype: str = "float32"
@@ -32,7 +32,7 @@ class Options:
     precisions: tuple[str, ...] = ()
     batches: tuple[int | None, ...] = BATCHES
     onnx: bool = False
-    classes: bool = True
+    vectors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.image_dtype not in IMAGE_DTYPES:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.data.batch import FORMS, Batch, as_array, kept, not_by_example, parse
+from vae_tf.data.storage import chunks
 from vae_tf.errors import DataError
 from vae_tf.models.inputs import (
     check_shape,
@@ -124,7 +125,7 @@ class Door:
         if batch.mask is None:
             likelihood.check_support(x, strict=strict)
             return
-        mask: np.ndarray = as_array(batch.mask, "mask").astype(bool)
+        mask: np.ndarray = as_array(batch.mask, "mask").astype(bool, copy=False)
         mask = mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
         try:
             mask = np.broadcast_to(mask, x.shape)
@@ -133,8 +134,12 @@ class Door:
             raise DataError(
                 "`mask` must broadcast to x", f"{mask.shape} and {x.shape}", fix
             ) from None
-        empty = likelihood.placeholder(x.shape[1:])
-        likelihood.check_support(np.where(mask, x, empty).astype("float32"), strict=strict)
+        empty = np.asarray(likelihood.placeholder(x.shape[1:]))
+        try:
+            for rows in chunks(x):
+                likelihood.check_support(_filled(x[rows], mask[rows], empty), strict=strict)
+        except DataError:  # once more, since the message may tell an index
+            likelihood.check_support(_filled(x, mask, empty), strict=strict)
 
     def batch(self, data, what: str, condition=None) -> Batch:
         """Returns the fields of what a method was called with, all examples at once.
@@ -262,3 +267,7 @@ class Door:
             fix = f"Reshape the data to {batched(wanted)}, or build the encoder for them."
             expected = f"The {role} data must be {batched(wanted)}, as the encoder takes"
             raise DataError(expected, f"shape {tuple(shape)}", fix)
+
+
+def _filled(x: np.ndarray, mask: np.ndarray, empty: np.ndarray) -> np.ndarray:
+    return np.where(mask, x, empty).astype("float32", copy=False)

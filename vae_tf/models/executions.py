@@ -1,6 +1,7 @@
 """How many batches a compiled function takes before Python has its turn."""
 
 import math
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -10,41 +11,47 @@ MOST = 64
 # Of data between two turns: a fraction of a second of training, so that progress still moves
 NUMBERS = 2**22
 HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+HOOKS += ("on_test_batch_begin", "on_test_batch_end")  # validation runs as training does
 
 
-def steps_per_execution(x, batch_size: int | None, steps_per_epoch: int | None, callbacks) -> int:
+def steps_per_execution(
+    x, batch_size: int | None, steps_per_epoch: int | None, callbacks, validation_steps=None
+) -> int:
     """Returns how many batches of `x` to train on at a time.
 
     Args:
-        x: an array, or a `tf.data.Dataset`; anything else is Python's, batch by batch.
+        x: an array, a dict of them, or a `tf.data.Dataset`; anything else is Python's, batch by
+            batch.
         batch_size: of arrays.
         steps_per_epoch: as `fit` was given it.
         callbacks: as `fit` was given them.
+        validation_steps: as `fit` was given them.
     """
     numbers = _numbers(x, batch_size or 32)
     callbacks = keras.tree.flatten(getattr(callbacks, "callbacks", callbacks))
     if not numbers or any(map(_listens_to_batches, callbacks)):
         return 1
-    return steps_of(numbers, steps_per_epoch)
+    return steps_of(numbers, steps_per_epoch, validation_steps)
 
 
-def steps_of(numbers: int, steps_per_epoch: int | None) -> int:
+def steps_of(numbers: int, *ends: int | None) -> int:
     """Returns how many batches of so many numbers to train on at a time.
 
-    An endless data set must not be read past its epoch, so a divisor of `steps_per_epoch` is
-    taken; where the data end by themselves, Keras stops in time.
+    An endless data set must not be read past its end, so a divisor of each of `ends` is taken;
+    where one is None, the data end by themselves, and Keras stops in time.
     """
     most = max(1, min(MOST, NUMBERS // numbers))
-    if steps_per_epoch is None:
-        return most
-    return max(n for n in range(1, most + 1) if steps_per_epoch % n == 0)
+    given = [end for end in ends if end is not None]
+    return max(n for n in range(1, most + 1) if all(end % n == 0 for end in given))
 
 
 def _numbers(x, batch_size: int) -> int | None:
     """Returns how many numbers a batch of `x` has; None where that cannot be told."""
+    x = x.get("x") if isinstance(x, Mapping) else x
     if isinstance(x, tf.data.Dataset):
         spec = x.element_spec
-        shape = getattr(spec[0] if isinstance(spec, tuple) else spec, "shape", None)
+        spec = spec[0] if isinstance(spec, tuple) else spec
+        shape = getattr(spec.get("x") if isinstance(spec, Mapping) else spec, "shape", None)
     elif isinstance(x, (np.ndarray, tf.Tensor)):
         shape = (batch_size, *x.shape[1:])
     else:

@@ -113,7 +113,8 @@ class Training(Steps):
         self.first_problem.forget()
         steps = self.steps_per_execution
         if self._chooses_steps:
-            steps = steps_per_execution(x, batch_size, kwargs.get("steps_per_epoch"), callbacks)
+            ends = kwargs.get("steps_per_epoch"), callbacks, kwargs.get("validation_steps")
+            steps = steps_per_execution(x, batch_size, *ends)
         batches = self._gathered(x, batch_size, validation_split, kwargs)
         if batches is not None:
             x = batches
@@ -133,6 +134,8 @@ class Training(Steps):
     def _taken(self, x, y, role: str, sample_weight=None, class_weight=None):
         """Returns data as Keras takes them: an array, a dict of arrays, or a stream."""
         batch = self.door.arrays(x, y, sample_weight, role=role, class_weight=class_weight)
+        if isinstance(batch, Iterator):  # of which Keras takes tuples alone
+            return (part if isinstance(part, tuple) else (part,) for part in batch)
         return for_keras(batch) if isinstance(batch, Batch) else batch
 
     def _gathered(self, x, batch_size, validation_split, kwargs) -> tf.data.Dataset | None:

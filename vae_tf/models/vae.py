@@ -110,8 +110,10 @@ class VAE(Training):
             self.clock.tick()
         added = tf.add_n(extra) if extra else None
         if extra and batch.weight is not None:
-            # Of each replica's part of the batch
-            added = replicas.mean(added, tf.reduce_sum(batch.weight))
+            # A mean over the replicas' parts of the batch; one example without weight is a filler
+            filler = (tf.size(batch.weight) == 1) & (tf.reduce_sum(batch.weight) == 0)
+            rows = tf.where(filler, 0.0, tf.cast(tf.size(batch.weight), tf.float32))
+            added = replicas.mean(added, rows)
         return terms._replace(beta=beta, extra=added, problem=found)
 
     def encode(self, data, condition=None, training: bool = False) -> tfd.Distribution:

@@ -47,13 +47,11 @@ def test_the_global_seed_repeats_the_orders():
     assert epochs() != first
 
 
-def test_targets_and_weights_go_with_their_examples():
-    y, weights = np.arange(EXAMPLES) * 10, np.arange(EXAMPLES) / 2
-    for batch in gathered(numbered(), y, weights, SIZE).as_numpy_iterator():
-        x, some_y, some_weights = batch
-        np.testing.assert_array_equal(some_y, x[:, 0, 0, 0] * 10)
-        np.testing.assert_array_equal(some_weights, x[:, 0, 0, 0] / 2)
-    assert len(next(iter(gathered(numbered(), y, batch_size=SIZE)))) == 2
+def test_all_fields_go_with_their_examples():
+    fields = {"x": numbered(), "label": np.arange(EXAMPLES) * 10, "weight": np.arange(EXAMPLES) / 2}
+    for batch in gathered(fields, SIZE).as_numpy_iterator():
+        np.testing.assert_array_equal(batch["label"], batch["x"][:, 0, 0, 0] * 10)
+        np.testing.assert_array_equal(batch["weight"], batch["x"][:, 0, 0, 0] / 2)
 
 
 def test_the_size_of_a_batch_is_known_where_all_are_of_one():
@@ -77,18 +75,18 @@ def test_the_dtype_is_what_keras_makes_of_it(dtype):
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("fields", "size"),
     [
-        {"y": list(range(EXAMPLES))},
-        {"y": np.zeros(EXAMPLES + 1)},
-        {"y": np.array(["a"] * EXAMPLES)},
-        {"batch_size": 0},
-        {"batch_size": 2.5},
+        ({"label": list(range(EXAMPLES))}, SIZE),
+        ({"label": np.zeros(EXAMPLES + 1)}, SIZE),
+        ({"label": np.array(["a"] * EXAMPLES)}, SIZE),
+        ({}, 0),
+        ({}, 2.5),
     ],
     ids=["list", "longer", "text", "no batch", "half a row"],
 )
-def test_what_is_unusual_is_left_to_keras(arguments):
-    assert gathered(numbered(), **arguments) is None
+def test_what_is_unusual_is_left_to_keras(fields, size):
+    assert gathered({"x": numbered(), **fields}, size) is None
 
 
 def made():

@@ -87,7 +87,12 @@ def assert_gradients_meet(drawn, exact):
 
 @pytest.mark.parametrize(
     ("dims", "prior", "beta"),
-    [(1, "normal", 1.0), (1, "normal", 0.3), (1, "mixture", 0.3), (2, "mixture", 1.0)],
+    [
+        pytest.param(1, "normal", 1.0, marks=pytest.mark.slow),
+        (1, "normal", 0.3),
+        (1, "mixture", 0.3),
+        (2, "mixture", 1.0),
+    ],
 )
 @pytest.mark.parametrize("kind", ELBOS)
 def test_gradients_of_the_elbo(kind, beta, prior, dims):
@@ -96,7 +101,14 @@ def test_gradients_of_the_elbo(kind, beta, prior, dims):
     assert_gradients_meet(gradients(ELBOS[kind](dims), theta, SIZE, beta=beta), exact)
 
 
-@pytest.mark.parametrize(("prior", "beta"), [("normal", 1.0), ("normal", 0.3), ("mixture", 0.3)])
+@pytest.mark.parametrize(
+    ("prior", "beta"),
+    [
+        pytest.param("normal", 1.0, marks=pytest.mark.slow),
+        ("normal", 0.3),
+        ("mixture", 0.3),
+    ],
+)
 @pytest.mark.parametrize("kind", BOUNDS)
 def test_gradients_of_other_bounds(kind, beta, prior):
     make, alpha = BOUNDS[kind]

@@ -1,9 +1,11 @@
 """The condition as inputs of a signature: classes as numbers, all else as networks take it."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -24,10 +26,12 @@ class Condition:
     Attributes:
         inputs: one, or one for each key of a dict.
         keys: what networks call them.
+        one_hot: those of classes that all networks take one-hot.
     """
 
     inputs: tuple[Input, ...] = ()
     keys: tuple[str, ...] = ()
+    one_hot: frozenset[str] = frozenset()
 
     def value(self, given: Sequence[tf.Tensor]) -> Any:
         """Returns what networks take: a tensor, a dict of tensors, or None.
@@ -36,8 +40,15 @@ class Condition:
             given: values of `inputs`, [B, ...] each. Classes that there are not become others,
                 which the row's NaN hide.
         """
-        tensors = [_within(x, i.bounds) for x, i in zip(given, self.inputs, strict=True)]
-        named = dict(zip(self.keys, tensors, strict=True))
+        named = {}
+        for key, spec, x in zip(self.keys, self.inputs, given, strict=True):
+            if spec.bounds is not None:
+                x = tf.clip_by_value(x, int(spec.bounds[0]), int(spec.bounds[1]))
+            if spec.bounds is not None and key in self.one_hot:
+                # Not tf.one_hot: LiteRT in integers scales its ones otherwise than its result,
+                # and what is made of comparisons becomes the same operator.
+                x = tf.gather(tf.eye(1 + int(spec.bounds[1])), x)
+            named[key] = x
         return named.get(ONE, named or None)
 
     def also(self, fit: tf.Tensor, given: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -79,20 +90,22 @@ class Condition:
             if spec.bounds is not None and array.ndim == 2 and array.shape[1] > 1:
                 classes = array.argmax(1)
                 if not np.array_equal(array, np.eye(array.shape[1])[classes]):
-                    fix = "Export with Options(classes=False), which sends the vectors themselves."
+                    fix = f"Export with Options(vectors=[{key!r}]), which sends the vectors."
                     raise ExportError(f"{key!r} must be classes", "vectors not one-hot", fix)
                 array = classes
             result[spec.name] = array.astype(spec.dtype).reshape(len(array), *spec.shape)
         return result
 
 
-def condition_of(takers: Sequence[Wiring], everyone: Sequence[Wiring], classes: bool) -> Condition:
+def condition_of(
+    takers: Sequence[Wiring], everyone: Sequence[Wiring], vectors: Sequence[str]
+) -> Condition:
     """Returns the condition of a signature.
 
     Args:
         takers: the networks it runs.
         everyone: all networks of the model, which agree about what a class is.
-        classes: whether a vector is a class, one-hot, and so sent as its number.
+        vectors: names of conditions of which a vector is no class, one-hot.
 
     Raises:
         ExportError: the shape of a condition is not known.
@@ -100,13 +113,21 @@ def condition_of(takers: Sequence[Wiring], everyone: Sequence[Wiring], classes: 
     keys = dict.fromkeys(
         name for wiring in takers for name in wiring.names if name == ONE or name not in FIELDS
     )
-    return Condition(tuple(_input(key, everyone, classes) for key in keys), tuple(keys))
+    inputs = tuple(_input(key, everyone, vectors) for key in keys)
+    one_hot = {
+        key
+        for key, spec in zip(keys, inputs, strict=True)
+        if spec.bounds is not None
+        and {w.input_shape(key) for w in takers if key in w.names} == {(1 + int(spec.bounds[1]),)}
+    }
+    return Condition(inputs, tuple(keys), frozenset(one_hot))
 
 
-def _input(key: str, everyone: Sequence[Wiring], classes: bool) -> Input:
+def _input(key: str, everyone: Sequence[Wiring], vectors: Sequence[str]) -> Input:
     # A key of a dict may be called like another input.
     name = f"{ONE}_{key}" if key in {known.split(",")[0] for known in INPUTS} else key
-    count = num_classes(everyone, key) if classes else None
+    counts = [] if key in vectors else [num_classes(everyone, key), *_embedded(everyone, key)]
+    count = min((count for count in counts if count is not None), default=None)
     if count is not None:
         bounds = (0.0, float(count - 1))
         return Input(name, "int32", (), words=CLASS, bounds=bounds, whole=True, role=ONE)
@@ -123,5 +144,14 @@ def _input(key: str, everyone: Sequence[Wiring], classes: bool) -> Input:
     return Input(name, kind, tuple(shape), words=VALUES, role=ONE)
 
 
-def _within(x: tf.Tensor, bounds: tuple[float, float] | None) -> tf.Tensor:
-    return x if bounds is None else tf.clip_by_value(x, int(bounds[0]), int(bounds[1]))
+def _embedded(everyone: Sequence[Wiring], key: str) -> list[int]:
+    """Returns of how many classes the embeddings are that take an input as it comes."""
+    sizes = []
+    for wiring in everyone:
+        if wiring.input_dtype(key) is None:
+            continue
+        for layer in wiring.network.layers:
+            with contextlib.suppress(AttributeError, ValueError):  # a layer without one input
+                if isinstance(layer, keras.layers.Embedding) and layer.input is wiring.tensor(key):
+                    sizes.append(layer.input_dim)
+    return sizes

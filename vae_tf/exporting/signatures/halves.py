@@ -29,13 +29,13 @@ class Halves:
         parts: the model.
         shape: of one example.
         preprocessing: what images are.
-        classes: whether a vector that is a condition is a class, one-hot; see `Condition`.
+        vectors: names of conditions that are vectors; the others of such a shape are classes.
     """
 
     parts: Parts
     shape: tuple[int, ...]
     preprocessing: Preprocessing = AS_IT_IS
-    classes: bool = True
+    vectors: tuple[str, ...] = ()
 
     def __post_init__(self):
         # Of these networks: a prior made of q(z|x) may be a part of several models
@@ -46,7 +46,7 @@ class Halves:
         return condition_of(
             [self._wirings[name] for name in of or SOURCES if name in self._wirings],
             list(self._wirings.values()),
-            self.classes,
+            self.vectors,
         )
 
     @functools.cached_property

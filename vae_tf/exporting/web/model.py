@@ -39,6 +39,10 @@ def write(bundle: Path, facts: Mapping[str, Any], directory: Path) -> None:
     if len(shape) != 3:
         what = "the page shows images [H, W, C]"
         raise ExportError(what, f"a decoder of {shape}", "Export without the page.")
+    taken = [i for s in facts["signatures"].values() for i in s["inputs"].values()]
+    if any(spec.get("role") == "condition" for spec in taken):
+        what = "the page shows models without a condition"
+        raise ExportError(what, "one with a condition", "Export without the page.")
     directory.mkdir()
     models = _write_models(bundle, facts, directory)
     decoder = bundle / "decoder" / str(facts["version"])

@@ -1,0 +1,74 @@
+"""Several replicas train as one device does; in processes of their own."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+HERE = Path(__file__).parent
+ENV = {**os.environ, "PYTHONPATH": str(HERE.parents[2]), "CUDA_VISIBLE_DEVICES": "-1"}
+QUICK = ("clipnorm", "an empty replica")
+
+
+def run(script, *arguments):
+    command = [sys.executable, str(HERE / script), *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, env=ENV, **pipes)
+
+
+def results(process):
+    out, err = process.communicate(timeout=800)
+    lines = [line for line in out.splitlines() if line.startswith("RESULTS ")]
+    assert lines, err[-3000:]
+    return json.loads(lines[-1].removeprefix("RESULTS "))
+
+
+def check_alike(case):
+    # Sums in another order; a step on twice the gradient, or on half, is off by `moved`
+    assert case["moved"] > 0.01
+    assert case["weights"] < 1e-4 * case["moved"] + 5e-6
+    assert case["reports"] < 1e-4
+    assert case["tested"] < 1e-4
+    assert case["names"]
+
+
+def test_two_replicas_take_the_step_of_one_device():
+    found = results(run("replicas_script.py", *QUICK))
+    for name in QUICK:
+        check_alike(found[name])
+
+
+@pytest.mark.slow
+def test_two_replicas_are_one_device_in_all_else():
+    found = results(run("replicas_script.py"))
+    others = found.pop("others")
+    for case in found.values():
+        check_alike(case)
+    assert others["noise"] > 0.01
+    assert others["steps on a stream"] == others["steps of the clock"] == 4
+    for row, batch in ((1, 1), (31, 2)):
+        said = others[f"refusal of row {row}"]
+        assert f"nan in batch {batch} of epoch 1" in said, said
+    assert others["predicted"]
+    # Draws 0, 1, 2 on one replica, 10, 11, 12 on the other
+    np.testing.assert_allclose(others["baseline"], [6, 6])
+    assert np.isfinite(others["float16"])
+
+
+@pytest.mark.slow
+def test_two_workers_end_alike_and_as_one_device():
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    ports = [str(s.getsockname()[1]) for s in sockets]
+    for s in sockets:
+        s.close()
+    workers = [run("workers_script.py", str(i), *ports) for i in range(2)]
+    alone = run("workers_script.py")
+    first, second, one = (results(process) for process in (*workers, alone))
+    assert first == second
+    for name, values in one.items():
+        np.testing.assert_allclose(first[name], values, rtol=2e-4, err_msg=name)
