@@ -516,6 +516,26 @@ def test_mistakes_are_told_in_one_sentence(trained, mistake):
     assert "\n" not in str(caught.value)
 
 
+STREAMS = {
+    "unknown class": ((X["normal"], C + 1), "from 0 to 2.*batch 1 of epoch 1"),
+    "another width": ((X["normal"], np.zeros((N, K + 1), "float32")), r"must be \[B, 3\]"),
+    "words": ((X["normal"], np.array(["a", "b"] * (N // 2))), "numbers 0, 1"),
+    "no condition": (X["normal"], "must have a condition"),
+}
+
+
+@pytest.mark.parametrize("mistake", STREAMS)
+def test_mistakes_in_streams_are_told_too(trained, mistake):
+    elements, words = STREAMS[mistake]
+    stream = tf.data.Dataset.from_tensor_slices(elements).batch(20)
+    with pytest.raises(DataError, match=words) as caught:
+        trained.fit(stream, epochs=1, shuffle=False, verbose=0)
+    assert "\n" not in str(caught.value)
+    if mistake != "no condition":
+        with pytest.raises(DataError, match="must hold all fields itself"):
+            trained.encode(stream, condition=C)
+
+
 @pytest.fixture(scope="module")
 def unconditional():
     likelihood = vae_tf.likelihoods.Gaussian(SIGMA)
