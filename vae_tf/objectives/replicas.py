@@ -57,7 +57,7 @@ def first(value: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
     number, count = context.replica_id_in_sync_group, context.num_replicas_in_sync
     own = tf.range(count) == number
     rows = tf.where(own[:, None], value[None], tf.zeros_like(value)[None])  # NaN stays in its row
-    rows, wanted = total((rows, tf.cast(own & wanted, tf.float32)))
+    rows, wanted = total((rows, tf.cast(own & wanted, value.dtype)))
     return rows[tf.argmax(wanted)]
 
 
