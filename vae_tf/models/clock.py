@@ -31,9 +31,14 @@ class Clock:
         self._optimizer = optimizer
         self._in_epoch = self._warned = self._of_old_file = False
 
-    def tick(self) -> None:
-        """Counts a step, in the compiled step."""
-        self.steps.assign_add(1)
+    def tick(self, batch: tf.Tensor) -> None:
+        """Counts a step, in the compiled step, once `batch` is there.
+
+        Nothing else would have the count wait for the data, and a step that finds a stream at its
+        end would be counted.
+        """
+        with tf.control_dependencies([batch]):
+            self.steps.assign_add(1)
 
     def now(self, schedule: Schedule) -> tf.Tensor:
         """Returns the schedule's value, computed in the compiled step."""

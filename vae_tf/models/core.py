@@ -69,6 +69,7 @@ class Core(keras.Model):
             encoder, decoder, self.prior, self.posterior, self.likelihood
         )  # not before they are known to be of their kinds
         self.event_shape = check_halves(self.parts)
+        self.parts.bind()
         self.generator = Generator(self.parts)
         self.seed = whole("seed", seed, least=0) & 0x7FFFFFFF  # TFP's samplers take int32
         self.seed_generator = keras.random.SeedGenerator(self.seed)
@@ -160,6 +161,26 @@ class Core(keras.Model):
         return model
 
     # Saving
+
+    def save(self, filepath, *args, **kwargs):
+        """Writes the model to a `.keras` file, as `keras.Model.save` does.
+
+        Raises:
+            ConfigError: another kind of file, or networks that share layers, which Keras would
+                write twice and could not read again.
+        """
+        if not str(filepath).endswith(".keras"):
+            fix = "Name it model.keras; weights alone go to save_weights('model.weights.h5')."
+            raise ConfigError("A VAE is saved as a .keras file", repr(str(filepath)), fix)
+        encoder, decoder = (
+            {id(v): v.path for v in n.variables} for n in (self.encoder, self.decoder)
+        )
+        shared = [path for key, path in encoder.items() if key in decoder]
+        if shared:
+            fix = "Save its weights by save_weights, and build the networks anew to load them."
+            received = f"{shared[0]} in encoder and decoder"
+            raise ConfigError("A saved VAE's networks must not share layers", received, fix)
+        return super().save(filepath, *args, **kwargs)
 
     def save_own_variables(self, store):
         """Saves the model's own state, the random state of its networks included."""

@@ -84,6 +84,10 @@ class Door:
             raise not_by_example(weight.shape)
         others = {name: kept(getattr(batch, name)) for name in ("mask", "condition", "label")}
         x = batch.x if tf.is_tensor(batch.x) else as_array(batch.x, role)
+        mask = others["mask"]
+        if mask is not None and len(mask.shape) < len(x.shape):
+            # Graphs take batches of one rank
+            others["mask"] = mask.reshape(mask.shape + (1,) * (len(x.shape) - mask.ndim))
         batch = Batch(x, **others, weight=None if weight is None else weight.reshape(-1))
         self.look(batch, role, strict)
         return batch

@@ -10,8 +10,8 @@ import tensorflow as tf
 MOST = 64
 # Of data between two turns: a fraction of a second of training, so that progress still moves
 NUMBERS = 2**22
-HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
-HOOKS += ("on_test_batch_begin", "on_test_batch_end")  # validation runs as training does
+EVENTS = ("batch", "train_batch", "test_batch")  # validation runs as training does
+HOOKS = [f"on_{event}_{end}" for event in EVENTS for end in ("begin", "end")]
 
 
 def steps_per_execution(

@@ -78,7 +78,7 @@ class Steps(Core):
         batch = self._filled(batch)
         # By example, whatever the batches; training's stream counts upwards
         terms = self(batch, seed=tf.constant([self.seed, -1]), first=first, training=False)
-        self.first_problem.note(terms.problem, self._next_batch())
+        self.first_problem.note(terms.problem, self._next_batch(batch.x))
         return self._metrics_after(terms, batch.weight)
 
     def _filled(self, batch: Batch) -> Batch:
@@ -104,14 +104,15 @@ class Steps(Core):
         )
         return Batch(filled(batch.x, self.likelihood.placeholder(batch.x.shape[1:])), *others)
 
-    def _next_batch(self) -> tf.Tensor:
-        self._batches_seen.assign_add(1)
+    def _next_batch(self, x: tf.Tensor) -> tf.Tensor:
+        with tf.control_dependencies([x]):  # a stream at its end is no batch
+            self._batches_seen.assign_add(1)
         return tf.convert_to_tensor(self._batches_seen)
 
     def predict_step(self, data):
         """Returns the reconstruction of a batch."""
         batch = self.door.parse(data).tensors()
-        self.first_problem.note(data_problem(self.parts, batch), self._next_batch())
+        self.first_problem.note(data_problem(self.parts, batch), self._next_batch(batch.x))
         return self.parts.image(self.parts.point(batch), batch)
 
     def _metrics_after(self, terms: Terms, weight: tf.Tensor | None) -> dict:

@@ -107,7 +107,7 @@ class VAE(Training):
         found = problem(self.parts, batch, terms.z, terms.kl, decoder_outputs, terms.nll)
         if training and seed is None:
             self.clock.warn_outside_epochs(self.schedules)
-            self.clock.tick()
+            self.clock.tick(batch.x)
         added = tf.add_n(extra) if extra else None
         if extra and batch.weight is not None:
             # A mean over the replicas' parts of the batch; one example without weight is a filler

@@ -67,9 +67,7 @@ def fields(bad_batch, count=6, **bad):
 
 def dataset(*arguments, **bad):
     spec = {"x": tf.TensorSpec([None, *SHAPE]), "weight": tf.TensorSpec([None])}
-    return tf.data.Dataset.from_generator(
-        lambda: fields(*arguments, **bad), output_signature=spec
-    )
+    return tf.data.Dataset.from_generator(lambda: fields(*arguments, **bad), output_signature=spec)
 
 
 BAD = {
@@ -98,7 +96,7 @@ def test_every_batch_is_looked_at(ready, compiled, kind):
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 def test_predictions_and_single_batches_are_looked_at(ready):
     images = (batch["x"] for batch in fields(5, x=255.0))
-    with pytest.raises(DataError, match="Bernoulli.*batch 5 of the prediction data"):
+    with pytest.raises(DataError, match=r"Bernoulli.*batch 5 of the prediction data"):
         ready.predict(images, verbose=0)
     before = [weight.numpy() for weight in ready.trainable_weights]
     for act in (ready.train_on_batch, ready.test_on_batch):

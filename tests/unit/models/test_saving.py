@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vae_tf import VAE
+from vae_tf.errors import ConfigError
 from vae_tf.networks import mlp_decoder, mlp_encoder
 from vae_tf.objectives import LinearWarmup
 
@@ -54,6 +55,19 @@ def test_training_goes_on_bit_for_bit_after_a_round_trip(x, tmp_path):
     vae.load_weights(tmp_path / "state.weights.h5")
     vae.fit(x, epochs=2, shuffle=False, verbose=0)
     assert_same_weights(vae, reloaded)
+
+
+def test_files_that_could_not_be_read_again_are_refused(tmp_path):
+    for name in ("model.h5", "model"):
+        with pytest.raises(ConfigError, match=r"saved as a \.keras file.*save_weights"):
+            make().save(tmp_path / name)
+    shared = keras.layers.Dense(2, name="shared")
+    i, z = keras.Input((2,)), keras.Input((2,))
+    heads = {name: keras.layers.Dense(2)(shared(i)) for name in ("z_mean", "z_log_var")}
+    vae = VAE(keras.Model(i, heads), keras.Model(z, {"logits": shared(z)}))
+    with pytest.raises(ConfigError, match=r"must not share layers. Received: shared/kernel in"):
+        vae.save(tmp_path / "model.keras")
+    assert not list(tmp_path.iterdir())
 
 
 def test_config_round_trip(vae, x):

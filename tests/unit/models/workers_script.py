@@ -10,9 +10,9 @@ if len(sys.argv) > 1:
     task = {"type": "worker", "index": index}
     os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
 
-import contextlib  # noqa: E402
+import contextlib
 
-import tensorflow as tf  # noqa: E402
+import tensorflow as tf
 
 several = len(sys.argv) > 1
 strategy = tf.distribute.MultiWorkerMirroredStrategy() if several else None
