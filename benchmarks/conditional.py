@@ -30,7 +30,7 @@ from vae_tf.runs.directory import versions
 ROOT = common.RESULTS.parents[1]
 MODELS, PICTURE = ROOT / "runs/benchmark_conditional", ROOT / "docs/images/conditional.png"
 SECONDS, LEARNING_RATE, WARMUP, KEPT_EVERY = 150, 2e-3, 0.03, 50
-TEST, SAMPLES = 3000, 500  # test images, and importance samples of each
+TEST, SAMPLES = 10_000, 500  # test images, and importance samples of each
 BATCH = 250
 CASES = {"label": "test_nll", "none": "test_nll_unconditional"}
 PRIORS = {"label": "conditional", "none": "normal"}

@@ -11,7 +11,7 @@ import pytest
 import vae_tf
 from vae_tf.errors import ConfigError, DataError, RunError
 from vae_tf.recipes import RECIPES
-from vae_tf.runs import training
+from vae_tf.runs import bundle, training
 from vae_tf.runs.build import load_data
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.directory import RunDirectory
@@ -117,3 +117,20 @@ def test_a_run_from_before_there_were_conditions_goes_on(tmp_path):
     run.open(config, data)
     with pytest.raises(RunError, match="--condition 'label' instead of 'none'"):
         run.open(dataclasses.replace(config, condition="label"), data)
+
+
+def test_an_export_of_a_run_is_judged_by_images_with_their_labels(run):
+    path, _ = run
+    saved = training.load_run(path)[1]
+    images = load_data(SMALL)
+    for name, (x, labels) in bundle._splits(saved, None).items():
+        whole = getattr(images, name)
+        places = {
+            row.tobytes(): label for row, label in zip(whole.array(), whole.labels, strict=True)
+        }
+        assert len(x) == min(whole.num_examples, bundle.MOST_IMAGES)
+        assert len(labels) == len(x)
+        if whole.num_examples == len(x):  # fixed draws are those of the whole
+            assert all(places[row.tobytes()] == label for row, label in zip(x, labels, strict=True))
+    other = {**saved, "data": {**saved["data"], "labels_fingerprint": "sha256:of others"}}
+    assert bundle._splits(other, None) == {}

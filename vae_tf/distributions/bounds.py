@@ -71,15 +71,29 @@ def bounded(
     if watch is not None and name and tf.executing_eagerly():
         watch.append(Bounded(name, tf.convert_to_tensor(x), low, high, remedies))
 
+    if watch is not None:
+        return _identity_gradient(x, low, high)
+    # By adding 0: a gradient that captured `x` would keep the graph from being saved
+    clipped = tf.clip_by_value(x, low, high)
+    clipped += tf.where(x > high, _falling(x), 0.0)
+    return clipped + tf.where(x < low, _rising(x), 0.0)
+
+
+@tf.custom_gradient
+def _falling(x: tf.Tensor):
+    """Returns 0, with the gradient of x where descent makes it smaller."""
+    return tf.zeros_like(x), lambda upstream: tf.where(upstream < 0, 0.0, upstream)
+
+
+@tf.custom_gradient
+def _rising(x: tf.Tensor):
+    """Returns 0, with the gradient of x where descent makes it larger."""
+    return tf.zeros_like(x), lambda upstream: tf.where(upstream > 0, 0.0, upstream)
+
+
+def _identity_gradient(x: tf.Tensor, low: float, high: float) -> tf.Tensor:
     @tf.custom_gradient
     def clip(raw):
-        def gradient(upstream):
-            if watch is not None:
-                return upstream
-            # A step of descent has the sign opposite to the gradient's
-            outward = ((raw > high) & (upstream < 0)) | ((raw < low) & (upstream > 0))
-            return tf.where(outward, tf.zeros_like(upstream), upstream)
-
-        return tf.clip_by_value(raw, low, high), gradient
+        return tf.clip_by_value(raw, low, high), lambda upstream: upstream
 
     return clip(x)

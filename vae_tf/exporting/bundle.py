@@ -208,8 +208,8 @@ def _check_arguments(
     shape = parts.encoder_wiring.input_shape("x") if event_shape is None else event_shape
     if shape is None or not all(isinstance(side, int) for side in shape):
         raise ExportError(
-            "the shape of an example must be known to the last side",
-            "an encoder that does not tell" if shape is None else f"{tuple(shape)}",
+            "the encoder must take one image of known height, width and channels",
+            "a shape it does not tell" if shape is None else f"the shape {tuple(shape)}",
             "Pass event_shape=(height, width, channels).",
         )
     return tuple(shape)

@@ -69,6 +69,7 @@ class Core(keras.Model):
             encoder, decoder, self.prior, self.posterior, self.likelihood
         )  # not before they are known to be of their kinds
         self.event_shape = check_halves(self.parts)
+        self.parts.bind()
         self.generator = Generator(self.parts)
         self.seed = whole("seed", seed, least=0) & 0x7FFFFFFF  # TFP's samplers take int32
         self.seed_generator = keras.random.SeedGenerator(self.seed)

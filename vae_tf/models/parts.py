@@ -81,10 +81,13 @@ class Parts:
         """Returns the posterior of z, batch [B], event [L]."""
         return self.posterior.distribution(self.encoded(batch, training))
 
+    def bind(self) -> None:
+        """Gives q(z|x) to a prior that is made of it."""
+        self.prior.bind(lambda x: self.q(Batch(x)))
+
     def p(self, batch: Batch | None = None) -> tfd.Distribution:
         """Returns the prior of z, batch [], or [B] where it is conditional; event [L]."""
-        # Each time, as a prior made of q(z|x) may be a part of several models
-        self.prior.bind(lambda x: self.q(Batch(x)))
+        self.bind()  # each time, as a prior made of q(z|x) may be a part of several models
         if self.prior.conditional:
             condition = None if batch is None else batch.condition
             return self.prior.distribution(condition)  # type: ignore[call-arg]

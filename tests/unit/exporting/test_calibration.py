@@ -17,7 +17,7 @@ def scores(monkeypatch):
 
     monkeypatch.setattr(calibration.saved_model, "run", run)
     return lambda values, rate: calibration.anomaly_threshold(
-        None, np.asarray(values, "float32")[:, None], rate
+        None, {"image": np.asarray(values, "float32")[:, None]}, rate
     )
 
 

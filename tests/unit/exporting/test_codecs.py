@@ -185,10 +185,10 @@ def test_files_are_compared_by_their_pixels():
 
 
 def test_why_there_are_none():
-    assert codecs.lacking((9, 7, 1), UNIT) is None
-    assert "no pictures" in codecs.lacking((9, 7, 2), UNIT)
-    assert "no pictures" in codecs.lacking((30,), UNIT)
-    assert "value_range" in codecs.lacking((9, 7, 1), Preprocessing())
+    assert codecs.lacking(halves_of((9, 7, 1), LATENT, UNIT)) is None
+    assert "no pictures" in codecs.lacking(halves_of((9, 7, 2), LATENT, UNIT))
+    assert "no pictures" in codecs.lacking(halves_of((30,), LATENT, UNIT))
+    assert "value_range" in codecs.lacking(halves_of((9, 7, 1), LATENT, Preprocessing()))
 
 
 def test_strings_of_any_bytes_pass_through_the_loader(serve):

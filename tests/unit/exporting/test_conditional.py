@@ -209,6 +209,8 @@ def test_vectors_that_are_no_classes_are_sent_as_they_are():
     soft = RNG.uniform(size=(ROWS, CLASSES)).astype("float32")
     with pytest.raises(ExportError, match="vectors="):
         halves.examples((images(), soft), "test")
+    with pytest.raises(ExportError, match="classes from 0 to 2"):
+        halves.examples((images(), LABELS + 1), "test")
     with pytest.raises(ExportError, match="must have 'condition'"):
         halves.examples(images(), "test")
     (spec,) = type(halves)(halves.parts, SHAPE, vectors=("condition",)).condition().inputs
@@ -291,7 +293,7 @@ class Own(keras.Model):
 def test_an_encoder_that_is_a_subclass(parts, serve):
     own = VAE(Own(), parts["decoder"], prior=parts["prior"])
     told = own.encode((images(), LABELS))
-    with pytest.raises(ExportError, match="shape of an example"):
+    with pytest.raises(ExportError, match="known height, width and channels"):
         write_bundle(**{**parts, "encoder": own.encoder}, directory="nowhere")
     encode = coding.encode_endpoint(Halves(own.parts, SHAPE))
     have = serve([encode])("encode", image=images(), condition=LABELS)

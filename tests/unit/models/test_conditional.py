@@ -161,8 +161,6 @@ FORMS = {
     "dict": lambda x, c: (({"x": x, "condition": c},), {}),
     "dict and y": lambda x, c: (({"x": x}, c), {}),
     "one-hot": lambda x, c: ((x, np.eye(K, dtype="float32")[c]), {}),
-    "columns": lambda x, c: ((x, c[:, None]), {}),
-    "float classes": lambda x, c: ((x, c.astype("float32")), {}),
     "weights": lambda x, c: ((x, c), {"sample_weight": np.ones(N)}),
     "dataset": lambda x, c: ((tf.data.Dataset.from_tensor_slices((x, c)).batch(20),), {}),
     "dataset of dicts": lambda x, c: (
@@ -315,9 +313,9 @@ def test_a_decoder_may_see_the_data_before_each_element():
         keras.Model([z, given], {"loc": loc}),
         likelihood=vae_tf.likelihoods.Gaussian(0.3),
     )
-    vae.compile(keras.optimizers.Adam(0.05), jit_compile=False)
+    vae.compile(keras.optimizers.Adam(0.1), run_eagerly=True)
     start = vae.evaluate(x, return_dict=True, verbose=0)["elbo"]
-    vae.fit(x, batch_size=100, epochs=20, verbose=0)
+    vae.fit(x, batch_size=200, epochs=20, verbose=0)
     end = vae.evaluate(x, return_dict=True, verbose=0)["elbo"]
     # Independent elements of this scale reach no more than their own marginals
     independent = sum(stats.norm.logpdf(x[:, i], 0, x[:, i].std()).mean() for i in range(D))
@@ -516,6 +514,26 @@ def test_mistakes_are_told_in_one_sentence(trained, mistake):
     with pytest.raises((DataError, ConfigError), match=words) as caught:
         call(trained, X["normal"])
     assert "\n" not in str(caught.value)
+
+
+STREAMS = {
+    "unknown class": ((X["normal"], C + 1), "from 0 to 2.*batch 1 of epoch 1"),
+    "another width": ((X["normal"], np.zeros((N, K + 1), "float32")), r"must be \[B, 3\]"),
+    "words": ((X["normal"], np.array(["a", "b"] * (N // 2))), "numbers 0, 1"),
+    "no condition": (X["normal"], "must have a condition"),
+}
+
+
+@pytest.mark.parametrize("mistake", STREAMS)
+def test_mistakes_in_streams_are_told_too(trained, mistake):
+    elements, words = STREAMS[mistake]
+    stream = tf.data.Dataset.from_tensor_slices(elements).batch(20)
+    with pytest.raises(DataError, match=words) as caught:
+        trained.fit(stream, epochs=1, shuffle=False, verbose=0)
+    assert "\n" not in str(caught.value)
+    if mistake != "no condition":
+        with pytest.raises(DataError, match="must hold all fields itself"):
+            trained.encode(stream, condition=C)
 
 
 @pytest.fixture(scope="module")

@@ -171,25 +171,27 @@ class _HeldNormal(Normal):
     """A Normal whose gradient by its scale, which all elements share, is limited."""
 
     def _log_prob(self, x):
-        scale, log_scale = _held(tf.convert_to_tensor(self.scale))
+        scale = tf.convert_to_tensor(self.scale)
+        log_scale, held = _held(tf.math.log(scale))
+        scale = tf.stop_gradient(scale) * tf.exp(held - tf.stop_gradient(held))
         z = (x - self.loc) / scale
         return -0.5 * tf.square(z) - (0.5 * math.log(2 * math.pi) + log_scale)
 
 
 @tf.custom_gradient
-def _held(scale: tf.Tensor):
-    """Returns `scale` for z-scores and its logarithm for the normalizer.
+def _held(log_scale: tf.Tensor):
+    """Returns `log_scale` for the normalizer, and again for z-scores.
 
-    By log(scale) a sum of log N(x; loc, scale^2) with any weights has the derivatives sum of
-    weight z^2 through the one and minus the sum of the weights through the other, which tells
-    the size of the first at z = MOST_Z.
+    A sum of log N(x; loc, scale^2) with any weights has minus the sum of the weights as its
+    derivative through the one, which tells the size of that through the other, the sum of
+    weight z^2, at z = MOST_Z.
     """
 
-    def gradient(by_scale, by_log_scale):
-        most = MOST_Z**2 * tf.abs(by_log_scale) / scale
-        return tf.clip_by_value(by_scale, -most, most) + by_log_scale / scale
+    def gradient(through_normalizer, through_z):
+        most = MOST_Z**2 * tf.abs(through_normalizer)
+        return tf.clip_by_value(through_z, -most, most) + through_normalizer
 
-    return (scale, tf.math.log(scale)), gradient
+    return (tf.identity(log_scale), tf.identity(log_scale)), gradient
 
 
 def _scales_of(x, by_column: bool = False) -> tuple[float, float]:

@@ -39,6 +39,7 @@ class Prior(ModelPart):
 
     def bind(self, encode: Callable[[tf.Tensor], tfd.Distribution]) -> None:
         """Receives the function that gives q(z|x), for priors that are made of it."""
+        del encode  # AutoGraph cannot convert a function without statements, and warns
 
     def distribution(self) -> tfd.Distribution:
         """Returns p(z), batch [], event [latent_dim]."""

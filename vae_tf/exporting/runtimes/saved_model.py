@@ -25,7 +25,9 @@ def write(endpoints: Sequence[Endpoint], directory: Path) -> None:
         try:
             for endpoint in endpoints:
                 archive.add_endpoint(endpoint.name, endpoint.checked, endpoint.specs)
-            archive.write_out(str(directory), verbose=False)
+            # Nobody asks a server for gradients, and those of our own within a loop cannot be saved
+            options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+            archive.write_out(str(directory), options=options, verbose=False)
         except (OSError, tf.errors.OpError):
             raise
         except Exception as error:

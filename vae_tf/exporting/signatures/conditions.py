@@ -93,6 +93,10 @@ class Condition:
                     fix = f"Export with Options(vectors=[{key!r}]), which sends the vectors."
                     raise ExportError(f"{key!r} must be classes", "vectors not one-hot", fix)
                 array = classes
+            if spec.bounds is not None and not np.isin(array, np.arange(spec.bounds[1] + 1)).all():
+                fix = "Number the classes from 0."
+                expected = f"{key!r} must be classes from 0 to {int(spec.bounds[1])}"
+                raise ExportError(expected, f"values up to {array.max()}", fix)
             result[spec.name] = array.astype(spec.dtype).reshape(len(array), *spec.shape)
         return result
 

@@ -45,6 +45,8 @@ def frozen(function: Function, arguments: Sequence[tf.TensorSpec]) -> Function:
             kept.CopyFrom(node)
             # Control edges order side effects, of which a frozen function has none.
             del kept.input[:]
+            # Nobody differentiates it, and a gradient of one's own may hold tensors left behind.
+            kept.attr.pop("_gradient_op_type", None)
             kept.input.extend(name for name in node.input if not name.startswith("^"))
     used = {tensor.name for op in constant.graph.get_operations() for tensor in op.inputs}
 

@@ -87,12 +87,17 @@ class Halves:
     @property
     def draws(self) -> bool:
         """Whether the posterior makes z of noise."""
-        noise = tf.zeros([1, self.latent])
+        noise = tf.zeros([1, self._drawn])
         return self.parts.posterior.from_noise(self.example, noise) is not None
+
+    @property
+    def _drawn(self) -> int:
+        # As the encoder has it: where the prior has another, that is found by running it
+        return self.parts.posterior.statistics(self.example)["z_mean"].shape[-1]
 
     def draw(self, params: Any, seed: tf.Tensor) -> tf.Tensor:
         """Returns z ~ q(z|x), [B, L], for parameters and seeds of B rows."""
-        return self.parts.posterior.from_noise(params, row_rng.normals(seed, self.latent))
+        return self.parts.posterior.from_noise(params, row_rng.normals(seed, self._drawn))
 
     @functools.cached_property
     def limits(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
