@@ -169,9 +169,7 @@ def _fitted(value, spec, name: str, role: str, fields):
         value = tf.broadcast_to(value, tf.shape(x)) if value.shape.rank == x.shape.rank else value
         return value[..., :1] if wanted and wanted[-1] == 1 != value.shape[-1] else value
     rank = value.shape.rank
-    if rank is None:  # a graph that has met classes and vectors
-        value = _of_unknown_rank(value, wanted)
-    elif len(wanted) == 1 and (rank == 1 or (rank == 2 and value.shape[1] == 1 != wanted[0])):
+    if len(wanted) == 1 and (rank == 1 or (rank == 2 and value.shape[1] == 1 != wanted[0])):
         if wanted[0] == 1:
             value = tf.reshape(value, [-1, 1])
         else:
@@ -187,20 +185,6 @@ def _fitted(value, spec, name: str, role: str, fields):
         fix = "Pass classes 0, 1, ... [B] or one-hot vectors, as the input takes."
         raise DataError(expected, f"shape {tuple(value.shape)}", fix)
     return tf.cast(value, spec.dtype)
-
-
-def _of_unknown_rank(value, wanted) -> tf.Tensor:
-    """Returns a condition [B, *wanted], one-hot where it holds one number an example."""
-
-    def one_hot() -> tf.Tensor:
-        return tf.one_hot(tf.cast(tf.reshape(value, [-1]), tf.int32), wanted[0])
-
-    def as_it_is() -> tf.Tensor:
-        return tf.cast(tf.reshape(value, [-1, *wanted]), tf.float32)
-
-    if len(wanted) != 1 or wanted[0] == 1:
-        return as_it_is()
-    return tf.cond(tf.equal(tf.size(value), tf.shape(value)[0]), one_hot, as_it_is)
 
 
 def num_classes(wirings: Sequence[Wiring], name: str) -> int | None:
