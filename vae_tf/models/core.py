@@ -189,7 +189,11 @@ class Core(keras.Model):
 
     def load_own_variables(self, store):
         """Restores what `save_own_variables` saved."""
-        super().load_own_variables(load_seed_states(self, store))
+        super().load_own_variables(self.converted(load_seed_states(self, store)))
+
+    def converted(self, store: dict) -> dict:
+        """Returns the model's own variables as they are saved today, from those of any version."""
+        return store
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments, serialized."""
