@@ -63,4 +63,5 @@ OBJECTIVES = {
         8, objectives.LearnedBaseline(SHAPE, (8,))
     ),
     "VIMCO": lambda: objectives.VIMCO(4),
+    "WakeSleep": objectives.WakeSleep,
 }

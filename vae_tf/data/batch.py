@@ -34,8 +34,8 @@ class Batch(NamedTuple):
         Raises:
             DataError: weights that are not one number an example.
         """
-        for name, value in self.present().items():
-            for part in keras.tree.flatten(value):
+        for name in ("mask", "condition"):
+            for part in keras.tree.flatten(getattr(self, name)):
                 if tf.is_tensor(part) and part.shape.rank is None:
                     fix = "Give it the same number of axes at every call of a model."
                     raise DataError(f"`{name}` must have known axes", "a tensor of any rank", fix)

@@ -16,7 +16,7 @@ def is_stream(data) -> bool:
     kinds = (tf.data.Dataset, keras.utils.PyDataset, Iterator)
     return isinstance(data, kinds) or (
         isinstance(data, Iterable)
-        and not isinstance(data, (np.ndarray, tf.Tensor, tuple, list, Mapping))
+        and not isinstance(data, (np.ndarray, tf.Tensor, tuple, list, Mapping, str, bytes))
         and not hasattr(data, "__array__")
         and not hasattr(data, "shape")
     )

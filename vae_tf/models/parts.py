@@ -77,6 +77,15 @@ class Parts:
         """Returns the decoder's outputs, the likelihood's parameters, for z [B, L]."""
         return self.decoder_wiring({**batch.present(), "z": z}, training)
 
+    def for_decoder(self, z: tf.Tensor, batch: Batch) -> Batch:
+        """Returns what of a batch the decoder takes: without the data, if it is z alone and c.
+
+        So one graph serves draws and reconstructions, whatever the rank of the data.
+        """
+        if {"x", "mask"} & set(self.decoder_wiring.names):
+            return batch
+        return Batch(z, condition=batch.condition)
+
     def q(self, batch: Batch, training: bool = False) -> tfd.Distribution:
         """Returns the posterior of z, batch [B], event [L]."""
         return self.posterior.distribution(self.encoded(batch, training))

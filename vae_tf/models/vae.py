@@ -186,7 +186,7 @@ class VAE(Training):
         z = self.generator.code(batch)
         if shown is not None:
             batch = batch._replace(condition=self.door.condition(shown, len(z)))
-        return self.generator.image(z, batch)
+        return self.generator.image(z, self.parts.for_decoder(z, batch))
 
     def interpolate(self, a, b, steps: int = 8, condition=None) -> tf.Tensor:
         """Returns images on the straight line between the codes of `a` and `b`.
@@ -215,7 +215,8 @@ class VAE(Training):
         given = keras.tree.map_structure(
             lambda part: None if part is None else tf.repeat(part, steps, 0), batches[0]
         )
-        images = self.generator.image(tf.reshape(path, [-1, path.shape[-1]]), given)
+        path = tf.reshape(path, [-1, path.shape[-1]])
+        images = self.generator.image(path, self.parts.for_decoder(path, given))
         images = tf.reshape(images, [-1, steps, *images.shape[1:]])
         return images[0] if single else images
 

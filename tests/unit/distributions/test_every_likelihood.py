@@ -290,8 +290,8 @@ def test_is_exported_in_builtin_operators(name, tmp_path):
     likelihood = make()
     encoder, decoder = small_networks(likelihood, event)
     bundle = write_bundle(
-        encoder,
-        decoder,
+        encoder=encoder,
+        decoder=decoder,
         prior=StandardNormal(2),
         posterior=distributions.DiagonalNormal(),
         likelihood=likelihood,

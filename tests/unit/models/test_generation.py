@@ -136,7 +136,7 @@ def test_replace_shares_weights_and_compiles(x):
     vae.fit(x, epochs=2, verbose=0)
     other = vae.replace(prior=far_prior(x))
     assert other.encoder is vae.encoder
-    assert int(other.optimizer.iterations) == int(vae.optimizer.iterations)
+    assert int(other.clock.steps) == int(vae.clock.steps) > 0
     logs, ours = (m.evaluate(x, verbose=0, return_dict=True) for m in (other, vae))
     assert logs["nll"] == pytest.approx(ours["nll"])
     assert logs["kl"] > ours["kl"] + 10
@@ -161,7 +161,9 @@ def test_beta_may_be_assigned_at_any_time(x):
     vae.beta = 0.0
     assert float(term(x)) == 0.0 < at_one
     vae.beta = LinearWarmup(10**6)
-    assert vae.fit(x, verbose=0).history["beta"][0] < 1e-3
+    with pytest.warns(match="this run ends after"):
+        seen = vae.fit(x, verbose=0).history["beta"]
+    assert 0 < seen[0] < 1e-3
     vae.beta = 2.0
     assert vae.evaluate(x, verbose=0, return_dict=True)["beta"] == 2.0
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,6 +14,8 @@ from vae_tf.networks import mlp_decoder, mlp_encoder
 from vae_tf.objectives import LinearWarmup
 
 from .conftest import LATENT_DIM, SHAPE, make
+
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 def weights_of(model):
@@ -141,3 +144,15 @@ def test_decay_spares_all_but_kernels_also_after_loading(x, tmp_path):
     for w in vae.trainable_weights:
         factor = 0.95 if w.path.endswith("kernel") else 1.0
         np.testing.assert_allclose(w, factor * before[w.path], rtol=1e-6)
+
+
+def test_a_file_of_version_0_1_0_loads_and_goes_on():
+    """A mixture prior and a warm-up over four epochs, saved after two of eight steps each."""
+    vae = keras.models.load_model(GOLDEN / "model_0_1_0.keras")
+    x = (np.random.default_rng(0).random((256, 8, 8, 1)) < 0.4).astype("float32")
+    # As that version said of it
+    assert np.sum(vae.encode(x[:8]).mean()) == pytest.approx(-1.7726, abs=1e-3)
+    assert np.sum(vae.reconstruct(x[:8])) == pytest.approx(254.2892, abs=1e-2)
+    assert vae.evaluate(x, verbose=0, return_dict=True)["beta"] == 0.5
+    logs = vae.fit(x, initial_epoch=2, epochs=4, verbose=0).history
+    assert logs["beta"] == pytest.approx([0.5 + 3.5 / 32, 0.75 + 3.5 / 32])

@@ -393,11 +393,11 @@ def test_a_learned_baseline_learns_by_least_squares_alone():
     signal = -given.log_px(given.draw(2)).numpy()
 
     def by_hand():
-        return tf.reduce_sum(tf.square(baseline.network(given.x)[:, 0] - signal)) / 2
+        return tf.reduce_sum(tf.square(baseline.network(given.batch.x)[:, 0] - signal)) / 2
 
     for one, other in zip(gradient(of_objective), gradient(by_hand), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
-    assert baseline.value(given.x, signal).shape == (1, 40)
+    assert baseline.value(given.batch.x, signal).shape == (1, 40)
 
 
 def test_vimcos_baseline_replaces_a_weight_by_the_geometric_mean_of_the_others():
