@@ -269,7 +269,7 @@ class Unseeded(HeavyTailed):
 @pytest.mark.parametrize(
     ("prior", "reason"),
     [
-        pytest.param(lambda: Numbers(), "has no attribute 'distribution'", marks=pytest.mark.slow),
+        pytest.param(lambda: Numbers(), "has no attribute 'bind'", marks=pytest.mark.slow),
         pytest.param(
             lambda: distributions.Prior(LATENT),
             "must define `distribution`",

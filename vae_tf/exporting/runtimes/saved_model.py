@@ -11,6 +11,9 @@ from vae_tf.errors import ExportError
 from vae_tf.exporting.signatures.endpoint import Arrays, Endpoint
 from vae_tf.quiet import quiet
 
+# Nobody asks a server for gradients, and those of our own within a loop cannot be saved
+OPTIONS = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+
 
 def write(endpoints: Sequence[Endpoint], directory: Path) -> None:
     """Writes `directory` as a SavedModel of one half: its signatures, the first as serving_default.
@@ -25,9 +28,7 @@ def write(endpoints: Sequence[Endpoint], directory: Path) -> None:
         try:
             for endpoint in endpoints:
                 archive.add_endpoint(endpoint.name, endpoint.checked, endpoint.specs)
-            # Nobody asks a server for gradients, and those of our own within a loop cannot be saved
-            options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-            archive.write_out(str(directory), options=options, verbose=False)
+            archive.write_out(str(directory), options=OPTIONS, verbose=False)
         except (OSError, tf.errors.OpError):
             raise
         except Exception as error:
