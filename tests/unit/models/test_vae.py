@@ -121,6 +121,15 @@ def test_batch_size_does_not_matter(x):
     np.testing.assert_allclose(kl, kl[0], rtol=1e-5)
 
 
+def test_evaluate_draws_by_example(x):
+    vae, compiled = make(), make()
+    compiled.compile("adam", jit_compile=True)
+    whole = vae.evaluate(x, batch_size=70, return_dict=True, verbose=0)
+    for model, size in ((vae, 32), (vae, 9), (compiled, 35)):
+        other = model.evaluate(x, batch_size=size, return_dict=True, verbose=0)
+        assert other == pytest.approx(whole, rel=2e-5)
+
+
 def test_evaluate_repeats_itself(vae, x):
     first = vae.evaluate(x, return_dict=True, verbose=0)
     assert vae.evaluate(x, return_dict=True, verbose=0) == first
