@@ -59,15 +59,19 @@ class Steps(Core):
         """Returns the loss whose gradient a step takes, a scalar.
 
         It is that of the whole batch: the same on all replicas, whose gradients are added, so each
-        takes its share. Under float16 it is scaled, as the optimizer expects.
+        takes its share.
 
         Args:
             terms: of the batch.
             weight: of the examples, [B] or None.
         """
         loss = weighted_mean(terms.nll + terms.kl_term, weight)
-        loss = loss if terms.extra is None else loss + terms.extra
-        return self.optimizer.scale_loss(loss / replicas.count())
+        return self.scaled(loss if terms.extra is None else loss + terms.extra)
+
+    def scaled(self, loss: tf.Tensor) -> tf.Tensor:
+        """Returns a replica's share of the loss of a whole batch, scaled for the optimizer."""
+        share, optimizer = loss / replicas.count(), getattr(self, "optimizer", None)
+        return share if optimizer is None else optimizer.scale_loss(share)
 
     def test_step(self, data) -> dict:
         """Returns the metrics after one batch of evaluation; the same draws at every call."""

@@ -114,7 +114,7 @@ class Objective(ModelPart):
         One tape around one loss. An objective of several phases overrides this.
 
         Args:
-            model: a compiled VAE.
+            model: a VAE.
             batch: tensors.
         """
         with tf.GradientTape() as tape:

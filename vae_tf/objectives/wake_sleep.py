@@ -5,7 +5,6 @@ import tensorflow as tf
 
 from vae_tf.data.batch import Batch
 from vae_tf.errors import ConfigError
-from vae_tf.objectives import replicas
 from vae_tf.objectives.base import Inference, Objective, Terms
 from vae_tf.objectives.gradients import with_gradient_of
 from vae_tf.objectives.terms import kl_parts, weighted_mean
@@ -42,8 +41,7 @@ class WakeSleep(Objective):
         z, dream = self.dream(model, batch)
         with tf.GradientTape() as tape:
             log_qz = model.parts.q(dream, training=True).log_prob(z)
-            loss = weighted_mean(-log_qz, batch.weight)
-            loss = model.optimizer.scale_loss(loss / replicas.count())
+            loss = model.scaled(weighted_mean(-log_qz, batch.weight))
         asleep = tape.gradient(loss, model.trainable_weights)
         return terms, [_sum(*pair) for pair in zip(awake, asleep, strict=True)]
 

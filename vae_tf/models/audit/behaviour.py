@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from vae_tf.distributions.bounds import watched
 from vae_tf.models.audit.subject import Failed, Skipped, Subject, close, names, tolerance_of
+from vae_tf.objectives.base import Objective
 
 FAR = 10.0  # a latent no prior would draw, and a user's slider may
 
@@ -84,15 +85,7 @@ def gradients(s: Subject) -> str:
         for v, value in zip(variables, start, strict=True):
             scale = np.sqrt(np.mean(np.square(value, dtype="float64"))) or 1.0
             v.assign(value + 0.01 * scale * rng.normal(size=value.shape))
-        # Watched: what is at a bound, for which `bounds` is there, has a gradient too
-        with tf.GradientTape() as tape, watched():
-            terms = s.terms(10 + draw, training=True)
-            # What penalties and networks add counts; weight decay moves even what is not used
-            added = vae.losses[
-                : len(vae.losses) - sum(v.regularizer is not None for v in variables)
-            ]
-            loss = tf.reduce_mean(terms.nll) + tf.add_n(added)
-        found = tape.gradient(loss, [v.value for v in variables])
+        found, read = _gradients(s, 10 + draw)
         size += [0.0 if g is None else np.sum(np.abs(tf.convert_to_tensor(g))) for g in found]
     paths = [s.path(v) for v in variables]
     dead = [path for path, total in zip(paths, size, strict=True) if total == 0]
@@ -104,11 +97,27 @@ def gradients(s: Subject) -> str:
         fix = "Look for square roots, logs and divisions at 0."
         raise Failed(f"The gradient of {names(wild)} is not finite.", fix)
     known = {id(v.value) for v in vae.variables}
-    lost = [v.name for v in tape.watched_variables() if id(v) not in known]
+    lost = [v.name for v in read if id(v) not in known]
     if lost:
         fix = "Make it with add_weight, in a layer the model holds as an attribute."
         raise Failed(f"The optimizer will not see {names(lost)}.", fix)
     return f"they reach all {len(variables)} variables"
+
+
+def _gradients(s: Subject, number: int) -> tuple[list, tuple]:
+    """Returns the gradients of a step by each variable, and the variables that it reads."""
+    vae = s.vae
+    # Watched: what is at a bound, for which `bounds` is there, has a gradient too
+    if type(vae.objective).step is not Objective.step:  # one of several phases
+        with watched():
+            return vae.objective.step(vae, s.some())[1], ()
+    variables = vae.trainable_variables
+    with tf.GradientTape() as tape, watched():
+        terms = s.terms(number, training=True)
+        # What penalties and networks add counts; weight decay moves even what is not used
+        added = vae.losses[: len(vae.losses) - sum(v.regularizer is not None for v in variables)]
+        loss = tf.reduce_mean(terms.nll) + tf.add_n(added)
+    return tape.gradient(loss, [v.value for v in variables]), tape.watched_variables()
 
 
 def extremes(s: Subject) -> str:
