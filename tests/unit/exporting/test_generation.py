@@ -48,12 +48,6 @@ class HeavyTailed(distributions.Prior):
         return tfd.Independent(tfd.StudentT(5.0, tf.convert_to_tensor(self.loc), 2.0), 1)
 
 
-class Numbers:
-    """Latents with no way of drawing them."""
-
-    latent_dim = LATENT
-
-
 def mixture(components=200):
     prior = distributions.MixtureOfNormals(LATENT, components=components, seed=3)
     rng = np.random.default_rng(0)
@@ -269,7 +263,6 @@ class Unseeded(HeavyTailed):
 @pytest.mark.parametrize(
     ("prior", "reason"),
     [
-        pytest.param(lambda: Numbers(), "has no attribute 'bind'", marks=pytest.mark.slow),
         pytest.param(
             lambda: distributions.Prior(LATENT),
             "must define `distribution`",
