@@ -72,9 +72,9 @@ def mount(tmp_path):
 
 
 def room(directory: Path) -> int:
-    """Returns the bytes that the files and folders below `directory` take on a disk."""
-    paths = [directory, *directory.rglob("*")]
-    return sum(PAGE * -(-max(p.stat().st_size, 1) // PAGE) for p in paths)
+    """Returns the bytes of the files below `directory` on a tmpfs, where folders are free."""
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    return sum(PAGE * -(-path.stat().st_size // PAGE) for path in files)
 
 
 # Waits for a line, then exports to argv[1].

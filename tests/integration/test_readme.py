@@ -103,7 +103,8 @@ def test_training_commands(command, tmp_path, monkeypatch, capfd):
     assert program == "train.py"
     # In this process: train.py itself is run by test_command_line and test_make_demo
     assert train.main([*flags, *QUICK]) == 0
-    assert "NLL, 2 importance samples" in capfd.readouterr().out
+    given = " given the label" if "--condition label" in command else ""
+    assert f"NLL{given}, 2 importance samples" in capfd.readouterr().out
     if "runs/faces" in command:
         run("python -m export runs/faces --output artefacts/faces", tmp_path)
         run("python -m export --verify artefacts/faces", tmp_path)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from vae_tf.distributions.gradients import own_gradient
+
 # exp(-1e6) is 0 in any precision. Infinite logits, as float16 has beyond 65504, would make NaN.
 MAX_LOGIT = 1e6
 
@@ -79,20 +81,20 @@ def bounded(
     return clipped + tf.where(x < low, _rising(x), 0.0)
 
 
-@tf.custom_gradient
+@own_gradient
 def _falling(x: tf.Tensor):
     """Returns 0, with the gradient of x where descent makes it smaller."""
     return tf.zeros_like(x), lambda upstream: tf.where(upstream < 0, 0.0, upstream)
 
 
-@tf.custom_gradient
+@own_gradient
 def _rising(x: tf.Tensor):
     """Returns 0, with the gradient of x where descent makes it larger."""
     return tf.zeros_like(x), lambda upstream: tf.where(upstream > 0, 0.0, upstream)
 
 
 def _identity_gradient(x: tf.Tensor, low: float, high: float) -> tf.Tensor:
-    @tf.custom_gradient
+    @own_gradient
     def clip(raw):
         return tf.clip_by_value(raw, low, high), lambda upstream: upstream
 

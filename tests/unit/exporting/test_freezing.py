@@ -44,6 +44,9 @@ def functions():
         "captured constant": lambda normal, uniform: (
             normal + tf.gather(table, tf.cast(uniform * 1000, tf.int32))
         ),
+        "choice by a variable": lambda normal, uniform: tf.cond(
+            pseudo_inputs[0, 0, 0, 0] < 2, lambda: normal + dense(normal), lambda: dense(normal)
+        ),
         "encoder": encoded(networks.conv_encoder((8, 8, 1), L), pseudo_inputs),
     }
 
@@ -74,6 +77,10 @@ def test_what_depends_on_variables_alone_is_not_computed_again(cases):
     kinds = {op.type for op in graph_of(frozen(cases["encoder"], NOISE)).get_operations()}
     assert "GatherV2" in kinds
     assert not kinds & {"Conv2D", "MatMul", "ReadVariableOp", "VarHandleOp"}
+    kinds = {
+        op.type for op in graph_of(frozen(cases["choice by a variable"], NOISE)).get_operations()
+    }
+    assert not kinds & {"If", "StatelessIf", "Less"}
     kinds = {op.type for op in graph_of(frozen(cases["mixture"], NOISE)).get_operations()}
     assert not kinds & {"Softmax", "Cumsum", "Exp"}
 

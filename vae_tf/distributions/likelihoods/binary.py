@@ -9,6 +9,7 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf.distributions.base import named_parameters
 from vae_tf.distributions.bounds import bounded
+from vae_tf.distributions.gradients import own_gradient
 from vae_tf.distributions.likelihoods.base import Likelihood, event_rank
 from vae_tf.errors import ConfigError, DataError
 
@@ -106,7 +107,7 @@ class _Bits(tfd.Independent):
         return _log_prob_of_bits(tf.cast(logits, tf.float32), x)
 
 
-@tf.custom_gradient
+@own_gradient
 def _log_prob_of_bits(logits: tf.Tensor, x: tf.Tensor):
     """Returns log p(x), [B], of bits of these log-odds [B, *event], with its gradients."""
     size = logits.shape[1:].num_elements()

@@ -11,6 +11,7 @@ from tensorflow_probability import distributions as tfd
 from vae_tf.checks import real
 from vae_tf.distributions.base import named_parameters
 from vae_tf.distributions.bounds import bounded
+from vae_tf.distributions.gradients import own_gradient
 from vae_tf.distributions.likelihoods.base import Likelihood, event_rank
 from vae_tf.distributions.normal import Normal
 from vae_tf.errors import DataError
@@ -178,7 +179,7 @@ class _HeldNormal(Normal):
         return -0.5 * tf.square(z) - (0.5 * math.log(2 * math.pi) + log_scale)
 
 
-@tf.custom_gradient
+@own_gradient
 def _held(log_scale: tf.Tensor):
     """Returns `log_scale` for the normalizer, and again for z-scores.
 

@@ -128,7 +128,7 @@ def _at_batch(path: Path, loaded: Any, names: Sequence[str], batch: int | None) 
         module.loaded = loaded  # has the variables
         with quiet(tf.errors.OpError):
             functions = {name: _fixed(loaded.signatures[name], batch) for name in names}
-            tf.saved_model.save(module, directory, functions, saved_model.OPTIONS)
+            tf.saved_model.save(module, directory, functions)
         yield Path(directory)
 
 

@@ -61,11 +61,19 @@ def broadcast_args(graph: Any, node: Any, *_: Any) -> None:
     make("Cast", make("Shape", wide), replace=True, to=dtype)
 
 
+def multiply_no_nan(graph: Any, node: Any, *_: Any) -> None:
+    """Converts x y that is 0 wherever y is 0, whatever x is."""
+    x, y = node.input
+    zero, make = _constant(graph, node.output_dtypes[0], 0.0), _maker(graph, node)
+    make("Where", make("Equal", y, zero), zero, make("Mul", x, y), replace=True)
+
+
 HANDLERS: dict[str, tuple[Any, list]] = {
     "BroadcastArgs": (broadcast_args, []),
     "Erfc": (erfc, []),
     "Expm1": (expm1, []),
     "FloorMod": (floor_mod, []),
+    "MulNoNan": (multiply_no_nan, []),
     "Select": (select, []),
     "SelectV2": (select, []),
 }

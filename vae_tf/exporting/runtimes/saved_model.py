@@ -7,12 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from vae_tf.distributions.gradients import values_only
 from vae_tf.errors import ExportError
 from vae_tf.exporting.signatures.endpoint import Arrays, Endpoint
 from vae_tf.quiet import quiet
-
-# Nobody asks a server for gradients, and those of our own within a loop cannot be saved
-OPTIONS = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
 
 
 def write(endpoints: Sequence[Endpoint], directory: Path) -> None:
@@ -24,11 +22,11 @@ def write(endpoints: Sequence[Endpoint], directory: Path) -> None:
     # No track(): it stores each weight twice. tf.saved_model.save(model) stores it once, but
     # under names the C++ loader does not find.
     archive = keras.export.ExportArchive()
-    with quiet(tf.errors.OpError):
+    with quiet(tf.errors.OpError), values_only():
         try:
             for endpoint in endpoints:
                 archive.add_endpoint(endpoint.name, endpoint.checked, endpoint.specs)
-            archive.write_out(str(directory), options=OPTIONS, verbose=False)
+            archive.write_out(str(directory), verbose=False)
         except (OSError, tf.errors.OpError):
             raise
         except Exception as error:

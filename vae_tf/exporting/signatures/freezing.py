@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 Function = Callable[..., tf.Tensor]
+CHOICES = ("If", "StatelessIf")
 
 
 def frozen(function: Function, arguments: Sequence[tf.TensorSpec]) -> Function:
@@ -48,11 +49,13 @@ def frozen(function: Function, arguments: Sequence[tf.TensorSpec]) -> Function:
             # Nobody differentiates it, and a gradient of one's own may hold tensors left behind.
             kept.attr.pop("_gradient_op_type", None)
             kept.input.extend(name for name in node.input if not name.startswith("^"))
-    used = {tensor.name for op in constant.graph.get_operations() for tensor in op.inputs}
+            if node.op in CHOICES and (choice := _tensor_name(node.input[0])) in folded:
+                _take(kept, bool(folded[choice]))
+    used = {_tensor_name(edge) for node in rest.node for edge in node.input}
 
     def call(*tensors: tf.Tensor) -> tf.Tensor:
         given = {n: t for n, t in zip(inputs, tensors, strict=True) if n in used}
-        given |= {name: tf.constant(value) for name, value in folded.items()}
+        given |= {name: tf.constant(value) for name, value in folded.items() if name in used}
         (z,) = tf.graph_util.import_graph_def(
             rest, input_map=given, return_elements=[result.name], name=""
         )
@@ -60,6 +63,21 @@ def frozen(function: Function, arguments: Sequence[tf.TensorSpec]) -> Function:
         return z
 
     return call
+
+
+def _take(node, then: bool) -> None:
+    """Turns an `if` whose condition is a constant into a call of the branch that is taken."""
+    branch = node.attr["then_branch" if then else "else_branch"]
+    kept = {"f": branch, "Tin": node.attr["Tin"], "Tout": node.attr["Tout"]}
+    called = tf.compat.v1.NodeDef(name=node.name, op="PartitionedCall", input=node.input[1:])
+    for name, value in kept.items():
+        called.attr[name].CopyFrom(value)
+    node.CopyFrom(called)
+
+
+def _tensor_name(edge: str) -> str:
+    """Returns the name of the tensor that a node's input is."""
+    return edge if ":" in edge else f"{edge}:0"
 
 
 def _varying(function) -> set[str]:

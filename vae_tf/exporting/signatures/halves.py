@@ -90,10 +90,12 @@ class Halves:
         noise = tf.zeros([1, self._drawn])
         return self.parts.posterior.from_noise(self.example, noise) is not None
 
-    @property
+    @functools.cached_property
     def _drawn(self) -> int:
-        # As the encoder has it: where the prior has another, that is found by running it
-        return self.parts.posterior.statistics(self.example)["z_mean"].shape[-1]
+        # As the encoder has it: where the prior has another, that is found by running it. A graph
+        # being traced meanwhile is not to keep the example.
+        with tf.init_scope():
+            return self.parts.posterior.statistics(self.example)["z_mean"].shape[-1]
 
     def draw(self, params: Any, seed: tf.Tensor) -> tf.Tensor:
         """Returns z ~ q(z|x), [B, L], for parameters and seeds of B rows."""
