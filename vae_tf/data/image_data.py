@@ -31,6 +31,7 @@ class ImageData:
         resized: Whether the images were resized to `shape`.
         carved: The splits that were drawn from the source's train split.
         label_names: What integer labels mean, where that is known.
+        skipped: Files of the source that were left out as they cannot be read.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ImageData:
     resized: bool
     carved: tuple[str, ...]
     label_names: tuple[str, ...] | None = None
+    skipped: tuple[str, ...] = ()
 
     @property
     def is_binary(self) -> bool:
@@ -124,6 +126,7 @@ class ImageData:
             },
             "label_names": None if self.label_names is None else list(self.label_names),
             "fingerprint": self.fingerprint,
+            **({"skipped": list(self.skipped)} if self.skipped else {}),
             **own,
         }
 

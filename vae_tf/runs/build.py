@@ -42,6 +42,7 @@ def load_data(config: TrainConfig) -> data.ImageData:
         image_size=config.image_size,
         seed=config.seed,
         data_dir=config.data_dir,
+        skip_unreadable=config.skip_unreadable,
     )
 
 
