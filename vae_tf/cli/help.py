@@ -41,7 +41,7 @@ BRIEF = (
     *("overwrite", "importance_samples", "profile", "export"),
 )
 MARGIN = 26  # columns of flags
-LONGEST_CHOICES = 15  # columns of choices that stand beside the flag
+LONGEST_CHOICES = 14  # columns of choices that stand beside the flag
 
 
 def page(program: str, recipes: str, defaults: TrainConfig, whole: bool) -> str:

@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,6 +53,12 @@ class ImageData:
         """Whether all that is fed is 0 or 1."""
         zeros_and_ones = self.white == 1 and self.train.stored.dtype == np.uint8
         return self.binarization != "none" or zeros_and_ones
+
+    def drawn(self) -> "ImageData":
+        """Returns the same images, fed as `load` with binarization="dynamic" feeds them."""
+        binarize = not self.is_binary
+        train, validation, test = (replace(split, binarize=binarize) for split in self._splits())
+        return replace(self, binarization="dynamic", train=train, validation=validation, test=test)
 
     @functools.cached_property
     def num_classes(self) -> int:

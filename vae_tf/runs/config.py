@@ -18,7 +18,7 @@ class TrainConfig:
     """Train a variational autoencoder on images; evaluate, draw and save it."""
 
     dataset: str = "digits"
-    """folder:PATH, array:FILE, digits, or a TFDS set. A folder of image files; a .npy or .npz
+    """folder:PATH, array:FILE, digits or a TFDS set. A folder of image files; a .npy or .npz
     file; the embedded digits; any image set of TFDS by its name."""
     data_dir: str | None = None
     """Where TFDS data lie. TFDS_DATA_DIR, or TFDS's own default, if not given."""
@@ -60,6 +60,7 @@ class TrainConfig:
     """The posterior q(z|x). diagonal, full: covariance of a normal; iaf: an inverse autoregressive
     flow."""
     likelihood: Literal[
+        "auto",
         "bernoulli",
         "gaussian",
         "gaussian-learned",
@@ -67,8 +68,9 @@ class TrainConfig:
         "continuous-bernoulli",
         "discretized-logistic",
         "discretized-logistic-mixture",
-    ] = "bernoulli"
-    """The likelihood p(x|z). gaussian: fixed scale; gaussian-learned: one learned scale;
+    ] = "auto"
+    """The likelihood p(x|z). auto: bernoulli for black and white, gaussian-learned for grey levels
+    and colours; gaussian: fixed scale; gaussian-learned: one learned scale;
     gaussian-pixel: a scale for each pixel from the decoder; continuous-bernoulli: a density on
     [0, 1]; discretized-logistic and discretized-logistic-mixture: the probability of each of 256
     grey levels."""
@@ -91,23 +93,24 @@ class TrainConfig:
     """Most passes over the training data."""
     patience: int = 50
     """Epochs without a better validation ELBO before stopping. 0 never stops."""
-    batch_size: int = 250
-    """Examples a step."""
+    batch_size: Literal["auto"] | int = "auto"
+    """Examples a step. auto: 250, fewer below 10,000 training examples."""
     learning_rate: float = 2e-3
     """Adam's step size, at its highest."""
     lr_schedule: Literal["cosine", "constant"] = "cosine"
     """How the step size falls. cosine: to 0 at the last epoch."""
     lr_warmup_epochs: int = 1
     """Epochs over which the step size rises from 0."""
-    weight_decay: float = 0.2
-    """Decoupled decay (AdamW) of the networks' kernels."""
+    weight_decay: Literal["auto"] | float = "auto"
+    """Decoupled decay (AdamW) of the networks' kernels. auto: 0.2, none below 10,000 training
+    examples."""
     clipnorm: float | None = None
     """Largest norm of the whole gradient."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Arithmetic of the networks. Likelihoods are float32 always."""
 
     seed: int = 0
-    """Seed of all that is random: initial weights, data order, binarization and latent draws."""
+    """Seed of all that is random. That is weights, data order, binarization and latent draws."""
     deterministic: bool = False
     """Compute the same numbers at every run, bit for bit. Slower on GPUs."""
     importance_samples: int = 5000
@@ -132,13 +135,14 @@ class TrainConfig:
             ConfigError: a value out of range.
         """
         for name in ("latent_dim", "epochs", "batch_size", "prior_components", "objective_samples"):
-            self._require(name, getattr(self, name) >= 1, "at least 1")
+            self._require(name, self._auto(name) or getattr(self, name) >= 1, "at least 1")
         for name in ("beta_warmup_epochs", "lr_warmup_epochs", "patience", "importance_samples"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
         for name in ("learning_rate", "scale"):
             self._require(name, 0 < getattr(self, name) < math.inf, "above 0")
         for name in ("beta", "free_bits", "weight_decay"):
-            self._require(name, 0 <= getattr(self, name) < math.inf, "at least 0")
+            holds = self._auto(name) or 0 <= getattr(self, name) < math.inf
+            self._require(name, holds, "at least 0")
         for name in ("dropout", "input_dropout"):
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
         for name in ("hidden", "filters"):
@@ -162,6 +166,21 @@ class TrainConfig:
             fix = "See --help for its default."
             raise ConfigError(f"{flag} must be {expected}", repr(getattr(self, name)), fix)
 
+    def _auto(self, name: str) -> bool:
+        return getattr(self, name) == "auto" and name in ("batch_size", "weight_decay")
+
+    @property
+    def examples_a_step(self) -> int:
+        """The batch size, once the data have decided on it."""
+        return int(self.batch_size)
+
+    @property
+    def binarization_name(self) -> str:
+        """The binarization, where `auto` is the one that it stands for."""
+        if self.binarization != "auto":
+            return self.binarization
+        return "dynamic" if self.likelihood == "bernoulli" else "none"
+
     @property
     def conditional(self) -> bool:
         """Whether the model is given the labels of the images."""
@@ -180,5 +199,6 @@ class TrainConfig:
 
     def identity(self) -> dict:
         """Returns the settings that a resumed run must share with the one it goes on with."""
-        fields = {**dataclasses.asdict(self), "prior": self.prior_name}
+        named = {"prior": self.prior_name, "binarization": self.binarization_name}
+        fields = {**dataclasses.asdict(self), **named}
         return {name: value for name, value in fields.items() if name not in INCIDENTAL}

@@ -69,12 +69,13 @@ class RunDirectory:
             received = f"{self.path}, which is in use: it holds {sorted(foreign)[0]} and no run"
             raise RunError("The run directory must be new", received, fix)
 
-    def open(self, config: TrainConfig, data: dict) -> TrainConfig | None:
+    def open(self, config: TrainConfig, data: dict, chosen: str = "") -> TrainConfig | None:
         """Claims the directory for a new run, or makes sure that a resumed one is the same.
 
         Args:
             config: the settings asked for.
             data: `ImageData.describe()` of the data found.
+            chosen: which of the settings the data decided, and why.
 
         Returns:
             The settings that a resumed run had so far; None for a new run.
@@ -92,7 +93,8 @@ class RunDirectory:
             saved = self.read()
             self._refuse_another(saved, wanted)
             return config_of(saved)
-        write_json(self.config, {**wanted, "versions": versions()})
+        why = {"chosen": chosen} if chosen else {}
+        write_json(self.config, {**wanted, **why, "versions": versions()})
         return None
 
     def go_further(self, config: TrainConfig) -> None:
@@ -164,7 +166,8 @@ class RunDirectory:
 
     def _refuse_another(self, saved: dict, wanted: dict) -> None:
         # Runs of earlier versions did what a flag that they had not does by default
-        before = {**saved, "config": {**_plain(TrainConfig().identity()), **saved["config"]}}
+        own = {**saved["config"], **_plain(config_of(saved).identity())}
+        before = {**saved, "config": own}
         for part, flag in (("config", "--{}"), ("data", "data: {}")):
             for name in sorted(set(before[part]) | set(wanted[part])):
                 old, now = before[part].get(name), wanted[part].get(name)

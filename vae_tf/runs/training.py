@@ -24,6 +24,7 @@ from vae_tf.runs.further import go_further
 from vae_tf.runs.pictures import draw
 from vae_tf.runs.profile import profile_run
 from vae_tf.runs.report import make_report
+from vae_tf.runs.suited import caution, suited
 
 PICTURES_EVERY = 10  # epochs between two sets of TensorBoard images
 
@@ -33,6 +34,9 @@ class Watcher:
 
     def stage(self, text: str) -> None:
         """Hears that a stage begins."""
+
+    def note(self, text: str) -> None:
+        """Hears what the user should know."""
 
     def callbacks(self, config: TrainConfig, num_examples: int) -> list:
         """Returns Keras callbacks that show progress."""
@@ -65,10 +69,17 @@ def _train(config: TrainConfig, run: RunDirectory, watcher: Watcher) -> dict:
         tf.config.experimental.enable_op_determinism()
     watcher.stage(f"reading {config.dataset}")
     images = load_data(config)
+    if images.skipped:
+        watcher.note(f"left out as unreadable: {', '.join(images.skipped)}")
+    if warning := caution(config, images):
+        watcher.note(f"warning: {warning}")
+    config, chosen = suited(config, images)
+    if chosen:
+        watcher.note(f"chosen: {chosen}")
     vae = build_model(config, images)
     if config.importance_samples:  # now, not after hours of training
         vae.likelihood.check_support(images.test.array(256), strict=True)
-    before = run.open(config, images.describe(labels=config.conditional))
+    before = run.open(config, images.describe(labels=config.conditional), chosen)
 
     checkpoints = Checkpoints(run.checkpoints, config.beta_warmup_epochs)
     if before is not None:
@@ -94,7 +105,7 @@ def _train(config: TrainConfig, run: RunDirectory, watcher: Watcher) -> dict:
 
     watcher.stage("evaluating on the test images")
     began = time.perf_counter()
-    test = images.test.batches(config.batch_size, labels=config.conditional)
+    test = images.test.batches(config.examples_a_step, labels=config.conditional)
     bound = vae.evaluate(test, return_dict=True, verbose=0)
     likelihood = _log_likelihood(config, vae, images, run, watcher)
     seconds = time.perf_counter() - began
@@ -137,7 +148,7 @@ def _splits(images: ImageData) -> dict:
 
 
 def _fit(config, vae: VAE, images: ImageData, run, checkpoints, history, watcher) -> None:
-    done, size = len(history), config.batch_size
+    done, size = len(history), config.examples_a_step
     labels, callbacks = config.conditional, []
     if config.patience:
         warmup = config.beta_warmup_epochs
@@ -167,7 +178,7 @@ def _log_likelihood(config: TrainConfig, vae: VAE, images: ImageData, run, watch
     total, samples = images.test.num_examples, config.importance_samples
     what = "log p(x|label)" if config.conditional else "log p(x)"
     progress = watcher.progress(f"{what}, {samples} samples an image", total)
-    test = images.test.batches(config.batch_size, labels=config.conditional)
+    test = images.test.batches(config.examples_a_step, labels=config.conditional)
 
     def estimate():
         return evaluation.log_likelihood(
