@@ -48,8 +48,8 @@ def _refusals(directory: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise _no_room(directory, str(error.strerror)) from error
+        if error.errno in _NO_ROOM or "No space left" in str(error):  # HDF5 has it in its text
+            raise _no_room(directory, error.strerror or "No space left on device") from error
         below = error.filename is not None and directory in Path(str(error.filename)).parents
         if error.errno in _NOT_WRITABLE and below:
             raise _no_directory(directory, str(error.strerror)) from error

@@ -175,7 +175,8 @@ class RunDirectory:
                     continue
                 fix = "Use the same settings and data, or another --run-dir."
                 if name in FURTHER:
-                    fix = f"Pass --{name} {old} or more, or another --run-dir."
+                    least = old if old == 0 else f"{old} or more"  # patience 0 has no end
+                    fix = f"Pass --{name} {least}, or another --run-dir."
                 what = flag.format(name.replace("_", "-"))
                 raise RunError(
                     f"A resumed run must be the one begun in {self.path}",

@@ -90,19 +90,25 @@ def _train(config: TrainConfig, run: RunDirectory, watcher: Watcher) -> dict:
     if config.profile:
         watcher.stage("profiling")
         watcher.profile(profile_run(config, vae, images, run, state["epochs"]), run)
-    best = best_epoch(state["history"], config.beta_warmup_epochs)
     report = run.read_report() if state["finished"] else None
     if report and report.get("epochs") == state["epochs"]:
-        return _mended(report, vae, best, state, run, checkpoints, watcher)
+        return _mended(report, vae, config, state["history"], run, checkpoints, watcher)
     if not state["finished"]:
         if state["epochs"]:
             watcher.stage(f"resuming after epoch {state['epochs']}")
         _fit(config, vae, images, run, checkpoints, state["history"], watcher)
-        state = checkpoints.newest()
-    best = best_epoch(state["history"], config.beta_warmup_epochs)
-    checkpoints.restore(vae, best)
+    history = checkpoints.newest()["history"]
+    checkpoints.restore(vae, best_epoch(history, config.beta_warmup_epochs))
     digest = _write_model(vae, run)
+    report = {**_evaluate(config, vae, images, history, run, watcher), MODEL_SHA256: digest}
+    write_json(run.report, report)
+    run.likelihood.unlink(missing_ok=True)
+    return report
 
+
+def _evaluate(config, vae: VAE, images: ImageData, history, run: RunDirectory, watcher) -> dict:
+    """Returns the numbers of a trained model, having drawn its pictures."""
+    best = best_epoch(history, config.beta_warmup_epochs)
     watcher.stage("evaluating on the test images")
     began = time.perf_counter()
     test = images.test.batches(config.examples_a_step, labels=config.conditional)
@@ -110,17 +116,13 @@ def _train(config: TrainConfig, run: RunDirectory, watcher: Watcher) -> dict:
     likelihood = _log_likelihood(config, vae, images, run, watcher)
     seconds = time.perf_counter() - began
     watcher.stage("drawing")
-    pictures = draw(vae, images, state["history"], run.pictures)
-    report = {
-        **make_report(config, vae, state["history"], best, bound, likelihood),
+    pictures = draw(vae, images, history, run.pictures)
+    return {
+        **make_report(config, vae, history, best, bound, likelihood),
         "examples": {name: split.num_examples for name, split in _splits(images).items()},
         "evaluation_seconds": seconds,
         "pictures": [path.name for path in pictures],
-        MODEL_SHA256: digest,
     }
-    write_json(run.report, report)
-    run.likelihood.unlink(missing_ok=True)
-    return report
 
 
 def _write_model(vae: VAE, run: RunDirectory) -> str:
@@ -130,14 +132,14 @@ def _write_model(vae: VAE, run: RunDirectory) -> str:
     return sha256(run.model)
 
 
-def _mended(report, vae: VAE, best: int, state, run: RunDirectory, checkpoints, watcher) -> dict:
+def _mended(report, vae: VAE, config, history, run: RunDirectory, checkpoints, watcher) -> dict:
     """Returns the report of a finished run, having written again what is lost of the others."""
     if not run.metrics.exists():
-        checkpoints.write_metrics(state["history"])
+        checkpoints.write_metrics(history)
     if run.model_is_whole():
         return report
     watcher.stage(f"writing {run.model} again")
-    checkpoints.restore(vae, best)
+    checkpoints.restore(vae, best_epoch(history, config.beta_warmup_epochs))
     report = {**report, MODEL_SHA256: _write_model(vae, run)}
     write_json(run.report, report)
     return report

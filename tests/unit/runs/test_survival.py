@@ -21,6 +21,7 @@ from vae_tf.runs.claim import LOCK, claimed
 from vae_tf.runs.directory import RunDirectory
 from vae_tf.runs.files import reserve, sha256
 
+SLOW = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 SMALL = dataclasses.replace(
     RECIPES["demo"],
@@ -189,7 +190,7 @@ def test_what_is_no_run_is_not_overwritten(tmp_path):
         dataclasses.replace(config, resume=True)
 
 
-@pytest.mark.parametrize("name", ["checkpoints", "checkpoints/epoch-00001", "model.keras", "logs"])
+@pytest.mark.parametrize("name", ["checkpoints/epoch-00001", "model.keras", "logs"])
 def test_links_are_not_followed(run, tmp_path, name):
     (run / name).parent.mkdir(exist_ok=True)
     target = tmp_path / "elsewhere"
@@ -219,7 +220,9 @@ def test_old_checkpoints_are_not_deleted_through_a_link(tmp_path):
     assert (tmp_path / "elsewhere" / "kept.txt").read_text() == "dear"
 
 
-@pytest.mark.parametrize("damage", ["missing", "flipped", "truncated"])
+@pytest.mark.parametrize(
+    "damage", ["flipped", *(pytest.param(d, marks=SLOW) for d in ("missing", "truncated"))]
+)
 def test_resuming_writes_the_model_again(finished, run, damage):
     model = run / "model.keras"
     if damage == "missing":
@@ -241,7 +244,7 @@ def test_resuming_writes_the_model_again(finished, run, damage):
 
 
 @pytest.mark.parametrize("name", ["state.weights.h5", "state.json"])
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("share", [0.5, *(pytest.param(s, marks=SLOW) for s in (0.1, 0.9))])
 def test_a_flipped_bit_of_a_checkpoint_is_found_and_named(run, name, share):
     (run / "report.json").unlink()  # so that there is something left to do
     flip(run / "checkpoints" / "epoch-00002" / name, share)
@@ -249,6 +252,7 @@ def test_a_flipped_bit_of_a_checkpoint_is_found_and_named(run, name, share):
         training.train(settings(run))
 
 
+@SLOW
 def test_estimates_that_are_damaged_are_made_again(finished, run):
     (run / "report.json").unlink()
     (run / "likelihood.npz").write_bytes(b"half")
