@@ -8,9 +8,10 @@ import sys
 import time
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
+
+from vae_tf.runs import training
 
 PAGE = 4096
 ROOT = Path(__file__).parents[2]
@@ -39,7 +40,7 @@ def one_line(done, *words):
 
 
 def weights(run):
-    return keras.models.load_model(run / "model.keras").get_weights()
+    return training.load_run(run)[0].get_weights()
 
 
 @pytest.fixture(scope="module")
