@@ -41,7 +41,8 @@ def config(condition: str) -> TrainConfig:
     """Returns the settings of one of the models."""
     settings = {"learning_rate": LEARNING_RATE, "lr_schedule": "constant", "lr_warmup_epochs": 0}
     prior = PRIORS[condition]
-    return TrainConfig(dataset="mnist", condition=condition, prior=prior, **settings)
+    mnist = {"dataset": "mnist", "likelihood": "bernoulli", "batch_size": 250, "weight_decay": 0.2}
+    return TrainConfig(condition=condition, prior=prior, **(mnist | settings))
 
 
 class Budget(keras.callbacks.Callback):

@@ -91,7 +91,7 @@ BAD_FLAGS = [
     (["--dataset", "fashion_mnits"], "fashion_mnist"),
     (["--dataset", "folder:nowhere"], "nowhere"),
     (["--dataset", "array:nowhere.npy"], "nowhere.npy"),
-    (["--dataset", "digits", "--binarization", "none"], "Binarize the data"),
+    (["--likelihood", "bernoulli", "--binarization", "none"], "Binarize the data"),
     (["--activation", "rellu"], "--activation must be known to Keras"),
 ]
 

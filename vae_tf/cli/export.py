@@ -42,16 +42,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> None:
-    flags = tyro.cli(ExportFlags, args=argv, prog="export", description=ExportFlags.__doc__)
+    program = app.program("vae-tf-export", "export")
+    flags = tyro.cli(ExportFlags, args=argv, prog=program, description=ExportFlags.__doc__)
     if flags.verify is not None:
         if flags.run is not None or flags.output is not None:
-            fix = "Call `export --verify DIR` alone."
+            fix = f"Call `{program} --verify DIR` alone."
             raise ConfigError("--verify takes no run and no --output", " ".join(argv), fix)
         _verify(flags.verify)
         return
     if flags.run is None or flags.output is None:
         received = " ".join(argv) or "neither"
-        fix = "Call `export RUN --output DIR`, or `export --verify DIR`."
+        fix = f"Call `{program} RUN --output DIR`, or `{program} --verify DIR`."
         raise ConfigError("An export needs a run and an --output", received, fix)
     app.import_tensorflow()
     from vae_tf.cli.tables import show_bundle

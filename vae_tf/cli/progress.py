@@ -25,6 +25,11 @@ class ConsoleWatcher(Watcher):
         self._close()
         self.console.print(f"[bold]·[/bold] {text}", highlight=False)
 
+    def note(self, text: str) -> None:
+        """Prints a line, however long."""
+        self._close()
+        self.console.print(f"  {text}", highlight=False, markup=False, soft_wrap=True)
+
     def callbacks(self, config: TrainConfig, num_examples: int) -> list:
         """Returns the callback that shows the training."""
         return [TrainingProgress(self.console, config.epochs, num_examples)]

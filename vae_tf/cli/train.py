@@ -8,29 +8,44 @@ from pathlib import Path
 import tyro
 
 from vae_tf.cli import app
+from vae_tf.cli.flags import in_flags
+from vae_tf.cli.help import page
 from vae_tf.recipes import RECIPES, recipe
 from vae_tf.runs.config import TrainConfig
+from vae_tf.runs.directory import RunDirectory, config_of, run_path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code after training as the flags say."""
     flags = list(sys.argv[1:] if argv is None else argv)
-    return app.run(lambda: _main(flags), "--resume goes on from the last finished epoch")
+    return app.run(lambda: _main(flags), "--resume goes on from the last finished epoch", in_flags)
 
 
 def parse(argv: Sequence[str]) -> TrainConfig:
     """Returns the configuration that `argv` describes; exits on `--help` and on bad flags."""
-    first = argparse.ArgumentParser(add_help=False)
-    first.add_argument("--recipe", default="mlp")
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--recipe")
     chosen, rest = first.parse_known_args(argv)
-    names = ", ".join(RECIPES)
-    return tyro.cli(
-        TrainConfig,
-        args=rest,
-        default=recipe(chosen.recipe),
-        prog="train.py",
-        description=f"{TrainConfig.__doc__}\n\n--recipe NAME sets the defaults: {names}.",
-    )
+    default = recipe(chosen.recipe) if chosen.recipe else _resumed(rest) or recipe("mlp")
+    program = app.program("vae-tf-train", "train.py")
+    if asked := {"-h", "--help", "--help-all"}.intersection(rest):
+        print(page(program, ", ".join(RECIPES), default, whole="--help-all" in asked))
+        sys.exit(0)
+    return tyro.cli(TrainConfig, args=rest, default=default, prog=program)
+
+
+def _resumed(argv: Sequence[str]) -> TrainConfig | None:
+    """Returns the settings of the run that `argv` resumes, which hold unless others are given."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for flag in ("--dataset", "--run-dir", "--run_dir"):
+        first.add_argument(flag)
+    first.add_argument("--resume", action="store_true")
+    given, _ = first.parse_known_args(argv)
+    if not given.resume:
+        return None
+    own = {name: getattr(given, name) for name in ("dataset", "run_dir") if getattr(given, name)}
+    run = RunDirectory(run_path(TrainConfig(**own)))
+    return config_of(run.read()) if run.config.exists() else None
 
 
 def _main(argv: list[str]) -> None:
@@ -40,8 +55,7 @@ def _main(argv: list[str]) -> None:
     from vae_tf.cli.tables import show_report
     from vae_tf.exporting.publication import refuse_existing
     from vae_tf.runs.bundle import export_run
-    from vae_tf.runs.directory import RunDirectory
-    from vae_tf.runs.training import run_path, train
+    from vae_tf.runs.training import train
 
     if config.export and not config.resume:
         refuse_existing(Path(config.export), version=1)  # now, not after hours of training

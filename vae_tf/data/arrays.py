@@ -10,13 +10,15 @@ read whole.
 
 import difflib
 import os
+import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from vae_tf.data.pixels import standardize
 from vae_tf.data.source import ALIASES, Part, Source
-from vae_tf.data.storage import Storage
+from vae_tf.data.storage import Storage, available_memory
 from vae_tf.errors import DataError
 
 _IMAGES = {
@@ -57,10 +59,11 @@ def _open(path: str) -> dict[str, np.ndarray]:
     if not Path(path).is_file():
         raise DataError("`array:FILE` must name a file", repr(path), "Check the path.")
     try:
-        if Path(path).suffix == ".npy":
+        if Path(path).suffix.lower() == ".npy":
             return {"array": np.load(path, mmap_mode="r", allow_pickle=False)}
         # Opened here, as NumPy leaves a damaged file open.
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+            _refuse_larger_than_memory(raw)
             return {key: file[key] for key in file.files}
     except Exception as error:  # zipfile, zlib, struct and NumPy each have their own
         raise DataError(
@@ -68,6 +71,16 @@ def _open(path: str) -> dict[str, np.ndarray]:
             f"{path}: {' '.join(str(error).split()) or type(error).__name__}",
             "Write it again with np.save or np.savez from an array of numbers.",
         ) from error
+
+
+def _refuse_larger_than_memory(raw: BinaryIO) -> None:
+    with zipfile.ZipFile(raw) as file:
+        size = sum(member.file_size for member in file.infolist())
+    if size > (free := available_memory()):
+        needed = (
+            f"{size / 2**30:.1f} GiB of numbers, where {free / 2**30:.1f} GiB of memory are free"
+        )
+        raise ValueError(f"{needed}; a .npy file may be larger than memory")
 
 
 def _assign(path: str, arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], _Labels]:

@@ -13,10 +13,12 @@ What a file holds becomes uint8 [H, W, 1] if all files of the folder are grey, e
 - the orientation that a camera noted is applied.
 """
 
+import functools
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,35 +29,73 @@ from vae_tf.data.storage import Storage
 from vae_tf.errors import DataError
 
 
-def read_folder(path: str, image_size: tuple[int, int] | None, storage: Storage) -> Source:
+def read_folder(
+    path: str,
+    image_size: tuple[int, int] | None,
+    storage: Storage,
+    skip_unreadable: bool = False,
+) -> Source:
     """Returns the images under `path`, all of one size.
 
+    Args:
+        path: of the folder.
+        image_size: (height, width) to resize to; None leaves the size.
+        storage: where the pixels live.
+        skip_unreadable: leave out files that are damaged or no images, and name them in `skipped`.
+
     Raises:
-        DataError: No such folder, no images in it, an unreadable one, or images of several sizes.
+        DataError: No such folder, no images in it, unreadable ones, or images of several sizes.
     """
     root = Path(path).expanduser()
     if not root.is_dir():
         raise DataError("`folder:PATH` must name a folder", repr(path), "Check the path.")
     splits = _splits(root)
-    files = [file for members in splits.values() for file in members]
+    bad: dict[Path, DataError] = {}
+
+    def tried(read: Callable[[Path], Any], file: Path) -> Any:
+        try:
+            return read(file)
+        except DataError as error:
+            bad[file] = error
+            return None
+
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside of Python's lock
-        headers = list(pool.map(read_header, files))
+        files = [file for members in splits.values() for file in members]
+        found = zip(files, pool.map(lambda file: tried(read_header, file), files), strict=True)
+        headers = {file: header for file, header in found if header is not None}
+        if bad and not skip_unreadable:  # then all of them at once, whatever is wrong
+            for _ in pool.map(lambda file: tried(_decode, file), headers):
+                pass
+            raise _unreadable(root, bad, len(files))
+        if not headers:
+            raise _unreadable(root, bad, len(files))
         if image_size is None:
-            _check_sizes(root, files, headers)
-        size = image_size or headers[0].size
-        colour = any(header.colour for header in headers)
+            _check_sizes(root, headers)
+        size = image_size or next(iter(headers.values())).size
+        colour = any(header.colour for header in headers.values())
 
         def read_all(members: list[Path]) -> np.ndarray:
             images = storage.empty((len(members), *size, 3 if colour else 1), np.uint8)
 
             def read(i: int) -> None:
-                images[i] = resize(read_pixels(members[i], colour)[np.newaxis], image_size)[0]
+                pixels = tried(functools.partial(read_pixels, colour=colour), members[i])
+                if pixels is not None:
+                    images[i] = resize(pixels[np.newaxis], image_size)[0]
 
             for _ in pool.map(read, range(len(members))):
                 pass
-            return images
+            kept = [i for i, file in enumerate(members) if file not in bad]
+            for to, i in enumerate(kept):  # in place: they may not fit into memory twice
+                if to != i:
+                    images[to] = images[i]
+            return images[: len(kept)]
 
+        splits = {split: [f for f in members if f in headers] for split, members in splits.items()}
         images = {split: read_all(members) for split, members in splits.items()}
+    empty = [split for split, array in images.items() if not len(array)]
+    if bad and (empty or not skip_unreadable):
+        raise _unreadable(root, bad, len(files))
+    splits = {split: [f for f in members if f not in bad] for split, members in splits.items()}
     classes = {split: _classes(root, split, members) for split, members in splits.items()}
     names = sorted({name for members in classes.values() for name in members if name is not None})
     labelled = len(names) > 1 and all(None not in members for members in classes.values())
@@ -63,7 +103,28 @@ def read_folder(path: str, image_size: tuple[int, int] | None, storage: Storage)
         split: Part(array, _numbers(names, classes[split]) if labelled else None)
         for split, array in images.items()
     }
-    return Source("folder of image files", parts, tuple(names) if labelled else None)
+    skipped = tuple(sorted(file.relative_to(root).as_posix() for file in bad))
+    return Source("folder of image files", parts, tuple(names) if labelled else None, skipped)
+
+
+def _decode(file: Path) -> None:
+    read_pixels(file, colour=True)
+
+
+def _unreadable(root: Path, bad: dict[Path, DataError], total: int) -> DataError:
+    """Returns the error that names all unreadable files, by what is wrong with them."""
+    skip = "or pass skip_unreadable=True to leave such files out."
+    if len(bad) == 1:
+        (error,) = bad.values()
+        return DataError(error.expected, error.received, f"{error.fix.rstrip('.')}, {skip}")
+    reasons: dict[str, list[str]] = {}
+    for file in sorted(bad):
+        reason = str(bad[file].received).removeprefix(str(file)).lstrip(": ")
+        reasons.setdefault(reason, []).append(file.relative_to(root).as_posix())
+    listed = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
+    received = f"{len(bad)} of {total} in {root} that are not: {listed}"
+    fix = f"Repair or remove them, {skip}"
+    return DataError("Every image file must be readable", received, fix)
 
 
 def _splits(root: Path) -> dict[str, list[Path]]:
@@ -104,10 +165,11 @@ def _top(root: Path, file: Path) -> str | None:
     return parts[0] if len(parts) > 1 else None
 
 
-def _check_sizes(root: Path, files: list[Path], headers: list[Header]) -> None:
-    for file, header in zip(files, headers, strict=True):
-        if header.size != headers[0].size:
-            first, second = headers[0].size, header.size
+def _check_sizes(root: Path, headers: dict[Path, Header]) -> None:
+    files = list(headers)
+    for file, header in headers.items():
+        if header.size != headers[files[0]].size:
+            first, second = headers[files[0]].size, header.size
             raise DataError(
                 "Images of a folder must have one size (height x width)",
                 f"{files[0].relative_to(root)} is {first[0]}x{first[1]},"

@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class ImageData:
         resized: Whether the images were resized to `shape`.
         carved: The splits that were drawn from the source's train split.
         label_names: What integer labels mean, where that is known.
+        skipped: Files of the source that were left out as they cannot be read.
     """
 
     name: str
@@ -45,12 +46,19 @@ class ImageData:
     resized: bool
     carved: tuple[str, ...]
     label_names: tuple[str, ...] | None = None
+    skipped: tuple[str, ...] = ()
 
     @property
     def is_binary(self) -> bool:
         """Whether all that is fed is 0 or 1."""
         zeros_and_ones = self.white == 1 and self.train.stored.dtype == np.uint8
         return self.binarization != "none" or zeros_and_ones
+
+    def drawn(self) -> "ImageData":
+        """Returns the same images, fed as `load` with binarization="dynamic" feeds them."""
+        binarize = not self.is_binary
+        train, validation, test = (replace(split, binarize=binarize) for split in self._splits())
+        return replace(self, binarization="dynamic", train=train, validation=validation, test=test)
 
     @functools.cached_property
     def num_classes(self) -> int:
@@ -124,6 +132,7 @@ class ImageData:
             },
             "label_names": None if self.label_names is None else list(self.label_names),
             "fingerprint": self.fingerprint,
+            **({"skipped": list(self.skipped)} if self.skipped else {}),
             **own,
         }
 

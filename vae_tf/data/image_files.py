@@ -1,6 +1,7 @@
 """One image file -> its size, or its pixels."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,13 +73,19 @@ def _to_8_bits(path: Path, image: Image.Image) -> Image.Image:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     try:
-        with Image.open(path) as image:
-            yield image
+        if not path.is_file():  # a pipe would never end, and a link may lead nowhere
+            raise OSError("no regular file")
+        with warnings.catch_warnings():
+            # A decompression bomb, beyond half of what Pillow refuses outright
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                yield image
     except VAEError:
         raise
     except Exception as error:  # damaged files raise OSError, SyntaxError, struct.error and more
+        text = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             "Every image file must be readable",
-            f"{path}: {' '.join(str(error).split()) or type(error).__name__}",
+            f"{path}: {text.replace(f' {str(path)!r}', '')}",
             "Repair or remove it.",
         ) from error

@@ -28,6 +28,7 @@ def load(
     validation_fraction: float | None = None,
     test_fraction: float = DEFAULT_FRACTION,
     memory_limit: int | None = None,
+    skip_unreadable: bool = False,
 ) -> ImageData:
     """Returns the images of `name`, checked and in three splits.
 
@@ -47,6 +48,7 @@ def load(
         test_fraction: Part of train for a missing test split.
         memory_limit: Bytes to keep in memory, None for half of what is available; what is beyond
             lives in an unnamed file in the user's cache directory.
+        skip_unreadable: Leave out image files of a folder that cannot be read.
 
     Raises:
         ConfigError: An argument is out of range.
@@ -57,7 +59,7 @@ def load(
     image_size, seed = check_image_size(image_size), check_seed(seed)
     check_fractions(validation_fraction, test_fraction)
     storage = Storage(memory_limit)
-    source = _read(name, image_size, storage, data_dir)
+    source = _read(name, image_size, storage, data_dir, skip_unreadable)
 
     sizes = {split: len(part.images) for split, part in source.parts.items()}
     rows = carve(name, sizes, validation_fraction, test_fraction, seed)
@@ -82,18 +84,19 @@ def load(
         resized=image_size is not None,
         carved=tuple(split for split in SPLITS if split not in source.parts),
         label_names=source.label_names,
+        skipped=source.skipped,
     )
 
 
-def _read(name, image_size, storage, data_dir) -> Source:
+def _read(name, image_size, storage, data_dir, skip_unreadable) -> Source:
     if not isinstance(name, str) or not name.strip():
         raise ConfigError("A data set must be named", repr(name), "Pass 'digits', for example.")
     scheme, _, path = name.partition(":")
     if scheme == "folder":
-        return read_folder(path, image_size, storage)
+        return read_folder(path, image_size, storage, skip_unreadable)
     if scheme == "array":
         return read_arrays(path, image_size, storage)
-    if (os.sep in name and Path(name).exists()) or name.endswith((".npy", ".npz")):
+    if (os.sep in name and Path(name).exists()) or name.lower().endswith((".npy", ".npz")):
         kind = "folder" if Path(name).is_dir() else "array"
         raise DataError("A path must say what it is", repr(name), f"Pass '{kind}:{name}'.")
     # Here, as importing TFDS takes time and other sources do not need it.

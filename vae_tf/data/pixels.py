@@ -19,6 +19,7 @@ import tensorflow as tf
 from vae_tf.data.storage import Storage, chunks
 from vae_tf.errors import ConfigError, DataError
 
+_CHANNELS = (1, 3, 4)  # grey, colour, colour with transparency
 RESIZING = "bilinear with antialiasing, aspect ratio not kept; uint8 values rounded"
 
 
@@ -110,6 +111,12 @@ def _with_channels(name: str, array: np.ndarray) -> np.ndarray:
             f"`{name}` must be of dtype uint8, bool, integer or float",
             f"dtype {array.dtype}",
             "Save numbers: uint8 from 0 to 255, or float32 in [0, 1].",
+        )
+    if array.ndim == 4 and array.shape[1] in _CHANNELS and min(array.shape[2:]) > max(_CHANNELS):
+        raise DataError(
+            f"`{name}` must have its channels last, [N, H, W, C]",
+            f"shape {array.shape}, which looks like [N, C, H, W]",
+            "Save x.transpose(0, 2, 3, 1).",
         )
     return array if array.ndim == 4 else array[..., np.newaxis]
 

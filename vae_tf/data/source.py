@@ -29,11 +29,13 @@ class Source:
         description: What was read, in words, e.g. "TFDS mnist 3.0.1".
         parts: By name out of `SPLITS`; "train" is always there, all images have one shape.
         label_names: What the integer labels mean, where that is known.
+        skipped: Files that were left out as they cannot be read.
     """
 
     description: str
     parts: Mapping[str, Part]
     label_names: tuple[str, ...] | None = None
+    skipped: tuple[str, ...] = ()
 
 
 def split_of(alias: str) -> str | None:

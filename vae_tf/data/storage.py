@@ -126,6 +126,6 @@ def _on_disk(size: int) -> mmap.mmap:
             raise DataError(
                 f"Images beyond the memory limit need {size / 2**30:.2f} GiB in {folder}",
                 error.strerror,
-                "Make room, pass a smaller image_size or raise memory_limit.",
+                "Make room, or pass a smaller `image_size`.",
             ) from error
         return mmap.mmap(file.fileno(), size)

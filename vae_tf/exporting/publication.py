@@ -22,7 +22,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from vae_tf import locks
 from vae_tf.errors import ExportError
+from vae_tf.locks import make_directories
 
 LOCK = ".export.lock"
 STAGING = ".staging-"
@@ -49,21 +51,20 @@ def locked(directory: Path) -> Iterator[None]:
     Raises:
         ExportError: if another process (or thread) holds it, or the platform has no flock.
     """
-    created = _make_directories(directory)
-    try:
-        lock = _acquire(directory)
+    with contextlib.ExitStack() as stack:
         try:
-            yield
-        finally:
-            # Unlinked while held: a rival that has opened this file finds it gone and asks anew.
-            with contextlib.suppress(OSError):
-                (directory / LOCK).unlink()
-            os.close(lock)
-    finally:
-        # Only empty directories go, that is after a failure.
-        with contextlib.suppress(OSError):
-            for path in created:
-                path.rmdir()
+            stack.enter_context(locks.locked(directory, LOCK))
+        except ImportError as error:
+            raise ExportError(
+                "an export must be able to lock its target", "no flock here", "Use Linux or macOS."
+            ) from error
+        except locks.InUse as error:
+            raise ExportError(
+                f"{directory} must not be in use by another export",
+                f"a lock held by {error}",
+                "Wait until that export has ended, or choose another directory.",
+            ) from None
+        yield
 
 
 def refuse_existing(directory: Path, version: int) -> None:
@@ -163,7 +164,7 @@ def _roll_forward(stage: Path, directory: Path, names: Sequence[str]) -> None:
         source, target = stage / name, directory / name
         if not source.exists():
             continue
-        created = _make_directories(target.parent)
+        created = make_directories(target.parent)
         try:
             os.rename(source, target)
         except OSError:
@@ -185,43 +186,6 @@ def _discard(stage: Path) -> None:
     (stage / SEAL).unlink(missing_ok=True)
     _fsync(stage)
     shutil.rmtree(stage, ignore_errors=True)
-
-
-def _make_directories(directory: Path) -> list[Path]:
-    """Creates `directory` and returns what had to be created, innermost first."""
-    missing = [path for path in (directory, *directory.parents) if not path.exists()]
-    directory.mkdir(parents=True, exist_ok=True)
-    return missing
-
-
-def _acquire(directory: Path) -> int:
-    try:
-        import fcntl
-    except ImportError as error:
-        raise ExportError(
-            "an export must be able to lock its target", "no flock here", "Use Linux or macOS."
-        ) from error
-    path = directory / LOCK
-    while True:
-        # The holder before us may have deleted its lock, and the directory with it.
-        directory.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(lock), os.stat(path)):
-                    return lock
-            except BlockingIOError:
-                os.close(lock)
-                raise ExportError(
-                    f"{directory} must not be in use by another export",
-                    "a held lock",
-                    "Wait until that export has ended, or choose another directory.",
-                ) from None
-            except BaseException:
-                os.close(lock)
-                raise
-            os.close(lock)
 
 
 def _fsync(path: Path) -> None:

@@ -6,7 +6,10 @@ CONFIG = TrainConfig(
     dataset="digits",
     hidden=(256, 256),
     latent_dim=16,
+    likelihood="bernoulli",
+    binarization="dynamic",
     epochs=200,
     batch_size=100,
+    weight_decay=0.2,
     importance_samples=1000,
 )

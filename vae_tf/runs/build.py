@@ -23,6 +23,7 @@ from vae_tf.networks import (
 )
 from vae_tf.runs import parts
 from vae_tf.runs.config import TrainConfig
+from vae_tf.runs.suited import MOST_GREY, grey_share, suited
 
 NETWORKS: dict[str, tuple[Callable[..., keras.Model], Callable[..., keras.Model]]] = {
     "mlp": (mlp_encoder, mlp_decoder),
@@ -33,16 +34,16 @@ NETWORKS: dict[str, tuple[Callable[..., keras.Model], Callable[..., keras.Model]
 
 def load_data(config: TrainConfig) -> data.ImageData:
     """Returns the configured data set, binarized as its likelihood needs."""
-    binarization = config.binarization
-    if binarization == "auto":
-        binarization = "dynamic" if config.likelihood == "bernoulli" else "none"
-    return data.load(
+    images = data.load(
         config.dataset,
-        binarization=binarization,
+        binarization=config.binarization_name,
         image_size=config.image_size,
         seed=config.seed,
         data_dir=config.data_dir,
+        skip_unreadable=config.skip_unreadable,
     )
+    open_ = config.likelihood == config.binarization == "auto"
+    return images.drawn() if open_ and grey_share(images) <= MOST_GREY else images
 
 
 def build_model(config: TrainConfig, images: data.ImageData) -> VAE:
@@ -51,9 +52,10 @@ def build_model(config: TrainConfig, images: data.ImageData) -> VAE:
     Raises:
         DataError: a condition is asked for that the data do not have.
     """
+    config, _ = suited(config, images)
     likelihood = parts.LIKELIHOODS[config.likelihood](config)
     posterior = parts.POSTERIORS[config.posterior](config)
-    steps_per_epoch = images.train.steps_per_epoch(config.batch_size)
+    steps_per_epoch = images.train.steps_per_epoch(config.examples_a_step)
     num_classes = images.num_classes if config.conditional else None
     with _dtype_policy(config.precision):
         encoder, decoder = _networks(config, images.shape, posterior, likelihood, num_classes)
@@ -71,7 +73,7 @@ def build_model(config: TrainConfig, images: data.ImageData) -> VAE:
         seed=config.seed,
         name="vae",
     )
-    numbers = config.batch_size * math.prod(images.shape)
+    numbers = config.examples_a_step * math.prod(images.shape)
     # Whoever listens: a run that is resumed, or watched, has to compute the same
     steps = steps_of(numbers, steps_per_epoch)
     vae.compile(optimizer=_optimizer(config, steps_per_epoch), steps_per_execution=steps)
@@ -131,7 +133,9 @@ def _optimizer(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Op
     rate = _learning_rate(config, steps_per_epoch)
     if not config.weight_decay:
         return keras.optimizers.Adam(rate, global_clipnorm=config.clipnorm)
-    return KernelAdamW(rate, weight_decay=config.weight_decay, global_clipnorm=config.clipnorm)
+    return KernelAdamW(
+        rate, weight_decay=float(config.weight_decay), global_clipnorm=config.clipnorm
+    )
 
 
 def _learning_rate(config: TrainConfig, steps_per_epoch: int):

@@ -1,17 +1,22 @@
 """Whole states of a training, one directory an epoch, from which it goes on bit for bit."""
 
+import hashlib
 import json
+import math
 import re
 import time
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from vae_tf.errors import RunError
-from vae_tf.runs.files import sha256, write_csv, write_directory, write_json
+from vae_tf.runs.files import remove, reserve, sha256, write_csv, write_directory, write_json
 
 _NAME = re.compile(r"epoch-(\d{5,})")
 _WEIGHTS, _STATE = "state.weights.h5", "state.json"
+_HEADER, _FILE = 4096, 1 << 16  # bytes of HDF5 for each variable, and for the whole
+_KEYS, _CHECKSUM = {"epochs", "finished", "sha256", "history"}, "checksum"
 
 
 def best_epoch(history: list[dict], start: int = 0) -> int:
@@ -39,22 +44,27 @@ class Checkpoints:
         epoch = len(history)
 
         def write(aside: Path) -> None:
+            reserve(aside, room(model))
             model.save_weights(aside / _WEIGHTS)
-            state = {
-                "epochs": epoch,
-                "finished": finished,
-                "sha256": sha256(aside / _WEIGHTS),
-                "history": history,
-            }
-            write_json(aside / _STATE, state)
+            digest = sha256(aside / _WEIGHTS)
+            _write_state(aside / _STATE, epoch, finished, digest, history)
 
         self.directory.mkdir(parents=True, exist_ok=True)
         write_directory(self._path(epoch), write)
-        write_csv(self.directory.parent / "metrics.csv", _rows(history))
+        self.write_metrics(history)
         for old in set(self.epochs()) - {epoch, best_epoch(history, self.warmup_epochs)}:
-            for file in self._path(old).iterdir():
-                file.unlink()
-            self._path(old).rmdir()
+            remove(self._path(old))
+
+    def write_metrics(self, history: list[dict]) -> None:
+        """Writes metrics.csv, beside the checkpoints."""
+        rows = [{"epoch": i + 1, **logs} for i, logs in enumerate(history)]
+        write_csv(self.directory.parent / "metrics.csv", rows)
+
+    def reopen(self) -> None:
+        """Lets a finished run go on: its newest state is no longer the last."""
+        state = self.newest()
+        path = self._path(state["epochs"]) / _STATE
+        _write_state(path, state["epochs"], False, state["sha256"], state["history"])
 
     def newest(self) -> dict:
         """Returns the state of the newest checkpoint: `epochs`, `finished`, `history`."""
@@ -70,8 +80,10 @@ class Checkpoints:
             RunError: the checkpoint is missing or damaged.
         """
         weights = self._path(epoch) / _WEIGHTS
-        if not weights.exists() or sha256(weights) != self._state(epoch)["sha256"]:
-            raise self._damaged(epoch, "weights that are missing or not those written")
+        if not weights.exists():
+            raise self._damaged(epoch, f"no {_WEIGHTS}")
+        if sha256(weights) != self._state(epoch)["sha256"]:
+            raise self._damaged(epoch, f"a {_WEIGHTS} with another checksum than was written")
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         model.load_weights(weights)
@@ -79,15 +91,20 @@ class Checkpoints:
     def _state(self, epoch: int) -> dict:
         try:
             state = json.loads((self._path(epoch) / _STATE).read_text("utf-8"))
-            return {key: state[key] for key in ("epochs", "finished", "sha256", "history")}
-        except (OSError, ValueError, KeyError, TypeError):
+            checksum = state.pop(_CHECKSUM, None)  # none in runs of version 0.1.0
+            whole = set(state) == _KEYS and checksum in (None, _checksum(state))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise self._damaged(epoch, f"an unreadable {_STATE}") from None
+        if not whole or state["epochs"] != epoch:
+            raise self._damaged(epoch, f"a {_STATE} with another checksum than was written")
+        return state
 
     def _damaged(self, epoch: int, what: str) -> RunError:
         path = self._path(epoch)
         earlier = [e for e in self.epochs() if e < epoch]
-        after = f"resume after epoch {earlier[-1]}" if earlier else "start again"
-        fix = f"Delete that directory to {after}."
+        fix = "Start the run again with --overwrite."
+        if earlier and epoch == self.epochs()[-1]:
+            fix = f"Delete that directory to resume after epoch {earlier[-1]}."
         return RunError(f"The checkpoint {path} must be whole", what, fix)
 
     def _path(self, epoch: int) -> Path:
@@ -114,5 +131,22 @@ class CheckpointEveryEpoch(keras.callbacks.Callback):
         self.checkpoints.save(self.model, self.history, finished)
 
 
-def _rows(history: list[dict]) -> list[dict]:
-    return [{"epoch": i + 1, **logs} for i, logs in enumerate(history)]
+def room(model: keras.Model) -> int:
+    """Returns how many bytes a file of the model's weights and optimizer takes at the most."""
+    variables = [*model.variables, *(model.optimizer.variables if model.optimizer else ())]
+    values = sum(math.prod(v.shape) * np.dtype(_stored(v.dtype)).itemsize for v in variables)
+    return values + len(variables) * _HEADER + _FILE
+
+
+def _stored(dtype: str) -> str:
+    """Returns the dtype that a variable has in a file."""
+    return "float32" if dtype == "bfloat16" else dtype
+
+
+def _write_state(path: Path, epochs: int, finished: bool, digest: str, history: list) -> None:
+    state = {"epochs": epochs, "finished": finished, "sha256": digest, "history": history}
+    write_json(path, {**state, _CHECKSUM: _checksum(state)})
+
+
+def _checksum(state: dict) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()

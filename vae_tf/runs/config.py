@@ -8,7 +8,9 @@ from typing import Literal
 from vae_tf.errors import ConfigError
 
 # Fields that say how a run is watched or how far it is pushed, not what it computes.
-INCIDENTAL = ("data_dir", "run_dir", "resume", "export", "profile")
+INCIDENTAL = ("data_dir", "run_dir", "resume", "overwrite", "export", "profile")
+# Of the others, those by which a resumed run may go further than it was to.
+FURTHER = ("epochs", "patience")
 
 
 @dataclass(frozen=True)
@@ -16,17 +18,20 @@ class TrainConfig:
     """Train a variational autoencoder on images; evaluate, draw and save it."""
 
     dataset: str = "digits"
-    """digits (embedded), any TFDS image set by name, folder:PATH, or array:FILE.npy|.npz."""
+    """folder:PATH, array:FILE, digits or a TFDS set. A folder of image files; a .npy or .npz
+    file; the embedded digits; any image set of TFDS by its name."""
     data_dir: str | None = None
-    """Where TFDS data lie; TFDS_DATA_DIR or TFDS's own default if not given."""
+    """Where TFDS data lie. TFDS_DATA_DIR, or TFDS's own default, if not given."""
     image_size: tuple[int, int] | None = None
     """Resize images to this height and width."""
+    skip_unreadable: bool = False
+    """Leave out image files of a folder that cannot be read. They are listed in config.json."""
     binarization: Literal["auto", "none", "static", "dynamic"] = "auto"
-    """Draw each pixel as 0 or 1 with its grey value as probability: anew each epoch (dynamic) or
-    once (static). auto: dynamic for the bernoulli likelihood, none for the others."""
+    """Draw each pixel as 0 or 1 with its grey value as probability. dynamic: anew each epoch;
+    static: once; auto: dynamic for the bernoulli likelihood, none for the others."""
 
     network: Literal["mlp", "conv", "resnet"] = "mlp"
-    """Kind of encoder and decoder: dense, convolutional, residual convolutional."""
+    """Encoder and decoder. mlp: dense; conv: convolutional; resnet: residual convolutional."""
     hidden: tuple[int, ...] = (500, 500)
     """Widths of the mlp's hidden layers; the decoder has them in reverse."""
     filters: tuple[int, ...] = (32, 64)
@@ -38,22 +43,24 @@ class TrainConfig:
     input_dropout: float = 0.0
     """Share of the encoder's inputs dropped in training (mlp)."""
     condition: Literal["none", "label"] = "none"
-    """label: encoder and decoder are given the class of each image, so that the model draws
-    images of a class that you choose."""
+    """What encoder and decoder are given too. label: the class of each image, so that the
+    model draws images of a class that you choose."""
     latent_dim: int = 40
     """Number of latent variables."""
     prior: Literal[
         "auto", "normal", "learned-normal", "mixture", "vamp", "realnvp", "maf", "conditional"
     ] = "auto"
-    """p(z). normal: N(0, I); learned-normal: diagonal; mixture: of diagonal normals; vamp: a
-    mixture of posteriors of learned pseudo-inputs; realnvp, maf: normalizing flows; conditional:
-    p(z|c), a diagonal normal for each class. auto: conditional with --condition label, else
-    mixture."""
+    """The prior p(z). normal: N(0, I); learned-normal: diagonal; mixture: of diagonal normals;
+    vamp: a mixture of posteriors of learned pseudo-inputs; realnvp, maf: normalizing flows;
+    conditional: p(z|c), a diagonal normal for each class; auto: conditional with --condition
+    label, else mixture."""
     prior_components: int = 500
     """Components of the mixture and vamp priors."""
     posterior: Literal["diagonal", "full", "iaf"] = "diagonal"
-    """q(z|x). diagonal, full: covariance of a normal; iaf: an inverse autoregressive flow."""
+    """The posterior q(z|x). diagonal, full: covariance of a normal; iaf: an inverse autoregressive
+    flow."""
     likelihood: Literal[
+        "auto",
         "bernoulli",
         "gaussian",
         "gaussian-learned",
@@ -61,59 +68,65 @@ class TrainConfig:
         "continuous-bernoulli",
         "discretized-logistic",
         "discretized-logistic-mixture",
-    ] = "bernoulli"
-    """p(x|z). gaussian: fixed scale; gaussian-learned: one learned scale; gaussian-pixel: a scale
-    for each pixel from the decoder; continuous-bernoulli: a density on [0, 1]; discretized-logistic
-    and discretized-logistic-mixture: the probability of each of 256 grey levels."""
+    ] = "auto"
+    """The likelihood p(x|z). auto: bernoulli for black and white, gaussian-learned for grey levels
+    and colours; gaussian: fixed scale; gaussian-learned: one learned scale;
+    gaussian-pixel: a scale for each pixel from the decoder; continuous-bernoulli: a density on
+    [0, 1]; discretized-logistic and discretized-logistic-mixture: the probability of each of 256
+    grey levels."""
     scale: float = 0.1
     """Standard deviation of the gaussian likelihood; where gaussian-learned starts."""
     objective: Literal["elbo", "stl", "iwae", "dreg", "renyi", "score-function", "vimco"] = "elbo"
-    """The bound on log p(x) and the estimator of its gradient."""
+    """The bound on log p(x). Its name is that of the estimator of its gradient as well."""
     objective_samples: int = 1
-    """Draws of z for each example and step; 5 is usual for iwae, dreg, renyi and vimco."""
+    """Draws of z for each example and step. 5 is usual for iwae, dreg, renyi and vimco."""
     beta: float = 1.0
-    """Weight of the KL term; 1 is the ELBO."""
+    """Weight of the KL term. 1 is the ELBO."""
     beta_warmup_epochs: int = 0
     """Epochs over which beta rises from 0."""
     beta_schedule: Literal["linear", "cosine", "cyclical"] = "linear"
-    """How it rises; cyclical: four times, from 0 each time."""
+    """How beta rises. cyclical: four times, from 0 each time."""
     free_bits: float = 0.0
     """Nats each latent may hold without paying, with a diagonal posterior and a normal prior."""
 
     epochs: int = 150
-    """Passes over the training data, at the most."""
+    """Most passes over the training data."""
     patience: int = 50
-    """Epochs without a better validation ELBO before stopping; 0 never stops."""
-    batch_size: int = 250
-    """Examples a step."""
+    """Epochs without a better validation ELBO before stopping. 0 never stops."""
+    batch_size: Literal["auto"] | int = "auto"
+    """Examples a step. auto: 250, fewer below 10,000 training examples."""
     learning_rate: float = 2e-3
     """Adam's step size, at its highest."""
     lr_schedule: Literal["cosine", "constant"] = "cosine"
-    """cosine: down to 0 at the last epoch."""
+    """How the step size falls. cosine: to 0 at the last epoch."""
     lr_warmup_epochs: int = 1
     """Epochs over which the step size rises from 0."""
-    weight_decay: float = 0.2
-    """Decoupled decay (AdamW) of the networks' kernels."""
+    weight_decay: Literal["auto"] | float = "auto"
+    """Decoupled decay (AdamW) of the networks' kernels. auto: 0.2, none below 10,000 training
+    examples."""
     clipnorm: float | None = None
     """Largest norm of the whole gradient."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    """Arithmetic of the networks; likelihoods are float32 always."""
+    """Arithmetic of the networks. Likelihoods are float32 always."""
 
     seed: int = 0
-    """Of initial weights, data order, binarization and latent draws."""
+    """Seed of all that is random. That is weights, data order, binarization and latent draws."""
     deterministic: bool = False
-    """The same numbers at every run, bit for bit; slower on GPUs."""
+    """Compute the same numbers at every run, bit for bit. Slower on GPUs."""
     importance_samples: int = 5000
-    """Samples of z for each test image in the importance-weighted likelihood; 0 skips it."""
+    """Samples of z in the test images' log p(x). 0 skips the estimate."""
 
     run_dir: str | None = None
-    """Where the run is kept; runs/<dataset> if not given."""
+    """Where the run is kept. runs/<dataset> if not given."""
     resume: bool = False
-    """Go on with the run in run_dir from its last checkpoint; start it if there is none."""
+    """Go on from the last checkpoint of the run in --run-dir. It is started if there is none.
+    Flags that are not given are those of the run; with more --epochs a finished run goes on."""
+    overwrite: bool = False
+    """Delete the run that is in --run-dir first."""
     profile: bool = False
-    """Show first where the time of a training step goes, and what to change; trace some steps."""
+    """Show first where the time of a training step goes. Says what to change, and traces steps."""
     export: str | None = None
-    """Export the trained model into this directory as well."""
+    """Export the trained model into this directory."""
 
     def __post_init__(self):
         """Refuses what cannot work before anything is imported or read.
@@ -122,13 +135,14 @@ class TrainConfig:
             ConfigError: a value out of range.
         """
         for name in ("latent_dim", "epochs", "batch_size", "prior_components", "objective_samples"):
-            self._require(name, getattr(self, name) >= 1, "at least 1")
+            self._require(name, self._auto(name) or getattr(self, name) >= 1, "at least 1")
         for name in ("beta_warmup_epochs", "lr_warmup_epochs", "patience", "importance_samples"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
         for name in ("learning_rate", "scale"):
             self._require(name, 0 < getattr(self, name) < math.inf, "above 0")
         for name in ("beta", "free_bits", "weight_decay"):
-            self._require(name, 0 <= getattr(self, name) < math.inf, "at least 0")
+            holds = self._auto(name) or 0 <= getattr(self, name) < math.inf
+            self._require(name, holds, "at least 0")
         for name in ("dropout", "input_dropout"):
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
         for name in ("hidden", "filters"):
@@ -141,6 +155,9 @@ class TrainConfig:
         if self.condition == "none" and self.prior == "conditional":
             fix = "Add --condition label, or use another --prior."
             raise ConfigError("--prior conditional needs a condition", "--condition none", fix)
+        if self.resume and self.overwrite:
+            fix = "Drop one of them."
+            raise ConfigError("A run can be resumed or overwritten", "both flags", fix)
         self._require("seed", 0 <= self.seed < 2**31, "from 0 to 2**31 - 1")
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
@@ -148,6 +165,21 @@ class TrainConfig:
             flag = f"--{name.replace('_', '-')}"
             fix = "See --help for its default."
             raise ConfigError(f"{flag} must be {expected}", repr(getattr(self, name)), fix)
+
+    def _auto(self, name: str) -> bool:
+        return getattr(self, name) == "auto" and name in ("batch_size", "weight_decay")
+
+    @property
+    def examples_a_step(self) -> int:
+        """The batch size, once the data have decided on it."""
+        return int(self.batch_size)
+
+    @property
+    def binarization_name(self) -> str:
+        """The binarization, where `auto` is the one that it stands for."""
+        if self.binarization != "auto":
+            return self.binarization
+        return "dynamic" if self.likelihood == "bernoulli" else "none"
 
     @property
     def conditional(self) -> bool:
@@ -167,5 +199,6 @@ class TrainConfig:
 
     def identity(self) -> dict:
         """Returns the settings that a resumed run must share with the one it goes on with."""
-        fields = {**dataclasses.asdict(self), "prior": self.prior_name}
+        named = {"prior": self.prior_name, "binarization": self.binarization_name}
+        fields = {**dataclasses.asdict(self), **named}
         return {name: value for name, value in fields.items() if name not in INCIDENTAL}

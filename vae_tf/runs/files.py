@@ -1,6 +1,7 @@
 """Text, tables and directories that are either whole or absent."""
 
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -35,23 +36,56 @@ def write_csv(path: Path, rows: list[dict]) -> None:
 def write_directory(path: Path, write: Callable[[Path], object]) -> None:
     """Calls `write` with a new directory beside `path`, then renames it to `path`."""
     aside = path.with_name(f".aside-{os.getpid()}-{path.name}")
-    shutil.rmtree(aside, ignore_errors=True)
+    remove(aside)
     aside.mkdir(parents=True)
     try:
         write(aside)
         for file in aside.iterdir():
             flush(file)
-        if path.exists():
-            shutil.rmtree(path)
+        remove(path)
         os.rename(aside, path)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        remove(aside)
+
+
+def remove(path: Path) -> None:
+    """Deletes a file, a directory with all it holds, or a link, but not what a link leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def remove_leftovers(directory: Path) -> None:
     """Removes what a killed process was writing aside below `directory`."""
-    for aside in list(directory.rglob(".aside-*")):
-        shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
+    for folder, subfolders, names in os.walk(directory):
+        for name in (*subfolders, *names):
+            if name.startswith(".aside-"):
+                remove(Path(folder, name))
+        subfolders[:] = [name for name in subfolders if not name.startswith(".aside-")]
+
+
+def reserve(directory: Path, size: int) -> None:
+    """Makes sure that `size` bytes can be written below `directory`.
+
+    HDF5 ends the process with a segmentation fault when the disk is full, so nothing may be
+    written by it before the room is known to be there. Taking it and giving it back respects
+    quotas, which the number of free blocks does not.
+
+    Raises:
+        OSError: there is no room.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        if shutil.disk_usage(directory).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory))
+        return
+    path = directory / f".aside-{os.getpid()}-room"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, max(1, size))
+    finally:
+        os.close(descriptor)
+        path.unlink()
 
 
 def sha256(path: Path) -> str:

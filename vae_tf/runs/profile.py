@@ -22,7 +22,7 @@ def profile_run(
         run: takes the files.
         epochs_done: how many epochs were trained before.
     """
-    train, size = images.train, config.batch_size
+    train, size = images.train, config.examples_a_step
     profile = profile_training(
         vae,
         train.training_batches(size, config.seed, epochs_done, config.conditional),

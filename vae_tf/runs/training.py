@@ -15,13 +15,16 @@ from vae_tf.files import write_aside
 from vae_tf.models import VAE
 from vae_tf.profiling import TrainingProfile
 from vae_tf.runs.build import build_model, load_data
-from vae_tf.runs.checkpoints import CheckpointEveryEpoch, Checkpoints, best_epoch
+from vae_tf.runs.checkpoints import CheckpointEveryEpoch, Checkpoints, best_epoch, room
+from vae_tf.runs.claim import claimed
 from vae_tf.runs.config import TrainConfig
-from vae_tf.runs.directory import RunDirectory
-from vae_tf.runs.files import write_json
+from vae_tf.runs.directory import MODEL_SHA256, RunDirectory, run_path
+from vae_tf.runs.files import reserve, sha256, write_json
+from vae_tf.runs.further import go_further
 from vae_tf.runs.pictures import draw
 from vae_tf.runs.profile import profile_run
 from vae_tf.runs.report import make_report
+from vae_tf.runs.suited import caution, suited
 
 PICTURES_EVERY = 10  # epochs between two sets of TensorBoard images
 
@@ -31,6 +34,9 @@ class Watcher:
 
     def stage(self, text: str) -> None:
         """Hears that a stage begins."""
+
+    def note(self, text: str) -> None:
+        """Hears what the user should know."""
 
     def callbacks(self, config: TrainConfig, num_examples: int) -> list:
         """Returns Keras callbacks that show progress."""
@@ -52,50 +58,90 @@ def train(config: TrainConfig, watcher: Watcher | None = None) -> dict:
             checkpoint, a training that is no longer finite.
     """
     watcher = watcher or Watcher()
+    run = RunDirectory(run_path(config))
+    with claimed(run.path):
+        run.refuse(config)  # now, not after the data are read
+        return _train(config, run, watcher)
+
+
+def _train(config: TrainConfig, run: RunDirectory, watcher: Watcher) -> dict:
     if config.deterministic:  # for the whole process; TensorFlow has no public way back
         tf.config.experimental.enable_op_determinism()
     watcher.stage(f"reading {config.dataset}")
     images = load_data(config)
-    run = RunDirectory(run_path(config))
+    if images.skipped:
+        watcher.note(f"left out as unreadable: {', '.join(images.skipped)}")
+    if warning := caution(config, images):
+        watcher.note(f"warning: {warning}")
+    config, chosen = suited(config, images)
+    if chosen:
+        watcher.note(f"chosen: {chosen}")
     vae = build_model(config, images)
     if config.importance_samples:  # now, not after hours of training
         vae.likelihood.check_support(images.test.array(256), strict=True)
-    run.open(config, images.describe(labels=config.conditional))
+    before = run.open(config, images.describe(labels=config.conditional), chosen)
 
     checkpoints = Checkpoints(run.checkpoints, config.beta_warmup_epochs)
+    if before is not None:
+        go_further(before, config, run, checkpoints)
     state = checkpoints.newest()
     if state["epochs"] and (config.profile or not state["finished"]):
         checkpoints.restore(vae, state["epochs"])
     if config.profile:
         watcher.stage("profiling")
         watcher.profile(profile_run(config, vae, images, run, state["epochs"]), run)
-    if state["finished"] and (report := run.read_report()):
-        return report
+    report = run.read_report() if state["finished"] else None
+    if report and report.get("epochs") == state["epochs"]:
+        return _mended(report, vae, config, state["history"], run, checkpoints, watcher)
     if not state["finished"]:
         if state["epochs"]:
             watcher.stage(f"resuming after epoch {state['epochs']}")
         _fit(config, vae, images, run, checkpoints, state["history"], watcher)
-        state = checkpoints.newest()
-    best = best_epoch(state["history"], config.beta_warmup_epochs)
-    checkpoints.restore(vae, best)
+    history = checkpoints.newest()["history"]
+    checkpoints.restore(vae, best_epoch(history, config.beta_warmup_epochs))
+    digest = _write_model(vae, run)
+    report = {**_evaluate(config, vae, images, history, run, watcher), MODEL_SHA256: digest}
+    write_json(run.report, report)
+    run.likelihood.unlink(missing_ok=True)
+    return report
 
-    write_aside(run.model, vae.save)
+
+def _evaluate(config, vae: VAE, images: ImageData, history, run: RunDirectory, watcher) -> dict:
+    """Returns the numbers of a trained model, having drawn its pictures."""
+    best = best_epoch(history, config.beta_warmup_epochs)
     watcher.stage("evaluating on the test images")
     began = time.perf_counter()
-    test = images.test.batches(config.batch_size, labels=config.conditional)
+    test = images.test.batches(config.examples_a_step, labels=config.conditional)
     bound = vae.evaluate(test, return_dict=True, verbose=0)
     likelihood = _log_likelihood(config, vae, images, run, watcher)
     seconds = time.perf_counter() - began
     watcher.stage("drawing")
-    pictures = draw(vae, images, state["history"], run.pictures)
-    report = {
-        **make_report(config, vae, state["history"], best, bound, likelihood),
+    pictures = draw(vae, images, history, run.pictures)
+    return {
+        **make_report(config, vae, history, best, bound, likelihood),
         "examples": {name: split.num_examples for name, split in _splits(images).items()},
         "evaluation_seconds": seconds,
         "pictures": [path.name for path in pictures],
     }
+
+
+def _write_model(vae: VAE, run: RunDirectory) -> str:
+    """Writes model.keras and returns its SHA-256."""
+    reserve(run.path, 2 * room(vae))  # Keras may write the weights beside the file first
+    write_aside(run.model, vae.save)
+    return sha256(run.model)
+
+
+def _mended(report, vae: VAE, config, history, run: RunDirectory, checkpoints, watcher) -> dict:
+    """Returns the report of a finished run, having written again what is lost of the others."""
+    if not run.metrics.exists():
+        checkpoints.write_metrics(history)
+    if run.model_is_whole():
+        return report
+    watcher.stage(f"writing {run.model} again")
+    checkpoints.restore(vae, best_epoch(history, config.beta_warmup_epochs))
+    report = {**report, MODEL_SHA256: _write_model(vae, run)}
     write_json(run.report, report)
-    run.likelihood.unlink(missing_ok=True)
     return report
 
 
@@ -103,14 +149,8 @@ def _splits(images: ImageData) -> dict:
     return {"train": images.train, "validation": images.validation, "test": images.test}
 
 
-def run_path(config: TrainConfig) -> Path:
-    """Returns where the run is kept: `run_dir`, or runs/<the data's name>."""
-    name = Path(config.dataset.rpartition(":")[2]).stem or "data"
-    return Path(config.run_dir or Path("runs") / name)
-
-
 def _fit(config, vae: VAE, images: ImageData, run, checkpoints, history, watcher) -> None:
-    done, size = len(history), config.batch_size
+    done, size = len(history), config.examples_a_step
     labels, callbacks = config.conditional, []
     if config.patience:
         warmup = config.beta_warmup_epochs
@@ -140,10 +180,18 @@ def _log_likelihood(config: TrainConfig, vae: VAE, images: ImageData, run, watch
     total, samples = images.test.num_examples, config.importance_samples
     what = "log p(x|label)" if config.conditional else "log p(x)"
     progress = watcher.progress(f"{what}, {samples} samples an image", total)
-    test = images.test.batches(config.batch_size, labels=config.conditional)
-    return evaluation.log_likelihood(
-        vae, test, samples, seed=config.seed, checkpoint=run.likelihood, progress=progress
-    )
+    test = images.test.batches(config.examples_a_step, labels=config.conditional)
+
+    def estimate():
+        return evaluation.log_likelihood(
+            vae, test, samples, seed=config.seed, checkpoint=run.likelihood, progress=progress
+        )
+
+    try:
+        return estimate()
+    except RunError:  # a damaged file of estimates, or one of fewer epochs
+        run.likelihood.unlink()
+        return estimate()
 
 
 def load_run(path: str | Path) -> tuple[VAE, dict]:
@@ -154,12 +202,16 @@ def load_run(path: str | Path) -> tuple[VAE, dict]:
     """
     run = RunDirectory(path)
     saved = run.read()
+    run.refuse_links()
     if not run.model.exists():
         fix = "Finish the run with --resume first."
         raise RunError("The run must hold a trained model", f"no {run.model}", fix)
+    fix = "Run train.py with --resume, which writes it again."
+    if not run.model_is_whole():
+        reason = "a file with another checksum than was written"
+        raise RunError(f"{run.model} must be a whole Keras model", reason, fix)
     try:
         return keras.models.load_model(run.model), saved
-    except (ValueError, OSError, TypeError, KeyError) as error:
+    except Exception as error:  # damaged files raise what Keras, HDF5 and zipfile each have
         reason = f"a file Keras cannot load ({type(error).__name__})"
-        fix = "Run train.py with --resume, which writes it again."
         raise RunError(f"{run.model} must be a whole Keras model", reason, fix) from None

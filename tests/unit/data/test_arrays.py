@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vae_tf import data
+from vae_tf.data import arrays
 from vae_tf.errors import DataError
 
 
@@ -104,3 +105,29 @@ def test_a_truncated_file_is_named(tmp_path, save, grey, keep, suffix):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"`array:FILE` must name a file.*nowhere\.npy"):
         data.load(f"array:{tmp_path}/nowhere.npy")
+
+
+def test_file_endings_in_capitals(tmp_path, save, grey):
+    save(grey)
+    expected = data.load(f"array:{tmp_path / 'images.npy'}").fingerprint
+    (tmp_path / "images.npy").rename(tmp_path / "IMAGES.NPY")
+    assert data.load(f"array:{tmp_path / 'IMAGES.NPY'}").fingerprint == expected
+    with pytest.raises(DataError, match="Pass 'array:"):
+        data.load(str(tmp_path / "IMAGES.NPY"))
+
+
+def test_an_archive_that_swells_beyond_memory_is_refused_unread(tmp_path, save, grey, monkeypatch):
+    save(x=grey)
+    monkeypatch.setattr(arrays, "available_memory", lambda: grey.nbytes - 1)
+    with pytest.raises(DataError, match=r"images\.npz.*GiB of memory are free"):
+        data.load(f"array:{tmp_path / 'images.npz'}")
+    monkeypatch.setattr(arrays, "available_memory", lambda: grey.nbytes + 1000)
+    data.load(f"array:{tmp_path / 'images.npz'}")
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_channels_before_height_and_width_are_refused(save, channels):
+    images = np.random.default_rng(0).integers(0, 256, (9, channels, 8, 6), np.uint8)
+    with pytest.raises(DataError, match=r"channels last.*transpose\(0, 2, 3, 1\)"):
+        data.load(save(images))
+    assert data.load(save(images.transpose(0, 2, 3, 1))).shape == (8, 6, channels)

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -208,3 +210,53 @@ def test_missing_and_empty_folders_are_named(tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(DataError, match=r"must hold images \(\.png, .*none in it"):
         load(tmp_path)
+
+
+def spoil(root):
+    """Writes 10 images, of which 3 cannot be read, and returns their names."""
+    for i in range(10):
+        write(root / f"{i}.png", noise(16, 16))
+    (root / "1.png").write_bytes(b"no image")
+    whole = (root / "4.png").read_bytes()
+    (root / "4.png").write_bytes(whole[: len(whole) // 2])  # the header is fine
+    (root / "7.PNG").symlink_to(root / "nowhere")
+    (root / "7.png").unlink()
+    return ["1.png", "4.png", "7.PNG"]
+
+
+def test_all_unreadable_files_are_named_at_once(root):
+    names = spoil(root)
+    with pytest.raises(DataError, match=r"3 of 10 in .* that are not") as refusal:
+        load(root)
+    for name in names:
+        assert name in str(refusal.value)
+    assert "skip_unreadable=True" in str(refusal.value)
+    assert str(refusal.value).count(str(root)) == 1  # names, not whole paths
+
+
+def test_unreadable_files_are_left_out_if_asked_for(root):
+    names = spoil(root)
+    images = load(root, skip_unreadable=True)
+    assert images.skipped == tuple(names)
+    assert images.describe()["skipped"] == names
+    for name in names:
+        (root / name).unlink()
+    rest = load(root)
+    assert rest.fingerprint == images.fingerprint
+    assert "skipped" not in rest.describe()
+
+
+def test_a_folder_of_unreadable_files_alone_is_refused(root):
+    root.mkdir()
+    for name in ("a.png", "b.png"):
+        (root / name).write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"2 of 2 .*a\.png, b\.png"):
+        load(root, skip_unreadable=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_is_not_waited_for(root):
+    fill(root)
+    os.mkfifo(root / "pipe.png")
+    with pytest.raises(DataError, match=r"pipe\.png: no regular file"):
+        load(root)
