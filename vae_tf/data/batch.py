@@ -32,7 +32,7 @@ class Batch(NamedTuple):
         """Returns the batch as tensors: numbers float32, classes as they are, no NaN where masked.
 
         Raises:
-            DataError: weights that are not one number an example.
+            DataError: weights that are not one number an example, or a mask of another shape.
         """
         for name in ("mask", "condition"):
             for part in keras.tree.flatten(getattr(self, name)):
@@ -44,6 +44,7 @@ class Batch(NamedTuple):
             mask = tf.cast(mask, tf.float32)
             shape = tf.concat([tf.shape(mask), [1] * (x.shape.rank - mask.shape.rank)], 0)
             mask = tf.reshape(mask, shape) if x.shape.rank > mask.shape.rank else mask
+            check_mask_shape(mask.shape, x.shape)
             x = tf.where(mask > 0, x, 0.0)
         weight = None if self.weight is None else _weights(self.weight)
         condition = keras.tree.map_structure(_numbers, self.condition)
@@ -124,6 +125,16 @@ def _weights(weight) -> tf.Tensor:
     if shape.rank is not None and any(size != 1 for size in shape[1:]):
         raise not_by_example(tuple(shape))
     return tf.reshape(weight, [-1])
+
+
+def check_mask_shape(mask, x) -> None:
+    """Raises DataError unless a shape of a mask, as far as it is known, broadcasts to that of x."""
+    fits = len(mask) == len(x) and all(
+        None in (m, size) or m in (1, size) for m, size in zip(mask[1:], x[1:], strict=True)
+    )
+    if not fits or (None not in (mask[0], x[0]) and mask[0] != x[0]):
+        fix = "Pass 1 where x was observed and 0 where not, in the shape of x."
+        raise DataError("`mask` must broadcast to x", f"{tuple(mask)} and {tuple(x)}", fix)
 
 
 def not_by_example(shape) -> DataError:

@@ -45,6 +45,8 @@ class VAE(Training):
         beta: weight of the KL term, a number or a Schedule.
         kl_control: another KL term than beta * kl, such as FreeBits.
         penalties: terms beside the bound, such as TotalCorrelation.
+        missing: "nan" where NaN in x stands for what is missing, in training and in every
+            question; None: NaN is refused, and what is missing is told by a `mask`.
         seed: of the draws z ~ q(z|x); training continues its random stream when reloaded.
 
     Raises:

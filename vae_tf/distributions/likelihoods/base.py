@@ -154,7 +154,13 @@ class Likelihood(ModelPart):
             bad = np.argwhere(~np.isfinite(x))
             where = tuple(int(i) for i in bad[0])
             received = f"{len(bad)} NaN or infinite value(s), the first at index {where}"
-            raise DataError("The data must be finite numbers", received, "Remove or impute them.")
+            fix = "Remove or impute them."
+            if not np.isinf(x).any():
+                fix = (
+                    'If NaN marks what is missing, make the model with VAE(..., missing="nan") '
+                    'or pass {"x": x, "mask": ~np.isnan(x)}; else remove or impute them.'
+                )
+            raise DataError("The data must be finite numbers", received, fix)
         # An end of the support that float32 has rounded is meant to be in it
         least, most = self.support
         if low < min(least, float(np.float32(least))) or high > max(most, float(np.float32(most))):
