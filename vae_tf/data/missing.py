@@ -40,13 +40,17 @@ def nan_masked(batch: Batch) -> Batch:
         if mask is not None:
             mask = tf.cast(mask, tf.float32)
             shape = tf.concat([tf.shape(mask), [1] * (x.shape.rank - mask.shape.rank)], 0)
-            mask = tf.where(observed, tf.reshape(mask, shape), 0.0)
+            mask = tf.reshape(mask, shape)
+            check_mask_shape(mask.shape, x.shape)
+            mask = tf.where(observed, mask, 0.0)
     else:
         x = as_array(x, "given")
         observed = ~np.isnan(x) if x.dtype.kind == "f" else np.ones(x.shape, bool)
         if mask is not None:
             mask = as_array(mask, "mask")
-            mask = np.where(observed, mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim)), 0)
+            mask = mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
+            check_mask_shape(mask.shape, x.shape)
+            mask = np.where(observed, mask, 0)
     return batch._replace(x=x, mask=observed if mask is None else mask)
 
 

@@ -11,9 +11,9 @@ from vae_tf.checks import whole
 from vae_tf.data.batch import Batch, kept
 from vae_tf.errors import ConfigError
 from vae_tf.models.audit import Audit, audit
+from vae_tf.models.gaps import Gaps
 from vae_tf.models.inputs import is_stream, vectors
 from vae_tf.models.problems import problem
-from vae_tf.models.training import Training
 from vae_tf.objectives import replicas
 from vae_tf.objectives.base import Inference, Terms
 from vae_tf.objectives.terms import weighted_mean
@@ -22,7 +22,7 @@ ROWS = 256  # of arrays that are encoded batch by batch beside a stream's
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")
-class VAE(Training):
+class VAE(Gaps):
     """An encoder q(z|x) and a decoder p(x|z), trained on loss = mean(nll) + beta * mean(kl).
 
     `fit` and `evaluate` report, in nats per example: `loss`; `nll`, `kl`, its parts; `elbo` =
