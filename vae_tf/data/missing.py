@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import tensorflow as tf
 
-from vae_tf.data.batch import Batch, as_array, check_mask_shape
+from vae_tf.data.batch import Batch, as_array, check_mask_shape, mask_beside
 from vae_tf.errors import ConfigError, DataError
 
 CODES = (None, "nan")  # what may stand for a missing value
@@ -38,11 +38,7 @@ def nan_masked(batch: Batch) -> Batch:
         floating = x.dtype.is_floating
         observed = ~tf.math.is_nan(x) if floating else tf.ones_like(x, tf.bool)
         if mask is not None:
-            mask = tf.cast(mask, tf.float32)
-            shape = tf.concat([tf.shape(mask), [1] * (x.shape.rank - mask.shape.rank)], 0)
-            mask = tf.reshape(mask, shape)
-            check_mask_shape(mask.shape, x.shape)
-            mask = tf.where(observed, mask, 0.0)
+            mask = tf.where(observed, mask_beside(x, mask), 0.0)
     else:
         x = as_array(x, "given")
         observed = ~np.isnan(x) if x.dtype.kind == "f" else np.ones(x.shape, bool)
