@@ -51,6 +51,7 @@ def test_every_command_is_known():
     [
         "README.md",
         "docs/conditional.md",
+        "docs/missing_data.md",
         "docs/networks.md",
         "docs/profiling.md",
         "docs/your_own.md",

@@ -8,6 +8,7 @@ from vae_tf.data.binarization import BINARIZATIONS
 from vae_tf.data.dequantization import dequantize
 from vae_tf.data.image_data import ImageData
 from vae_tf.data.loading import load
+from vae_tf.data.missing import with_mask
 from vae_tf.data.split import Split
 
-__all__ = ["BINARIZATIONS", "ImageData", "Split", "dequantize", "load"]
+__all__ = ["BINARIZATIONS", "ImageData", "Split", "dequantize", "load", "with_mask"]

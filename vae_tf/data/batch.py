@@ -32,18 +32,13 @@ class Batch(NamedTuple):
         """Returns the batch as tensors: numbers float32, classes as they are, no NaN where masked.
 
         Raises:
-            DataError: weights that are not one number an example.
+            DataError: weights that are not one number an example, or a mask of another shape.
         """
-        for name in ("mask", "condition"):
-            for part in keras.tree.flatten(getattr(self, name)):
-                if tf.is_tensor(part) and part.shape.rank is None:
-                    fix = "Give it the same number of axes at every call of a model."
-                    raise DataError(f"`{name}` must have known axes", "a tensor of any rank", fix)
+        for part in keras.tree.flatten(self.condition):
+            _check_axes("condition", part)
         x, mask = tf.cast(self.x, tf.float32), self.mask
         if mask is not None:
-            mask = tf.cast(mask, tf.float32)
-            shape = tf.concat([tf.shape(mask), [1] * (x.shape.rank - mask.shape.rank)], 0)
-            mask = tf.reshape(mask, shape) if x.shape.rank > mask.shape.rank else mask
+            mask = mask_beside(x, mask)
             x = tf.where(mask > 0, x, 0.0)
         weight = None if self.weight is None else _weights(self.weight)
         condition = keras.tree.map_structure(_numbers, self.condition)
@@ -124,6 +119,36 @@ def _weights(weight) -> tf.Tensor:
     if shape.rank is not None and any(size != 1 for size in shape[1:]):
         raise not_by_example(tuple(shape))
     return tf.reshape(weight, [-1])
+
+
+def _check_axes(name: str, value) -> None:
+    if tf.is_tensor(value) and value.shape.rank is None:
+        fix = "Give it the same number of axes at every call of a model."
+        raise DataError(f"`{name}` must have known axes", "a tensor of any rank", fix)
+
+
+def mask_beside(x: tf.Tensor, mask) -> tf.Tensor:
+    """Returns a mask as float32, with as many axes as the data `x`, to whose shape it broadcasts.
+
+    Raises:
+        DataError: it does not, or its axes are not known.
+    """
+    _check_axes("mask", mask)
+    mask = tf.cast(mask, tf.float32)
+    for _ in range(x.shape.rank - mask.shape.rank):
+        mask = mask[..., tf.newaxis]
+    check_mask_shape(mask.shape, x.shape)
+    return mask
+
+
+def check_mask_shape(mask, x) -> None:
+    """Raises DataError unless a shape of a mask, as far as it is known, broadcasts to that of x."""
+    fits = len(mask) == len(x) and all(
+        None in (m, size) or m in (1, size) for m, size in zip(mask[1:], x[1:], strict=True)
+    )
+    if not fits or (None not in (mask[0], x[0]) and mask[0] != x[0]):
+        fix = "Pass 1 where x was observed and 0 where not, in the shape of x."
+        raise DataError("`mask` must broadcast to x", f"{tuple(mask)} and {tuple(x)}", fix)
 
 
 def not_by_example(shape) -> DataError:

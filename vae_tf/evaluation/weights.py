@@ -9,7 +9,7 @@ import tensorflow as tf
 from vae_tf.data.batch import Batch
 from vae_tf.evaluation.half_precision import in_bfloat16
 from vae_tf.models import VAE
-from vae_tf.models.chunks import rows_like, widest
+from vae_tf.models.chunks import Shape, rows_like, split, widest
 
 # What a chunk's widest activation may take: little enough for the cache, enough for the cores.
 CHUNK_BYTES = 1 << 24
@@ -23,13 +23,6 @@ class Sums(NamedTuple):
 
     log_sum: tf.Tensor  # of w
     log_sum_of_squares: tf.Tensor  # of w^2
-
-
-class Shape(NamedTuple):
-    """What a chunk holds: all draws of some examples, or some draws of one example."""
-
-    examples: int
-    draws: int
 
 
 class Weights:
@@ -103,13 +96,6 @@ class Weights:
                 lambda chunk, _: chunk < chunks, add, start, parallel_iterations=CHUNKS_AT_A_TIME
             )
         return sums
-
-
-def split(rows: int, num_samples: int) -> Shape:
-    """Returns what a chunk of about so many rows holds: whole examples if their draws fit."""
-    if num_samples <= rows:
-        return Shape(rows // num_samples, num_samples)
-    return Shape(1, math.ceil(num_samples / math.ceil(num_samples / rows)))
 
 
 def _log_add(old: tf.Tensor, rows: tf.Tensor, more: tf.Tensor) -> tf.Tensor:

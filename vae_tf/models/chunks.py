@@ -2,7 +2,7 @@
 
 import math
 import mmap
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +11,13 @@ from vae_tf.data.storage import as_tensor
 
 # What the widest tensor of a chunk may take; a few of them exist at a time
 CHUNK_BYTES = 1 << 25
+
+
+class Shape(NamedTuple):
+    """What a chunk holds: all draws of some examples, or some draws of one example."""
+
+    examples: int
+    draws: int
 
 
 class InChunks:
@@ -116,6 +123,13 @@ def widest(graph: tf.Graph) -> int:
 def rows_like(leaf) -> tf.TensorSpec | None:
     """Returns what any number of rows like those of an array or a tensor are; None for None."""
     return None if leaf is None else tf.TensorSpec([None, *leaf.shape[1:]], leaf.dtype)
+
+
+def split(rows: int, num_samples: int) -> Shape:
+    """Returns what a chunk of about so many rows holds: whole examples if their draws fit."""
+    if num_samples <= rows:
+        return Shape(rows // num_samples, num_samples)
+    return Shape(1, math.ceil(num_samples / math.ceil(num_samples / rows)))
 
 
 def _part(inputs, part: slice):

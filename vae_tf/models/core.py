@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from vae_tf.checks import whole
+from vae_tf.data.missing import check_code
 from vae_tf.distributions.likelihoods.base import Likelihood
 from vae_tf.distributions.posteriors.base import Posterior
 from vae_tf.distributions.posteriors.normal import DiagonalNormal
@@ -28,7 +29,7 @@ from vae_tf.objectives.penalties.base import Penalty
 from vae_tf.objectives.schedules import Constant, Schedule, as_schedule
 from vae_tf.settings import Settings
 
-FROZEN = (*parts_module.NAMES, "parts", "objective", "kl_control", "penalties")
+FROZEN = (*parts_module.NAMES, "parts", "objective", "kl_control", "penalties", "missing")
 
 
 class Core(keras.Model):
@@ -50,6 +51,7 @@ class Core(keras.Model):
         beta: float | Schedule = 1.0,
         kl_control: KLControl | None = None,
         penalties: Sequence[Penalty] = (),
+        missing: str | None = None,
         seed: int = 0,
         **kwargs,
     ):
@@ -62,6 +64,8 @@ class Core(keras.Model):
         self.likelihood = default_likelihood(decoder) if likelihood is None else likelihood
         self.objective = ELBO() if objective is None else objective
         self.kl_control, self.penalties = kl_control, listed(penalties)
+        check_code(missing)
+        self.missing = missing
         self.constant_beta = tf.Variable(1.0, trainable=False, name="beta")
         self.beta = beta
         check_parts(self)
@@ -121,7 +125,8 @@ class Core(keras.Model):
     @property
     def door(self) -> Door:
         """What takes data for this model."""
-        return Door(self.parts, self.event_shape, "condition" if self.parts.conditional else None)
+        y_is = "condition" if self.parts.conditional else None
+        return Door(self.parts, self.event_shape, y_is, self.missing)
 
     @property
     def schedules(self) -> tuple[Schedule, ...]:
@@ -150,7 +155,7 @@ class Core(keras.Model):
         """
         given = {name: getattr(self, name) for name in (*parts_module.NAMES, "objective", "beta")}
         given |= {"kl_control": self.kl_control, "penalties": list(self.penalties)}
-        given |= {"seed": self.seed, "name": self.name}
+        given |= {"missing": self.missing, "seed": self.seed, "name": self.name}
         unknown = sorted(set(changes) - set(given))
         if unknown:
             fix = f"Known: {', '.join(sorted(given))}."
@@ -202,7 +207,7 @@ class Core(keras.Model):
         config = {part: serialize(getattr(self, part)) for part in parts}
         config["kl_control"] = self.kl_control and serialize(self.kl_control)
         config["penalties"] = [serialize(penalty) for penalty in self.penalties]
-        return {**config, "seed": self.seed, "name": self.name}
+        return {**config, "missing": self.missing, "seed": self.seed, "name": self.name}
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None):

@@ -8,7 +8,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_tf.data.batch import FORMS, Batch, as_array, kept, not_by_example, parse
+from vae_tf.data.batch import (
+    FORMS,
+    Batch,
+    as_array,
+    kept,
+    not_by_example,
+    parse,
+)
+from vae_tf.data.missing import nan_masked, observed, warn_of_empty_columns
 from vae_tf.data.storage import chunks
 from vae_tf.errors import DataError
 from vae_tf.models.inputs import (
@@ -34,11 +42,13 @@ class Door:
         parts: of the model.
         event_shape: of one example, None where it is not known yet.
         y_is: the field that `y` is, None if the model has no use for it.
+        missing: "nan" if NaN stands for what is missing; None if it is refused.
     """
 
     parts: Parts
     event_shape: tuple[int | None, ...] | None
     y_is: str | None = None
+    missing: str | None = None
 
     def parse(self, data) -> Batch:
         """Returns the fields of one batch, as they came."""
@@ -90,6 +100,13 @@ class Door:
             others["mask"] = mask.reshape(mask.shape + (1,) * (len(x.shape) - mask.ndim))
         batch = Batch(x, **others, weight=None if weight is None else weight.reshape(-1))
         self.look(batch, role, strict)
+        if batch.mask is not None and not tf.is_tensor(x):
+            mask = observed(as_array(batch.mask, "mask"), x.shape)
+            if x.dtype == "float64":
+                # Keras casts to float32, in which a missing 1e300 would overflow, with a warning
+                batch = batch._replace(x=np.where(mask, x, 0))
+            if role == "training":
+                warn_of_empty_columns(mask)
         return batch
 
     def look(self, batch: Batch, role: str, strict: bool = False) -> None:
@@ -129,15 +146,7 @@ class Door:
         if batch.mask is None:
             likelihood.check_support(x, strict=strict)
             return
-        mask: np.ndarray = as_array(batch.mask, "mask").astype(bool, copy=False)
-        mask = mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
-        try:
-            mask = np.broadcast_to(mask, x.shape)
-        except ValueError:
-            fix = "Pass 1 where x was observed and 0 where not, in the shape of x."
-            raise DataError(
-                "`mask` must broadcast to x", f"{mask.shape} and {x.shape}", fix
-            ) from None
+        mask = observed(as_array(batch.mask, "mask"), x.shape)
         empty = np.asarray(likelihood.placeholder(x.shape[1:]))
         try:
             for rows in chunks(x):
@@ -222,7 +231,7 @@ class Door:
         if not self.parts.conditional and batch.condition is not None:
             fix = "Drop it, or give the networks an input named condition."
             raise DataError("This model takes no condition", "data with a condition", fix)
-        return batch
+        return nan_masked(batch) if self.missing == "nan" else batch
 
     def _look_at_weights(self, weight, role: str) -> None:
         if weight is not None and not bool(np.all(np.isfinite(weight) & (weight >= 0))):

@@ -8,6 +8,7 @@ import tensorflow as tf
 from vae_tf.data.batch import Batch
 from vae_tf.models.chunks import InChunks
 from vae_tf.models.parts import Parts
+from vae_tf.models.weighing import Weighing
 
 
 class Generator:
@@ -22,6 +23,18 @@ class Generator:
 
     def __init__(self, parts: Parts):
         self.parts = parts
+        self._kept: dict[str, Callable] = {}
+
+    def kept(self, name: str, function: Callable) -> Callable:
+        """Returns the compiled function of that name, made of `function` when first asked for."""
+        if name not in self._kept:
+            self._kept[name] = tf.function(function, autograph=False, reduce_retracing=True)
+        return self._kept[name]
+
+    @functools.cached_property
+    def weighing(self) -> Weighing:
+        """Averages over p(z|x)."""
+        return Weighing(self.parts, self.encoded, self.image)
 
     @functools.cached_property
     def encoded(self) -> InChunks:

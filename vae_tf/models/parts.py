@@ -70,8 +70,14 @@ class Parts:
         return {name: number for name, number in found.items() if number is not None}
 
     def encoded(self, batch: Batch, training: bool = False) -> Any:
-        """Returns the encoder's outputs, the posterior's parameters."""
-        return self.encoder_wiring(batch.present(), training)
+        """Returns the encoder's outputs, the posterior's parameters.
+
+        To an encoder that sees the mask, data without one are complete.
+        """
+        fields = batch.present()
+        if "mask" in self.encoder_wiring.names and batch.mask is None:
+            fields["mask"] = tf.ones_like(batch.x)
+        return self.encoder_wiring(fields, training)
 
     def decoded(self, z: tf.Tensor, batch: Batch, training: bool = False) -> Any:
         """Returns the decoder's outputs, the likelihood's parameters, for z [B, L]."""
@@ -132,7 +138,11 @@ class Parts:
         return tf.reshape(log_px, [draws, -1])
 
     def log_weights(
-        self, z: tf.Tensor, batch: Batch, qz: tfd.Distribution | None = None
+        self,
+        z: tf.Tensor,
+        batch: Batch,
+        qz: tfd.Distribution | None = None,
+        outputs: list | None = None,
     ) -> tf.Tensor:
         """Returns log w = log p(x, z|c) - log q(z|x, c) of draws z ~ q [S, B, L], [S, B], in nats.
 
@@ -140,9 +150,11 @@ class Parts:
             z: draws for each example.
             batch: the examples.
             qz: q(z|x, c) of them, where it is known already.
+            outputs: a list that takes the decoder's outputs, as for `log_px`.
         """
         qz = self.q(batch) if qz is None else qz
-        return self.log_px(z, batch) + log_ratio(groups_of(qz, self.p(batch), z))
+        log_px = self.log_px(z, batch, outputs=outputs)
+        return log_px + log_ratio(groups_of(qz, self.p(batch), z))
 
     def point(self, batch: Batch) -> tf.Tensor:
         """Returns the z that stands for q(z|x, c), its mean mostly, [B, L]."""

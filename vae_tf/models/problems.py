@@ -14,13 +14,14 @@ from vae_tf.objectives import replicas
 STAGES = (
     "sample_weight",
     "the condition",
+    "the mask",
     "the data x",
     "the latent draw z ~ q(z|x)",
     "kl",
     "the decoder's output",
     "nll",
 )
-WEIGHT, CLASSES, DATA = 1, 2, 3  # places in STAGES, from 1
+WEIGHT, CLASSES, MASK, DATA = 1, 2, 3, 4  # places in STAGES, from 1
 FIELDS = ("stage", "place", "value", "low", "high")  # of a problem, float64; all 0 if there is none
 
 
@@ -50,13 +51,16 @@ def problem(parts: Parts, batch: Batch, z, kl, decoder_outputs, nll) -> tf.Tenso
         fine &= tf.reduce_all(_valid(weight))
     if classes is not None:
         fine &= tf.reduce_all(classes[1])
+    if mask is not None:
+        fine &= tf.reduce_all(_binary(mask))
 
     def first() -> tf.Tensor:
         allowed = likelihood.allowed(x)
         if mask is not None:
             allowed |= ~tf.cast(mask, tf.bool)
-        looked_at = [(weight, _valid(weight)), (x, allowed)]
-        looked_at.insert(1, classes or (tf.zeros([1]), tf.ones([1], tf.bool)))
+        nothing = (tf.zeros([1]), tf.ones([1], tf.bool))
+        looked_at = [(weight, _valid(weight)), classes or nothing]
+        looked_at += [nothing if mask is None else (mask, _binary(mask)), (x, allowed)]
         good = [*(tf.reduce_all(right) for _, right in looked_at), *map(_finite, later)]
         stage = tf.argmin(tf.cast(tf.stack(good), tf.int8)) + 1
         ranges = tf.stack([_range(values, right) for values, right in looked_at])
@@ -91,6 +95,10 @@ def _range(values: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
 
 def _valid(weight: tf.Tensor) -> tf.Tensor:
     return (weight >= 0) & (weight <= LARGEST)  # NaN compares as false
+
+
+def _binary(mask: tf.Tensor) -> tf.Tensor:
+    return (mask == 0) | (mask == 1)
 
 
 class FirstProblem:
@@ -147,6 +155,12 @@ class FirstProblem:
                 f"Classes must be whole numbers from 0 to {counts}",
                 f"{value:g} {where} of the {role} data",
                 "Number the classes from 0.",
+            )
+        if stage == MASK:
+            return DataError(
+                "`mask` must hold 0 and 1 alone",
+                f"{value:g} {where} of the {role} data",
+                "Pass 1 where x was observed and 0 where not.",
             )
         if stage == DATA:
             seen = f"{value:g} {where} of the {role} data, whose finite values go from "

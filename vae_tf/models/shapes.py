@@ -72,7 +72,7 @@ def _check_examples(parts, event_shape) -> None:
         expected = f"{type(prior).__name__} must hold examples as the encoder takes them"
         fix = "Give it the event_shape of the data."
         raise ConfigError(f"{expected}, {batched(event_shape)}", batched(held), fix)
-    if parts.encoder_wiring.names != ("x",):
+    if set(parts.encoder_wiring.names) - {"x", "mask"}:  # pseudo-inputs are complete
         received = f"an encoder of {', '.join(parts.encoder_wiring.names)}"
         fix = "Use a MixtureOfNormals, or a Conditional prior."
         raise ConfigError(f"{type(prior).__name__} needs an encoder of x alone", received, fix)

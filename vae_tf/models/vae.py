@@ -11,9 +11,9 @@ from vae_tf.checks import whole
 from vae_tf.data.batch import Batch, kept
 from vae_tf.errors import ConfigError
 from vae_tf.models.audit import Audit, audit
+from vae_tf.models.gaps import Gaps
 from vae_tf.models.inputs import is_stream, vectors
 from vae_tf.models.problems import problem
-from vae_tf.models.training import Training
 from vae_tf.objectives import replicas
 from vae_tf.objectives.base import Inference, Terms
 from vae_tf.objectives.terms import weighted_mean
@@ -22,7 +22,7 @@ ROWS = 256  # of arrays that are encoded batch by batch beside a stream's
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")
-class VAE(Training):
+class VAE(Gaps):
     """An encoder q(z|x) and a decoder p(x|z), trained on loss = mean(nll) + beta * mean(kl).
 
     `fit` and `evaluate` report, in nats per example: `loss`; `nll`, `kl`, its parts; `elbo` =
@@ -45,6 +45,8 @@ class VAE(Training):
         beta: weight of the KL term, a number or a Schedule.
         kl_control: another KL term than beta * kl, such as FreeBits.
         penalties: terms beside the bound, such as TotalCorrelation.
+        missing: "nan" where NaN in x stands for what is missing, in training and in every
+            question; None: NaN is refused, and what is missing is told by a `mask`.
         seed: of the draws z ~ q(z|x); training continues its random stream when reloaded.
 
     Raises:

@@ -4,6 +4,9 @@ Every builder takes a `condition`: a number of classes K, for a one-hot input [B
 tensor without the batch; or a dict of either by name, as in `{"digit": 10, "position": (2,)}`. The
 network then has inputs by name: `x` (an encoder's) or `z` (a decoder's), and `condition`, or
 the names of the dict. A VAE feeds them from fields of its data, and makes classes one-hot.
+
+An encoder of `mask=True` has an input `mask`, 1 where the data were observed: it can then tell a 0
+from a gap, which it is given as 0 too.
 """
 
 from vae_tf.networks.conv import conv_decoder, conv_encoder

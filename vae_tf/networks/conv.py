@@ -18,6 +18,7 @@ def conv_encoder(
     activation: str = "silu",
     outputs: Mapping[str, Shape] | None = None,
     condition: Condition = None,
+    mask: bool = False,
     seed: int | None = 0,
 ) -> keras.Model:
     """Returns a model from images [B, H, W, C] to {name: [B, *shape]} for each of `outputs`.
@@ -35,13 +36,17 @@ def conv_encoder(
             what a DiagonalNormal does, `z_mean` and `z_log_var`, each [B, L].
         condition: see `vae_tf.networks`; it scales and shifts the channels of each convolution
             and enters the dense layer.
+        mask: whether the network sees which pixels are missing, by an input `mask` whose
+            channels stand beside those of the image.
         seed: of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
     """
     plain = Levels(activation)
-    return image_encoder(event_shape, latent_dim, filters, hidden, plain, outputs, condition, seed)
+    return image_encoder(
+        event_shape, latent_dim, filters, hidden, plain, outputs, condition, mask, seed
+    )
 
 
 def conv_decoder(

@@ -71,6 +71,7 @@ def image_encoder(
     levels: Levels,
     outputs: Mapping[str, Shape] | None,
     condition: Condition,
+    mask: bool,
     seed: int | None,
 ) -> keras.Model:
     """Returns a model from images [B, H, W, C] to {name: [B, *shape]} for each of `outputs`."""
@@ -79,8 +80,9 @@ def image_encoder(
     heads = outputs_of(posterior_heads(whole("latent_dim", latent_dim), outputs))
     hidden, activation = whole("hidden", hidden), levels.activation
     levels.check(filters)
-    initializers, conditions = Initializers(seed), Conditions(condition)
-    x = h = keras.Input(event_shape, name="x" if conditions else "image")
+    conditions = Conditions(condition, event_shape if mask else None)
+    initializers, x = Initializers(seed), conditions.data(event_shape)
+    h = conditions.masked(x)
     for width, size in zip(filters, _pyramid(event_shape, len(filters))[1:], strict=True):
         # Where height and width are free nothing tells that an image is too small to be halved
         stride = 1 if tuple(h.shape[1:3]) == size != (None, None) else 2

@@ -21,6 +21,7 @@ def mlp_encoder(
     input_dropout: float = 0.0,
     outputs: Mapping[str, Shape] | None = None,
     condition: Condition = None,
+    mask: bool = False,
     seed: int | None = 0,
 ) -> keras.Model:
     """Returns a model from data [B, *event_shape] to {name: [B, *shape]} for each of `outputs`.
@@ -36,6 +37,7 @@ def mlp_encoder(
         outputs: what the posterior needs, `posterior.parameter_shapes(latent_dim)`; if None
             what a DiagonalNormal does, `z_mean` and `z_log_var`, each [B, L].
         condition: see `vae_tf.networks`; it enters the first layer beside the data.
+        mask: whether the network sees which data are missing, by an input `mask`.
         seed: of the initial weights.
 
     Raises:
@@ -43,12 +45,13 @@ def mlp_encoder(
     """
     event_shape = shape_of("event_shape", event_shape)
     heads = outputs_of(posterior_heads(whole("latent_dim", latent_dim), outputs))
-    initializers, conditions = Initializers(seed), Conditions(condition)
-    x = keras.Input(event_shape, name="x" if conditions else "image")
+    conditions = Conditions(condition, event_shape if mask else None)
+    initializers, x = Initializers(seed), conditions.data(event_shape)
     h = keras.layers.Flatten()(x)
     if _share("input_dropout", input_dropout):
         h = keras.layers.Dropout(input_dropout, seed=seed)(h)
-    h = _hidden(conditions.beside(h), hidden, activation, dropout, seed, initializers)
+    h = conditions.beside(conditions.masked(h))
+    h = _hidden(h, hidden, activation, dropout, seed, initializers)
     return conditions.model("encoder", x, dense_heads(h, heads, initializers), field="x")
 
 

@@ -26,6 +26,7 @@ def resnet_encoder(
     activation: str = "silu",
     outputs: Mapping[str, Shape] | None = None,
     condition: Condition = None,
+    mask: bool = False,
     seed: int | None = 0,
 ) -> keras.Model:
     """Returns a model from images [B, H, W, C] to {name: [B, *shape]} for each of `outputs`.
@@ -49,6 +50,8 @@ def resnet_encoder(
             what a DiagonalNormal does, `z_mean` and `z_log_var`, each [B, L].
         condition: see `vae_tf.networks`; it scales and shifts the channels inside each block
             and enters the dense layer.
+        mask: whether the network sees which pixels are missing, by an input `mask` whose
+            channels stand beside those of the image.
         seed: of the initial weights.
 
     Raises:
@@ -56,7 +59,7 @@ def resnet_encoder(
     """
     residual = _Residual(activation, depth, normalization, groups)
     return image_encoder(
-        event_shape, latent_dim, filters, hidden, residual, outputs, condition, seed
+        event_shape, latent_dim, filters, hidden, residual, outputs, condition, mask, seed
     )
 
 

@@ -1,6 +1,7 @@
 """Figures made of images."""
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 GAP = 1  # pixels between two images
@@ -58,12 +59,18 @@ def image_grid(images: np.ndarray, title: str = "", columns: int | None = None) 
 
 def reconstructions(originals: np.ndarray, reconstructed: np.ndarray, columns: int = 12) -> Figure:
     """Returns a figure with each row of `originals` [N, H, W, C] above its reconstructions."""
-    count = min(len(originals), len(reconstructed)) // columns * columns
-    columns, count = (columns, count) if count else (len(originals), len(originals))
-    shape = (-1, columns, *np.shape(originals)[1:])
-    pairs = [np.reshape(np.asarray(part)[:count], shape) for part in (originals, reconstructed)]
-    rows = np.stack(pairs, 1).reshape(shape)
-    return image_grid(rows, "test images, each row above its reconstruction")
+    return pairs(
+        originals, reconstructed, columns, "test images, each row above its reconstruction"
+    )
+
+
+def pairs(above: np.ndarray, below: np.ndarray, columns: int = 12, title: str = "") -> Figure:
+    """Returns a figure with each row of `above` [N, H, W, C] over the same row of `below`."""
+    count = min(len(above), len(below)) // columns * columns
+    columns, count = (columns, count) if count else (len(above), len(above))
+    shape = (-1, columns, *np.shape(above)[1:])
+    both = [np.reshape(np.asarray(part)[:count], shape) for part in (above, below)]
+    return image_grid(np.stack(both, 1).reshape(shape), title)
 
 
 def interpolations(paths: np.ndarray) -> Figure:
@@ -75,3 +82,22 @@ def manifold(images: np.ndarray) -> Figure:
     """Returns a figure of the 2-D latent space, `images` [n, n, H, W, C] on a grid of it."""
     title = "2-D latent space, at equal steps of the prior's probability"
     return image_grid(images, title)
+
+
+def heat_map(images: np.ndarray, values: np.ndarray, columns: int = 12, most=None) -> Figure:
+    """Returns a figure with each row of `images` above a map of `values`, such as surprisal.
+
+    Args:
+        images: [N, H, W, C] in [0, 1].
+        values: [N, H, W, C] or [N, H, W, 1], summed over channels; NaN is left grey.
+        columns: images in a row.
+        most: the value of the brightest colour; the largest one if None.
+    """
+    values = np.asarray(values, "float32").sum(-1)
+    most = np.nanmax(values) if most is None else most
+    colours = colormaps["inferno"](np.nan_to_num(values / max(most, 1e-12)))[..., :3]
+    colours[np.isnan(values)] = 0.5
+    originals = np.asarray(images, "float32")
+    if originals.shape[-1] != 3:
+        originals = np.repeat(originals.mean(-1, keepdims=True), 3, -1)
+    return pairs(originals, colours, columns, f"each row above its values, from 0 to {most:.3g}")

@@ -9,7 +9,8 @@ import vae_tf
 from vae_tf import noise
 from vae_tf.data.batch import Batch
 from vae_tf.evaluation import weights
-from vae_tf.evaluation.weights import Weights, split
+from vae_tf.evaluation.weights import Weights
+from vae_tf.models.chunks import split
 from vae_tf.networks import conv_decoder, conv_encoder, mlp_decoder, mlp_encoder
 
 

@@ -52,3 +52,12 @@ def test_learning_curves_show_every_part(epochs):
     assert [len(axes.lines) for axes in figure.axes] == [2, 2, 2]
     without_validation = plots.learning_curves([{"elbo": 1.0, "nll": 1.0, "kl": 0.0}])
     assert [len(axes.lines) for axes in without_validation.axes] == [1, 1, 1]
+
+
+def test_a_heat_map_is_bright_where_values_are_large():
+    images, values = np.ones((3, 2, 2, 1)), np.zeros((3, 2, 2, 1))
+    values[1, 0, 1], values[2, 1, 1] = 8.0, np.nan
+    (picture,) = (i.get_array() for i in plots.heat_map(images, values).axes[0].images)
+    below = np.asarray(picture)[-2:].sum(-1)  # [2, 8]: three maps, side by side
+    assert (below[0, 4] > below[0, [0, 1, 3, 6, 7]]).all()
+    np.testing.assert_allclose(np.asarray(picture)[-1, 7], 0.5)

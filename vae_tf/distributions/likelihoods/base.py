@@ -3,10 +3,12 @@
 import math
 from collections.abc import Mapping
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from vae_tf import noise
 from vae_tf.distributions.base import ModelPart
 from vae_tf.errors import ConfigError, DataError
 
@@ -75,6 +77,17 @@ class Likelihood(ModelPart):
         """
         if mask is None:
             return self.distribution(params).log_prob(x)
+        each, observed = self.observed_elements(params, x, mask)
+        return tf.reduce_sum(tf.where(observed, each, 0.0), range(1, each.shape.rank))
+
+    def observed_elements(
+        self, params, x: tf.Tensor, mask: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns what `elements` does, and which of them were observed, bool of the same shape.
+
+        Takes and raises what `log_prob` does; of an element that was not observed the number
+        means nothing.
+        """
         x = tf.cast(x, tf.float32)
         observed = tf.broadcast_to(tf.cast(mask, tf.bool), tf.shape(x))
         # Missing values leave before the density is taken: the gradient of a NaN is NaN, even
@@ -89,7 +102,7 @@ class Likelihood(ModelPart):
         for axis in range(1, x.shape.rank):
             if each.shape[axis] == 1 and x.shape[axis] != 1:
                 observed = tf.reduce_all(observed, axis, keepdims=True)
-        return tf.reduce_sum(tf.where(observed, each, 0.0), range(1, x.shape.rank))
+        return each, observed
 
     def placeholder(self, event_shape) -> tf.Tensor:
         """Returns values that the data may have and that stand for missing ones, [*event] or []."""
@@ -132,6 +145,46 @@ class Likelihood(ModelPart):
         """
         return {"image": self.distribution(params).mean()}
 
+    def point(self, statistics: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Returns the value that stands for `statistics` averaged over z, E[x], [B, *event]."""
+        return statistics["image"]
+
+    def from_uniforms(self, params, u: tf.Tensor) -> tf.Tensor | None:
+        """Returns x ~ p(x|z), [B, *event], as a function of noise.
+
+        Args:
+            params: the decoder's outputs.
+            u: draws of U(0, 1), [B, *event].
+
+        Returns:
+            The draws; None if the likelihood knows no such way.
+        """
+        return None
+
+    def drawn(self, params, event_shape, seed: tf.Tensor, first) -> tf.Tensor:
+        """Returns x ~ p(x|z), [B, *event], whose row b belongs to the position first + b.
+
+        Args:
+            params: the decoder's outputs, [B, ...].
+            event_shape: of x.
+            seed: int32 [2].
+            first: position of the first row, which owns its draw whatever batch it comes in.
+        """
+        rows = tf.shape(keras.tree.flatten(params)[0])[0]
+        u = noise.uniforms(seed, first, rows, math.prod(event_shape))
+        x = self.from_uniforms(params, tf.reshape(u, [rows, *event_shape]))
+        if x is not None:
+            return x
+
+        def draw(row):
+            own, own_seed = row
+            px = self.distribution(keras.tree.map_structure(lambda value: value[None], own))
+            return tf.cast(px.sample(seed=own_seed)[0], tf.float32)
+
+        own_seeds = noise.seeds(seed, first, rows)
+        of_rows = tf.TensorSpec(event_shape, tf.float32)
+        return tf.map_fn(draw, (params, own_seeds), fn_output_signature=of_rows)
+
     def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution | None:
         """Returns p(x|z) as `statistics` tell it, or None where they do not determine it.
 
@@ -154,7 +207,13 @@ class Likelihood(ModelPart):
             bad = np.argwhere(~np.isfinite(x))
             where = tuple(int(i) for i in bad[0])
             received = f"{len(bad)} NaN or infinite value(s), the first at index {where}"
-            raise DataError("The data must be finite numbers", received, "Remove or impute them.")
+            fix = "Remove or impute them."
+            if not np.isinf(x).any():
+                fix = (
+                    'If NaN marks what is missing, make the model with VAE(..., missing="nan") '
+                    'or pass {"x": x, "mask": ~np.isnan(x)}; else remove or impute them.'
+                )
+            raise DataError("The data must be finite numbers", received, fix)
         # An end of the support that float32 has rounded is meant to be in it
         least, most = self.support
         if low < min(least, float(np.float32(least))) or high > max(most, float(np.float32(most))):

@@ -61,6 +61,10 @@ class Bernoulli(Likelihood):
         value = self._value(params)
         return {"image": tf.sigmoid(value) if self.parameters == ("logits",) else value}
 
+    def from_uniforms(self, params, u: tf.Tensor) -> tf.Tensor:
+        """Returns x ~ p(x|z), [B, *event], 1 where u is below the probability of it."""
+        return tf.cast(u < self.statistics(params)["image"], tf.float32)
+
     def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event], of the probabilities in `image`.
 

@@ -60,6 +60,15 @@ class Categorical(Likelihood):
         classes = tf.cast(tf.argmax(logits, -1, output_type=tf.int32), tf.float32)
         return {"image": classes, "probabilities": tf.nn.softmax(logits)}
 
+    def point(self, statistics: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Returns the most probable class, [B, *event]: classes have no mean."""
+        return tf.cast(tf.argmax(statistics["probabilities"], -1), tf.float32)
+
+    def from_uniforms(self, params, u: tf.Tensor) -> tf.Tensor:
+        """Returns x ~ p(x|z), [B, *event]: as many classes as have a cumulative below u."""
+        below = tf.cumsum(self.statistics(params)["probabilities"], -1)[..., :-1]
+        return tf.reduce_sum(tf.cast(u[..., tf.newaxis] > below, tf.float32), -1)
+
     def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event], of the `probabilities` [B, *event, K].
 

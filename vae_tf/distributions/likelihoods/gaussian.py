@@ -73,6 +73,11 @@ class Gaussian(Likelihood):
             scale = one_per_example + scale
         return {"image": loc, "scale": scale}
 
+    def from_uniforms(self, params, u: tf.Tensor) -> tf.Tensor:
+        """Returns x ~ p(x|z), [B, *event], by the inverse of its distribution function."""
+        values = self.statistics(params)
+        return values["image"] + values["scale"] * tf.math.ndtri(u)
+
     def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event], of `image` and `scale` as they are."""
         loc, scale = statistics["image"], statistics["scale"]

@@ -109,19 +109,37 @@ class Mixed(Likelihood):
         }
         return {"image": image, **others}
 
+    def _of_parts(self, statistics: Mapping[str, tf.Tensor]) -> list[dict[str, tf.Tensor]]:
+        """Returns the statistics of each part."""
+        images = tf.split(statistics["image"], self.sizes, -1)
+        return [
+            {
+                "image": image,
+                **{
+                    name.removeprefix(f"{i}_"): value
+                    for name, value in statistics.items()
+                    if name.startswith(f"{i}_")
+                },
+            }
+            for i, image in enumerate(images)
+        ]
+
+    def point(self, statistics: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Returns the parts' own, side by side, [B, D]."""
+        parts = zip(self.parts, self._of_parts(statistics), strict=True)
+        return tf.concat([part.point(own) for part, own in parts], -1)
+
+    def from_uniforms(self, params, u: tf.Tensor) -> tf.Tensor | None:
+        """Returns x ~ p(x|z), [B, D]; None if a part knows no such way."""
+        parts = zip(self._each(params), tf.split(u, self.sizes, -1), strict=True)
+        columns = [part.from_uniforms(own, noise) for (part, own), noise in parts]
+        return None if any(column is None for column in columns) else tf.concat(columns, -1)
+
     def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution | None:
         """Returns p(x|z), batch [B], event [D]; None if that of a part is."""
-        images = tf.split(statistics["image"], self.sizes, -1)
-        parts = []
-        for i, (part, image) in enumerate(zip(self.parts, images, strict=True)):
-            prefix = f"{i}_"
-            own = {
-                name.removeprefix(prefix): value
-                for name, value in statistics.items()
-                if name.startswith(prefix)
-            }
-            parts.append(part.from_statistics({"image": image, **own}))
-        return None if any(part is None for part in parts) else tfd.Blockwise(parts)
+        parts = zip(self.parts, self._of_parts(statistics), strict=True)
+        found = [part.from_statistics(own) for part, own in parts]
+        return None if any(part is None for part in found) else tfd.Blockwise(found)
 
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:
         """Refuses rows with a value its column's likelihood gives no density.

@@ -128,7 +128,8 @@ def audit(
     findings: list[Finding] = []
     try:
         subject = _subject(vae, data, num_examples, seed)
-        value_range = f"{np.min(subject.data):g} to {np.max(subject.data):g}"
+        known = subject.data[~np.isnan(subject.data)]
+        value_range = f"{np.min(known):g} to {np.max(known):g}" if known.size else "nothing known"
         count, shape = len(subject.data), batched(subject.data.shape[1:])
         seen = f"{len(subject.x)} of {count} examples {shape}, {value_range}"
         findings.append(Finding("data", "ok", seen))

@@ -1,0 +1,146 @@
+"""Questions about single elements: what is missing, and which of those observed are surprising."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import numpy as np
+
+from vae_tf.checks import whole
+from vae_tf.data.batch import Batch, as_array, parse
+from vae_tf.data.missing import observed
+from vae_tf.errors import DataError
+from vae_tf.models.door import Door
+from vae_tf.models.imputation import Imputation, Imputer, warn_of_few
+from vae_tf.models.inputs import is_stream
+from vae_tf.models.training import Training
+
+
+class Gaps(Training):
+    """A model that is asked about elements of examples."""
+
+    def impute(
+        self,
+        data,
+        mask=None,
+        num_samples: int = 1000,
+        *,
+        num_imputations: int = 0,
+        method: Literal["importance", "gibbs"] = "importance",
+        condition=None,
+        batch_size: int = 128,
+        seed: int = 0,
+    ) -> Imputation:
+        """Returns examples whose gaps are filled by what the model knows of them.
+
+        Missing is what a mask says, and NaN in any case. Single imputation is the mean
+        E[x_missing|x_observed], by importance weights w = p(x_observed, z) / q(z|x_observed)
+        (Mattei and Frellsen 2019, equation 12). Multiple imputation draws from
+        p(x_missing|x_observed), so that the draws differ as much as one does not know; it
+        chooses z by the weights and draws x from p(x|z).
+
+        Of an example without any observed element all that is told is the prior's.
+
+        Args:
+            data: examples in any form.
+            mask: 1 where x was observed, in place of the one among the data.
+            num_samples: K, draws of z for each example; for "gibbs" the rounds of a chain.
+            num_imputations: M, completed draws of the data; 100 give intervals.
+            method: "importance"; or "gibbs", chains z ~ q(z|x), x_missing ~ p(x|z) (pseudo-Gibbs,
+                Rezende et al. 2014, appendix F), as many as `num_imputations`, one at least. They
+                show the encoder complete examples, as a model trained on such wants them, and
+                are only as exact as q(z|x).
+            condition: in place of the one among the data.
+            batch_size: examples at a time, for arrays. The numbers do not depend on it.
+            seed: of the draws, which belong to the examples in the order of the data.
+
+        Raises:
+            DataError: data that cannot be used.
+            ConfigError: a decoder that sees x, a likelihood without single elements, or settings
+                that are none.
+        """
+        num_samples = whole("num_samples", num_samples)
+        num_imputations = whole("num_imputations", num_imputations, least=0)
+        door, found, first = dataclasses.replace(self.door, missing="nan"), [], 0
+        imputer = None
+        for batch in self._asked(door, data, mask, condition, batch_size, "data to impute"):
+            if imputer is None:
+                shape = np.shape(batch.x)[1:]
+                settings = (num_samples, num_imputations, method, whole("seed", seed, least=0))
+                imputer = Imputer(self.generator, shape, *settings)
+            known = observed(as_array(batch.mask, "mask"), np.shape(batch.x))
+            found.append(imputer.imputed(batch, known, first))
+            first += len(batch.x)
+        _check_some(found)
+        draws = [one.draws for one in found if one.draws is not None]
+        answer = Imputation(
+            np.concatenate([one.x for one in found]),
+            np.concatenate([one.mask for one in found]),
+            np.concatenate(draws, 1) if draws else None,
+            np.concatenate([one.effective_sample_size for one in found]),
+        )
+        incomplete = ~answer.mask.reshape(len(answer.mask), -1).all(1)
+        warn_of_few(answer.effective_sample_size[incomplete], num_samples)
+        return answer
+
+    def surprisal(
+        self,
+        data,
+        mask=None,
+        num_samples: int = 1000,
+        *,
+        condition=None,
+        batch_size: int = 128,
+        seed: int = 0,
+    ) -> np.ndarray:
+        """Returns how surprising each element is, -log p(x_i|x) in nats, [N, *event].
+
+        It is -log E[p(x_i|z)], the mean being over p(z|x) by importance weights: of a table a
+        number for each cell, of images a map of anomalies. An element is judged by a z that has
+        seen it; what no z explains beside its neighbours is surprising. NaN where x is missing.
+        An axis has size 1 where elements are only known together, as the colours of a pixel are.
+
+        Args:
+            data: examples in any form.
+            mask: 1 where x was observed, in place of the one among the data.
+            num_samples: K, draws of z for each example.
+            condition: in place of the one among the data.
+            batch_size: examples at a time, for arrays. The numbers do not depend on it.
+            seed: of the draws, which belong to the examples in the order of the data.
+
+        Raises:
+            DataError: data that cannot be used.
+            ConfigError: a likelihood that tells no density of single elements.
+        """
+        num_samples, seed = whole("num_samples", num_samples), whole("seed", seed, least=0)
+        found, first = [], 0
+        for batch in self._asked(self.door, data, mask, condition, batch_size, "data"):
+            tensors = Batch(batch.x, batch.mask, batch.condition).tensors()
+            average = self.generator.weighing.log_means(tensors, num_samples, seed, first)
+            found.append(-average.value)
+            first += len(batch.x)
+        _check_some(found)
+        return np.concatenate(found)
+
+    def _asked(
+        self, door: Door, data, mask, condition, batch_size: int, what: str
+    ) -> Iterator[Batch]:
+        """Yields the batches of what a method was called with, looked at."""
+        batch_size = whole("batch_size", batch_size)
+        if is_stream(data):
+            if mask is not None:
+                fix = "Let its elements be dicts with the keys x and mask."
+                raise DataError(f"A stream of {what} must hold all fields itself", "a mask", fix)
+            yield from door.batches(data, batch_size, what, condition)
+            return
+        fields = data if isinstance(data, (tuple, Mapping, Batch)) else (data,)
+        batch = parse(fields, door.y_is)
+        batch = door.batch(batch if mask is None else batch._replace(mask=mask), what, condition)
+        for start in range(0, len(batch.x), batch_size):
+            yield batch.rows(slice(start, start + batch_size))
+
+
+def _check_some(found: list) -> None:
+    if not found:
+        fix = "Check the files, the split and any filter."
+        raise DataError("The data must hold examples", "none", fix)
