@@ -9,5 +9,6 @@ from vae_tf.data.dequantization import dequantize
 from vae_tf.data.image_data import ImageData
 from vae_tf.data.loading import load
 from vae_tf.data.split import Split
+from vae_tf.data.tables.table import Table
 
-__all__ = ["BINARIZATIONS", "ImageData", "Split", "dequantize", "load"]
+__all__ = ["BINARIZATIONS", "ImageData", "Split", "Table", "dequantize", "load"]
