@@ -21,7 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse(argv: Sequence[str]) -> TrainConfig:
     """Returns the configuration that `argv` describes; exits on `--help` and on bad flags."""
     first = argparse.ArgumentParser(add_help=False)
-    first.add_argument("--recipe", default="mlp")
+    of_table = any(flag.removeprefix("--dataset=").startswith("table:") for flag in argv)
+    first.add_argument("--recipe", default="table" if of_table else "mlp")
     chosen, rest = first.parse_known_args(argv)
     names = ", ".join(RECIPES)
     return tyro.cli(

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,6 +32,7 @@ class ImageData:
         resized: Whether the images were resized to `shape`.
         carved: The splits that were drawn from the source's train split.
         label_names: What integer labels mean, where that is known.
+        unit: What one example is called.
     """
 
     name: str
@@ -45,6 +47,7 @@ class ImageData:
     resized: bool
     carved: tuple[str, ...]
     label_names: tuple[str, ...] | None = None
+    unit: ClassVar[str] = "image"
 
     @property
     def is_binary(self) -> bool:

@@ -2,12 +2,15 @@
 
 from vae_tf.plots.curves import learning_curves
 from vae_tf.plots.images import image_grid, interpolations, manifold, reconstructions, tile
+from vae_tf.plots.tables import marginals, pairs
 
 __all__ = [
     "image_grid",
     "interpolations",
     "learning_curves",
     "manifold",
+    "marginals",
+    "pairs",
     "reconstructions",
     "tile",
 ]

@@ -16,7 +16,11 @@ class TrainConfig:
     """Train a variational autoencoder on images; evaluate, draw and save it."""
 
     dataset: str = "digits"
-    """digits (embedded), any TFDS image set by name, folder:PATH, or array:FILE.npy|.npz."""
+    """digits (embedded), any TFDS image set by name, folder:PATH, array:FILE.npy|.npz, or
+    table:FILE.csv|.tsv|.parquet."""
+    kinds: tuple[str, ...] = ()
+    """Of a table, COLUMN=KIND for columns whose kind is not to be inferred: real, positive, binary,
+    category, count, or ignore to leave it out."""
     data_dir: str | None = None
     """Where TFDS data lie; TFDS_DATA_DIR or TFDS's own default if not given."""
     image_size: tuple[int, int] | None = None
@@ -142,12 +146,44 @@ class TrainConfig:
             fix = "Add --condition label, or use another --prior."
             raise ConfigError("--prior conditional needs a condition", "--condition none", fix)
         self._require("seed", 0 <= self.seed < 2**31, "from 0 to 2**31 - 1")
+        self._check_table()
+
+    def _check_table(self) -> None:
+        """Raises ConfigError where a table meets a flag for images, or the other way round."""
+        if not self.is_table:
+            if self.kinds:
+                fix = "Pass --dataset table:FILE.csv."
+                raise ConfigError("--kinds belongs to a table", f"--dataset {self.dataset}", fix)
+            return
+        default: dict[str, str | None] = {
+            "network": "mlp",
+            "likelihood": "bernoulli",
+            "binarization": "auto",
+        }
+        default |= {"image_size": None, "condition": "none", "export": None}
+        for name, value in default.items():
+            if getattr(self, name) != value:
+                received = f"--{name.replace('_', '-')} {getattr(self, name)}"
+                fix = "Drop the flag; the likelihood of a table is that of its columns' kinds."
+                if name == "export":
+                    fix = "Drop the flag; models of tables are used from Python as yet."
+                raise ConfigError("A table does without this flag", received, fix)
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:  # a comparison with NaN does not hold
             flag = f"--{name.replace('_', '-')}"
             fix = "See --help for its default."
             raise ConfigError(f"{flag} must be {expected}", repr(getattr(self, name)), fix)
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the data are a table."""
+        return self.dataset.startswith("table:")
+
+    @property
+    def likelihood_name(self) -> str:
+        """The likelihood; of a table that of its columns' kinds, `mixed`."""
+        return "mixed" if self.is_table else self.likelihood
 
     @property
     def conditional(self) -> bool:
@@ -168,4 +204,5 @@ class TrainConfig:
     def identity(self) -> dict:
         """Returns the settings that a resumed run must share with the one it goes on with."""
         fields = {**dataclasses.asdict(self), "prior": self.prior_name}
+        fields["likelihood"] = self.likelihood_name
         return {name: value for name, value in fields.items() if name not in INCIDENTAL}

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class TableData:
     source: str
     empty_rows: int
     unseen: dict[str, dict[str, int]]
-    unit: str = "row"
+    unit: ClassVar[str] = "row"
 
     @property
     def shape(self) -> tuple[int]:
