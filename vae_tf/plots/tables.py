@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 MOST_MARGINALS = 30
 MOST_PAIRS = 5  # columns
@@ -56,7 +57,7 @@ def pairs(data: Mapping, samples: Mapping, kinds: Mapping[Any, str]) -> Figure:
             else:
                 source, colour = (data, COLOURS[0]) if i > j else (samples, COLOURS[1])
                 both = {n: np.concatenate([data[n], samples[n]]) for n in (x, y)}
-                _scatter(axes, source, (x, y), both, kinds, colour)
+                _scatter(axes, source, (x, y), data, both, kinds, colour)
             axes.tick_params(labelsize=6)
             if i == size - 1:
                 axes.set_xlabel(str(x)[:22], fontsize=8)
@@ -77,7 +78,7 @@ def _marginal(axes, data: np.ndarray, samples: np.ndarray, kind: str) -> None:
         axes.set_xticks(range(len(words)), [word[:10] for word in words], rotation=30)
     else:
         numbers = [values.astype(float) for values in groups]
-        low, high = _range(np.concatenate(numbers))
+        low, high = _range(numbers[0])
         logarithmic = kind == "positive" and low > 0 and high > 20 * low
         edges = np.geomspace(low, high, BINS) if logarithmic else np.linspace(low, high, BINS)
         for values, colour, label in zip(numbers, COLOURS, LABELS, strict=True):
@@ -85,10 +86,11 @@ def _marginal(axes, data: np.ndarray, samples: np.ndarray, kind: str) -> None:
             axes.hist(inside, edges, color=colour, alpha=0.55, label=label, weights=_shares(inside))
         if logarithmic:
             axes.set_xscale("log")
+            axes.xaxis.set_minor_formatter(NullFormatter())  # they would overlap
     axes.tick_params(labelsize=7)
 
 
-def _scatter(axes, source: Mapping, names: tuple, both: Mapping, kinds: Mapping, colour) -> None:
+def _scatter(axes, source, names: tuple, data, both, kinds: Mapping, colour: str) -> None:
     ends = []
     there = ~_missing(source[names[0]]) & ~_missing(source[names[1]])
     for name in names:
@@ -102,21 +104,21 @@ def _scatter(axes, source: Mapping, names: tuple, both: Mapping, kinds: Mapping,
             set_ticks(range(len(words)), [word[:8] for word in words])
         else:
             ends.append(values.astype(float))
-            low, high = _range(both[name][~_missing(both[name])].astype(float))
+            low, high = _range(data[name][~_missing(data[name])].astype(float))
             (axes.set_xlim if name == names[0] else axes.set_ylim)(low, high)
     axes.scatter(*ends, s=4, alpha=0.4, color=colour, linewidths=0)
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:
-    """Returns where all but a hundredth of the values lie, with a margin."""
+    """Returns where all but a hundredth of the data lie, and a margin for samples."""
     if not len(values):
         return 0.0, 1.0
     low, high = np.quantile(values, (0.005, 0.995))
     if low == high:
         return float(low) - 0.5, float(high) + 0.5
-    margin = 0.05 * (high - low)
-    positive = low > 0 >= low - margin
-    return float(low if positive else low - margin), float(high + margin)
+    margin = 0.2 * (high - low)
+    least = low / 2 if low > 0 >= low - margin else low - margin
+    return float(least), float(high + margin)
 
 
 def _shares(values: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ def make_report(
         "test": {name: float(bound[name]) for name in ("elbo", "nll", "kl")},
         "train_seconds": sum(logs.get("seconds", 0.0) for logs in history),
         "parameters": vae.count_params(),
-        "config": dataclasses.asdict(config),
+        "config": {**dataclasses.asdict(config), "likelihood": config.likelihood_name},
         "versions": versions(),
     }
     if likelihood is not None:

@@ -53,8 +53,8 @@ def in_users_units(report: dict, data: TableData, likelihood: LogLikelihood | No
 
 
 def figures_of_table(vae: VAE, data: TableData) -> dict:
-    """Returns marginals, and pairs of columns, of the test rows beside as many samples."""
-    split = data.test
+    """Returns marginals, and pairs of columns, of training rows beside samples."""
+    split = data.train
     chosen = np.random.default_rng(0).permutation(split.num_examples)[:SHOWN_ROWS]
     part = split.part(np.sort(chosen))
     rows = data.table.decode(part.array(), part.mask())

@@ -7,6 +7,8 @@ from typing import Any
 
 from vae_tf.data.tables.column import SCALED, Column
 
+MAX_SCALE = 1.0  # of p(x|z): about that of the whole column, whose scale is 1
+
 
 def likelihood_of(columns: Sequence[Column]) -> Any:
     """Returns p(x|z), a `likelihoods.Mixed`, with one part for neighbours of one kind."""
@@ -23,7 +25,7 @@ def likelihood_of(columns: Sequence[Column]) -> Any:
         elif kind == "count":
             part = likelihoods.NegativeBinomial([math.exp(c.loc) for c in run])
         else:
-            part = likelihoods.GaussianPixelScale([c.floor for c in run])
+            part = likelihoods.GaussianPixelScale([c.floor for c in run], MAX_SCALE)
         parts.append((part, len(run)))
     return likelihoods.Mixed(parts)
 
