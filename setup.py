@@ -46,6 +46,8 @@ setup(
         "onnx": ["onnx>=1.19", "onnxruntime>=1.23", "tf2onnx>=1.17"],
         # What serving/grpc_client.py of a bundle needs; exporting and serving do without
         "serving": ["tensorflow-serving-api>=2.21,<2.22"],
+        # DataFrames, CSV and Parquet files
+        "tables": ["pandas>=2.2", "pyarrow>=17"],
     },
     entry_points={
         "console_scripts": [

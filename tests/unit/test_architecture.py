@@ -27,6 +27,7 @@ ALLOWED = {
     ("checks", "errors"),  # they raise them
     ("wiring", "errors"),  # it raises them
     ("settings", "errors"),  # likewise
+    ("data", "distributions"),  # a table names the likelihood that suits its columns
     ("callbacks", "evaluation"),  # the monitor logs, by epoch, the numbers evaluation defines
     ("callbacks", "plots"),  # the TensorBoard pictures are tiled as the figures are
 }

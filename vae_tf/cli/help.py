@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from vae_tf.runs.config import TrainConfig
 
 GROUPS = {
-    "data": ("dataset", "image_size", "skip_unreadable", "data_dir", "binarization"),
+    "data": ("dataset", "kinds", "image_size", "skip_unreadable", "data_dir", "binarization"),
     "model": (
         *("network", "hidden", "filters", "activation", "dropout", "input_dropout", "latent_dim"),
         *("likelihood", "scale", "prior", "prior_components", "posterior", "condition"),
@@ -26,19 +26,9 @@ GROUPS = {
     "output": ("run_dir", "resume", "overwrite", "importance_samples", "profile", "export"),
 }
 BRIEF = (
-    *("dataset", "image_size", "skip_unreadable", "network", "latent_dim", "likelihood", "prior"),
-    *(
-        "condition",
-        "objective",
-        "beta",
-        "epochs",
-        "batch_size",
-        "learning_rate",
-        "seed",
-        "run_dir",
-        "resume",
-    ),
-    *("overwrite", "importance_samples", "profile", "export"),
+    *("dataset", "kinds", "image_size", "skip_unreadable", "network", "latent_dim", "likelihood"),
+    *("prior", "condition", "objective", "beta", "epochs", "batch_size", "learning_rate", "seed"),
+    *("run_dir", "resume", "overwrite", "importance_samples", "profile", "export"),
 )
 MARGIN = 26  # columns of flags
 LONGEST_CHOICES = 14  # columns of choices that stand beside the flag

@@ -14,7 +14,8 @@ from vae_tf.runs.directory import RunDirectory
 
 def show_report(report: dict, run: RunDirectory, bundle: Bundle | None) -> None:
     """Prints a run's numbers and where everything lies."""
-    table = _table(f"{report['dataset']}: test images, nats per image")
+    unit = report.get("unit", "image")  # runs of earlier versions were of images
+    table = _table(f"{report['dataset']}: test {unit}s, nats per {unit}")
     test, given = report["test"], ", label" if report["config"]["condition"] == "label" else ""
     table.add_row("ELBO", f"{test['elbo']:.2f}")
     table.add_row(f"  reconstruction, -log p(x|z{given})", f"{test['nll']:.2f}")
@@ -26,7 +27,8 @@ def show_report(report: dict, run: RunDirectory, bundle: Bundle | None) -> None:
         )
         table.add_row(label, f"{nll:.2f}" + ("" if error is None else f" ± {error:.2f}"))
     table.add_row("epochs (best)", f"{report['epochs']} ({report['best_epoch']})")
-    paths = {"model": run.model, "report": run.report, "pictures": run.pictures}
+    own = {"table": run.table} if run.table.exists() else {}
+    paths = {"model": run.model, **own, "report": run.report, "pictures": run.pictures}
     _show(table, {**paths, **(_paths(bundle) if bundle else {})})
 
 

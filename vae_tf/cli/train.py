@@ -26,7 +26,9 @@ def parse(argv: Sequence[str]) -> TrainConfig:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--recipe")
     chosen, rest = first.parse_known_args(argv)
-    default = recipe(chosen.recipe) if chosen.recipe else _resumed(rest) or recipe("mlp")
+    of_table = any(flag.removeprefix("--dataset=").startswith("table:") for flag in argv)
+    usual = recipe("table" if of_table else "mlp")
+    default = recipe(chosen.recipe) if chosen.recipe else _resumed(rest) or usual
     program = app.program("vae-tf-train", "train.py")
     if asked := {"-h", "--help", "--help-all"}.intersection(rest):
         print(page(program, ", ".join(RECIPES), default, whole="--help-all" in asked))

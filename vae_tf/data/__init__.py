@@ -10,5 +10,6 @@ from vae_tf.data.image_data import ImageData
 from vae_tf.data.loading import load
 from vae_tf.data.missing import with_mask
 from vae_tf.data.split import Split
+from vae_tf.data.tables.table import Table
 
-__all__ = ["BINARIZATIONS", "ImageData", "Split", "dequantize", "load", "with_mask"]
+__all__ = ["BINARIZATIONS", "ImageData", "Split", "Table", "dequantize", "load", "with_mask"]

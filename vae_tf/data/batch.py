@@ -163,6 +163,8 @@ def as_array(data, role: str) -> np.ndarray:
     Raises:
         DataError: what is no array of numbers, or one whose rows differ in size.
     """
+    if hasattr(data, "dtypes") and hasattr(data, "to_numpy"):
+        return _of_frame(data, role)
     if isinstance(data, (tf.RaggedTensor, tf.SparseTensor)):
         fix = "Pass a dense array, padded, with a `mask` that is 0 in the padding."
         raise DataError(f"The {role} data must be dense", type(data).__name__, fix)
@@ -177,3 +179,25 @@ def as_array(data, role: str) -> np.ndarray:
         fix = "Convert them to float32; images of mixed sizes must be resized first."
         raise DataError(f"The {role} data must be numbers", received, fix)
     return x
+
+
+def _of_frame(frame, role: str) -> np.ndarray:
+    """Returns the numbers of a pandas DataFrame or Series, NaN where they are missing.
+
+    Raises:
+        DataError: other columns than numbers.
+    """
+    columns = [frame] if frame.ndim == 1 else [frame.iloc[:, j] for j in range(frame.shape[1])]
+    for column in columns:
+        if getattr(column.dtype, "kind", "O") not in "fbiu":
+            fix = "Let a Table turn its columns into numbers: vae_tf.data.Table.from_frame(df)."
+            received = f"column `{column.name}` of {column.dtype}"
+            raise DataError(f"A DataFrame of {role} data must hold numbers alone", received, fix)
+    if frame.ndim == 1:
+        return _column(frame)
+    return np.stack([_column(column) for column in columns], 1) if columns else frame.to_numpy()
+
+
+def _column(column) -> np.ndarray:
+    missing = bool(column.isna().any())
+    return column.to_numpy("float64", na_value=np.nan) if missing else column.to_numpy()

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -32,6 +33,7 @@ class ImageData:
         carved: The splits that were drawn from the source's train split.
         label_names: What integer labels mean, where that is known.
         skipped: Files of the source that were left out as they cannot be read.
+        unit: What one example is called.
     """
 
     name: str
@@ -47,6 +49,7 @@ class ImageData:
     carved: tuple[str, ...]
     label_names: tuple[str, ...] | None = None
     skipped: tuple[str, ...] = ()
+    unit: ClassVar[str] = "image"
 
     @property
     def is_binary(self) -> bool:

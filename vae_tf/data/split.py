@@ -1,4 +1,4 @@
-"""One split: pixels in storage -> batches."""
+"""One split: pixels, or rows of a table, in storage -> batches."""
 
 from dataclasses import dataclass, replace
 
@@ -18,16 +18,20 @@ _BLOCK = 256  # Rows that share the key of a fixed draw, so that it knows nothin
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Split:
-    """The images of one split, fed as float32 [B, H, W, C] in [0, 1].
+    """The examples of one split, fed as float32: images [B, H, W, C] in [0, 1], rows [B, D].
+
+    Where values are missing they are fed as dicts {"x": ..., "mask": ...}.
 
     Attributes:
         name: "train", "validation" or "test".
-        stored: Pixels [M, H, W, C], uint8 or float32; splits of one part share them.
+        stored: Pixels [M, H, W, C], uint8 or float32, or rows [M, D]; splits of one part share
+            them.
         rows: Which of them are in this split [N] int64, ascending.
         labels: Classes [N] of the rows, or None.
         white: The stored value that means 1.0.
         binarize: Whether batches are Bernoulli draws of the stored grey values.
         seed: Of the draws that `batches` feeds.
+        observed: Which values of `stored` there are, bool of its shape; None for all.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Split:
     white: int
     binarize: bool
     seed: int
+    observed: np.ndarray | None = None
 
     @property
     def num_examples(self) -> int:
@@ -64,7 +69,7 @@ class Split:
         """
         steps, classes = self.steps_per_epoch(batch_size), self._classes(labels)
         seed, first = check_seed(seed), whole("start_epoch", start_epoch, least=0)
-        stored, members = as_tensor(self.stored), tf.constant(self.rows)
+        gather = self._gatherer()
 
         def epoch(e):
             order = permutation(self.num_examples, key(seed, ORDER, e))
@@ -73,7 +78,7 @@ class Split:
             )
 
         def batch(chosen, e, step):
-            x = self._gather(stored, tf.gather(members, chosen))
+            x = gather(chosen)
             x = bernoulli(x, key(seed, TRAINING_DRAW, e, step)) if self.binarize else x
             return x if classes is None else (x, tf.gather(classes, chosen))
 
@@ -93,12 +98,11 @@ class Split:
             DataError: `labels` are asked for, and there are none.
         """
         steps, classes = self.steps_per_epoch(batch_size), self._classes(labels)
-        stored, members = as_tensor(self.stored), tf.constant(self.rows)
-        position = SPLITS.index(self.name)
+        gather, position = self._gatherer(), SPLITS.index(self.name)
 
         def block(i):
             chosen = tf.range(i * _BLOCK, tf.minimum((i + 1) * _BLOCK, self.num_examples))
-            x = self._gather(stored, tf.gather(members, chosen))
+            x = gather(chosen)
             x = bernoulli(x, key(self.seed, FIXED_DRAW, position, i)) if self.binarize else x
             return x if classes is None else (x, tf.gather(classes, chosen))
 
@@ -117,9 +121,14 @@ class Split:
         images = np.empty((count, *self.stored.shape[1:]), np.float32)
         start = 0
         for batch in self.batches(_BLOCK).take(-(-count // _BLOCK)).as_numpy_iterator():
-            images[start : start + _BLOCK] = batch[: count - start]
+            x = batch["x"] if isinstance(batch, dict) else batch
+            images[start : start + _BLOCK] = x[: count - start]
             start += _BLOCK
         return images
+
+    def mask(self) -> np.ndarray | None:
+        """Returns which values of `array` there are, [N, ...] float32; None for all."""
+        return None if self.observed is None else self.observed[self.rows].astype("float32")
 
     def part(self, chosen: np.ndarray) -> "Split":
         """Returns a split of some of the images, [n] numbers from 0 to N - 1.
@@ -140,9 +149,20 @@ class Split:
             raise DataError(f"The {self.name} split must have labels", "images alone", fix)
         return tf.constant(self.labels, tf.int32)
 
-    def _gather(self, stored: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-        x = tf.cast(tf.gather(stored, rows), tf.float32)
-        return x if self.white == 1 else x / self.white
+    def _gatherer(self):
+        """Returns a function from places in the split to the examples there."""
+        stored, members = as_tensor(self.stored), tf.constant(self.rows)
+        observed = None if self.observed is None else as_tensor(self.observed)
+
+        def gather(chosen):
+            rows = tf.gather(members, chosen)
+            x = tf.cast(tf.gather(stored, rows), tf.float32)
+            x = x if self.white == 1 else x / self.white
+            if observed is None:
+                return x
+            return {"x": x, "mask": tf.cast(tf.gather(observed, rows), tf.float32)}
+
+        return gather
 
 
 def binarized(split: Split, storage: Storage) -> Split:

@@ -5,12 +5,15 @@ import contextvars
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from vae_tf.distributions.gradients import own_gradient
 
 # exp(-1e6) is 0 in any precision. Infinite logits, as float16 has beyond 65504, would make NaN.
 MAX_LOGIT = 1e6
+
+Bound = float | np.ndarray
 
 
 class Bounded(NamedTuple):
@@ -19,14 +22,14 @@ class Bounded(NamedTuple):
     Attributes:
         name: of the parameter.
         raw: its values before.
-        low: the lower bound.
+        low: the lower bound, one or one for each element.
         high: the upper bound.
         remedies: what to do if many values are at the lower bound, and at the upper one.
     """
 
     name: str
     raw: tf.Tensor
-    low: float
+    low: Bound
     high: float
     remedies: tuple[str, str]
 
@@ -50,7 +53,7 @@ def watched() -> Iterator[list[Bounded]]:
 
 def bounded(
     x: tf.Tensor,
-    low: float,
+    low: Bound,
     high: float,
     name: str = "",
     remedies: tuple[str, str] = ("", ""),
@@ -64,7 +67,7 @@ def bounded(
 
     Args:
         x: any tensor.
-        low: the lower bound.
+        low: the lower bound, one or one for each element.
         high: the upper bound.
         name: under which `watched` lists it; not listed if empty.
         remedies: what to do if it is often at the lower bound, and at the upper one.
@@ -93,7 +96,7 @@ def _rising(x: tf.Tensor):
     return tf.zeros_like(x), lambda upstream: tf.where(upstream > 0, 0.0, upstream)
 
 
-def _identity_gradient(x: tf.Tensor, low: float, high: float) -> tf.Tensor:
+def _identity_gradient(x: tf.Tensor, low: Bound, high: float) -> tf.Tensor:
     @own_gradient
     def clip(raw):
         return tf.clip_by_value(raw, low, high), lambda upstream: upstream

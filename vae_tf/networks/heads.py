@@ -44,6 +44,15 @@ def head_activation(name: str) -> str | None:
     return "sigmoid" if name.rpartition("_")[-1] == "probs" else None
 
 
+def starts_small(name: str) -> bool:
+    """Returns whether the output layer of the parameter `name` begins near zero.
+
+    A scale that begins at a tenth of what it should be makes gradients a hundred times too large,
+    which Adam remembers for a thousand steps.
+    """
+    return name.endswith(("log_scale", "log_mean", "log_dispersion"))
+
+
 def posterior_heads(latent_dim: int, outputs: Mapping[str, Shape] | None) -> Mapping[str, Shape]:
     """Returns the outputs of an encoder: what a DiagonalNormal needs if none are named."""
     return outputs or {"z_mean": (latent_dim,), "z_log_var": (latent_dim,)}
@@ -59,11 +68,12 @@ def dense_heads(h, shapes: Mapping[str, Shape], initializer) -> dict:
     """
     outputs = {}
     for name, shape in shapes.items():
+        small = isinstance(initializer, Initializers) and starts_small(name)
         # "output" ends the layer's name: a parameter and a Keras layer may not share one
         y = keras.layers.Dense(
             math.prod(shape),
             activation=head_activation(name),
-            kernel_initializer=initializer(),
+            kernel_initializer=initializer.small() if small else initializer(),
             dtype=head_dtype(name),
             name=f"{name}_output",
         )(h)

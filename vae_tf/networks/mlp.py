@@ -7,6 +7,7 @@ import keras
 from vae_tf.checks import real, whole
 from vae_tf.errors import ConfigError
 from vae_tf.networks.checks import Shape, check_activation, outputs_of, shape_of, widths_of
+from vae_tf.networks.columns import column_features
 from vae_tf.networks.conditions import Condition, Conditions
 from vae_tf.networks.heads import Initializers, dense_heads, posterior_heads
 
@@ -22,6 +23,7 @@ def mlp_encoder(
     outputs: Mapping[str, Shape] | None = None,
     condition: Condition = None,
     mask: bool = False,
+    features: Sequence[Mapping] | None = None,
     seed: int | None = 0,
 ) -> keras.Model:
     """Returns a model from data [B, *event_shape] to {name: [B, *shape]} for each of `outputs`.
@@ -38,6 +40,7 @@ def mlp_encoder(
             what a DiagonalNormal does, `z_mean` and `z_log_var`, each [B, L].
         condition: see `vae_tf.networks`; it enters the first layer beside the data.
         mask: whether the network sees which data are missing, by an input `mask`.
+        features: how each number of a table's rows enters, `table.features`; as it is if None.
         seed: of the initial weights.
 
     Raises:
@@ -47,7 +50,7 @@ def mlp_encoder(
     heads = outputs_of(posterior_heads(whole("latent_dim", latent_dim), outputs))
     conditions = Conditions(condition, event_shape if mask else None)
     initializers, x = Initializers(seed), conditions.data(event_shape)
-    h = keras.layers.Flatten()(x)
+    h = keras.layers.Flatten()(x) if features is None else column_features(x, features)
     if _share("input_dropout", input_dropout):
         h = keras.layers.Dropout(input_dropout, seed=seed)(h)
     h = conditions.beside(conditions.masked(h))

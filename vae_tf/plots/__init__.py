@@ -6,10 +6,10 @@ from vae_tf.plots.images import (
     image_grid,
     interpolations,
     manifold,
-    pairs,
     reconstructions,
     tile,
 )
+from vae_tf.plots.tables import marginals, pairs
 
 __all__ = [
     "heat_map",
@@ -17,6 +17,7 @@ __all__ = [
     "interpolations",
     "learning_curves",
     "manifold",
+    "marginals",
     "pairs",
     "reconstructions",
     "tile",

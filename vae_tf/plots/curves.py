@@ -10,11 +10,12 @@ _PANELS = (
 )
 
 
-def learning_curves(history: list[dict]) -> Figure:
+def learning_curves(history: list[dict], unit: str = "image") -> Figure:
     """Returns the ELBO and its two parts by epoch, training beside validation, in nats.
 
     Args:
         history: for each epoch a dict with `elbo`, `nll`, `kl` and their `val_` namesakes.
+        unit: what one example is called.
     """
     figure = Figure((10, 3.2), dpi=150, layout="constrained")
     epochs = range(1, len(history) + 1)
@@ -29,7 +30,7 @@ def learning_curves(history: list[dict]) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         _skip_the_first_fall(axes, [logs.get(p + name) for p in ("", "val_") for logs in history])
-    figure.axes[0].set_ylabel("nats per image")
+    figure.axes[0].set_ylabel(f"nats per {unit}")
     figure.axes[0].legend()
     return figure
 

@@ -1,13 +1,14 @@
 """Named, reproducible configurations, one file each."""
 
 from vae_tf.errors import unknown
-from vae_tf.recipes import demo, manifold, mlp
+from vae_tf.recipes import demo, manifold, mlp, table
 from vae_tf.runs.config import TrainConfig
 
 RECIPES: dict[str, TrainConfig] = {
     "mlp": mlp.CONFIG,
     "demo": demo.CONFIG,
     "manifold": manifold.CONFIG,
+    "table": table.CONFIG,
 }
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 
 from vae_tf import data
+from vae_tf.data.tables.kinds import parsed_kinds
+from vae_tf.data.tables.table_data import TableData, load_table
 from vae_tf.distributions import Likelihood, Posterior
 from vae_tf.errors import ConfigError
 from vae_tf.models import VAE
@@ -25,6 +27,7 @@ from vae_tf.runs import parts
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.suited import MOST_GREY, grey_share, suited
 
+Data = data.ImageData | TableData
 NETWORKS: dict[str, tuple[Callable[..., keras.Model], Callable[..., keras.Model]]] = {
     "mlp": (mlp_encoder, mlp_decoder),
     "conv": (conv_encoder, conv_decoder),
@@ -32,8 +35,11 @@ NETWORKS: dict[str, tuple[Callable[..., keras.Model], Callable[..., keras.Model]
 }
 
 
-def load_data(config: TrainConfig) -> data.ImageData:
-    """Returns the configured data set, binarized as its likelihood needs."""
+def load_data(config: TrainConfig) -> Data:
+    """Returns the configured data set, images binarized as their likelihood needs."""
+    if config.is_table:
+        path, kinds = config.dataset.partition(":")[2], parsed_kinds(config.kinds)
+        return load_table(path, kinds=kinds, seed=config.seed)
     images = data.load(
         config.dataset,
         binarization=config.binarization_name,
@@ -46,19 +52,23 @@ def load_data(config: TrainConfig) -> data.ImageData:
     return images.drawn() if open_ and grey_share(images) <= MOST_GREY else images
 
 
-def build_model(config: TrainConfig, images: data.ImageData) -> VAE:
-    """Returns the configured VAE, compiled, for `images`.
+def build_model(config: TrainConfig, images: Data) -> VAE:
+    """Returns the configured VAE, compiled, for `images`, or for rows of a table.
 
     Raises:
         DataError: a condition is asked for that the data do not have.
     """
     config, _ = suited(config, images)
-    likelihood = parts.LIKELIHOODS[config.likelihood](config)
+    table = images.table if isinstance(images, TableData) else None
+    likelihood = table.likelihood() if table else parts.LIKELIHOODS[config.likelihood](config)
     posterior = parts.POSTERIORS[config.posterior](config)
     steps_per_epoch = images.train.steps_per_epoch(config.examples_a_step)
     num_classes = images.num_classes if config.conditional else None
     with _dtype_policy(config.precision):
-        encoder, decoder = _networks(config, images.shape, posterior, likelihood, num_classes)
+        features = {"features": table.features} if table else {}
+        encoder, decoder = _networks(
+            config, images.shape, posterior, likelihood, num_classes, features
+        )
     vae = VAE(
         encoder,
         decoder,
@@ -96,6 +106,7 @@ def _networks(
     posterior: Posterior,
     likelihood: Likelihood,
     condition: int | None,
+    features: dict[str, Any],
 ):
     heads = posterior.parameter_shapes(config.latent_dim)
     outputs = likelihood.parameter_shapes(event_shape)
@@ -105,7 +116,7 @@ def _networks(
         fix = "Name one of keras.activations, such as relu, silu, gelu or tanh."
         raise ConfigError("--activation must be known to Keras", config.activation, fix) from None
     shared: dict[str, Any] = {"activation": config.activation, "condition": condition}
-    own, widths = {}, config.filters
+    own, widths = dict(features), config.filters
     if config.network == "mlp":
         shared["dropout"], widths = config.dropout, config.hidden
         own["input_dropout"] = config.input_dropout

@@ -9,7 +9,7 @@ import numpy as np
 
 from vae_tf.checks import instance
 from vae_tf.data import Split
-from vae_tf.errors import DataError
+from vae_tf.errors import DataError, ExportError
 from vae_tf.exporting import FULL, Bundle, Options, write_bundle
 from vae_tf.models import VAE
 from vae_tf.runs.build import load_data
@@ -93,6 +93,9 @@ def export_run(
         ExportError: as for `export`.
     """
     vae, saved = load_run(run)
+    if str(saved["config"].get("dataset")).startswith("table:"):
+        fix = "Use it from Python: keras.models.load_model and vae_tf.data.Table.load."
+        raise ExportError("An exported run must be of images", f"{run}, which is of a table", fix)
     home = RunDirectory(run)
     data = saved["data"]
     provenance = {

@@ -18,8 +18,12 @@ class TrainConfig:
     """Train a variational autoencoder on images; evaluate, draw and save it."""
 
     dataset: str = "digits"
-    """folder:PATH, array:FILE, digits or a TFDS set. A folder of image files; a .npy or .npz
-    file; the embedded digits; any image set of TFDS by its name."""
+    """folder:PATH, array:FILE, table:FILE, digits or a TFDS set. A folder of image files; a .npy
+    or .npz file; a .csv, .tsv or .parquet file; the embedded digits; any image set of TFDS by its
+    name."""
+    kinds: tuple[str, ...] = ()
+    """Of a table, COLUMN=KIND for columns whose kind is not to be inferred. Kinds are real,
+    positive, binary, category, count, and ignore to leave a column out."""
     data_dir: str | None = None
     """Where TFDS data lie. TFDS_DATA_DIR, or TFDS's own default, if not given."""
     image_size: tuple[int, int] | None = None
@@ -159,6 +163,28 @@ class TrainConfig:
             fix = "Drop one of them."
             raise ConfigError("A run can be resumed or overwritten", "both flags", fix)
         self._require("seed", 0 <= self.seed < 2**31, "from 0 to 2**31 - 1")
+        self._check_table()
+
+    def _check_table(self) -> None:
+        """Raises ConfigError where a table meets a flag for images, or the other way round."""
+        if not self.is_table:
+            if self.kinds:
+                fix = "Pass --dataset table:FILE.csv."
+                raise ConfigError("--kinds belongs to a table", f"--dataset {self.dataset}", fix)
+            return
+        default: dict[str, str | None] = {
+            "network": "mlp",
+            "likelihood": "auto",
+            "binarization": "auto",
+        }
+        default |= {"image_size": None, "condition": "none", "export": None}
+        for name, value in default.items():
+            if getattr(self, name) != value:
+                received = f"--{name.replace('_', '-')} {getattr(self, name)}"
+                fix = "Drop the flag; the likelihood of a table is that of its columns' kinds."
+                if name == "export":
+                    fix = "Drop the flag; models of tables are used from Python as yet."
+                raise ConfigError("A table does without this flag", received, fix)
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:  # a comparison with NaN does not hold
@@ -182,6 +208,16 @@ class TrainConfig:
         return "dynamic" if self.likelihood == "bernoulli" else "none"
 
     @property
+    def is_table(self) -> bool:
+        """Whether the data are a table."""
+        return self.dataset.startswith("table:")
+
+    @property
+    def likelihood_name(self) -> str:
+        """The likelihood; of a table that of its columns' kinds, `mixed`."""
+        return "mixed" if self.is_table else self.likelihood
+
+    @property
     def conditional(self) -> bool:
         """Whether the model is given the labels of the images."""
         return self.condition == "label"
@@ -200,5 +236,6 @@ class TrainConfig:
     def identity(self) -> dict:
         """Returns the settings that a resumed run must share with the one it goes on with."""
         named = {"prior": self.prior_name, "binarization": self.binarization_name}
+        named["likelihood"] = self.likelihood_name
         fields = {**dataclasses.asdict(self), **named}
         return {name: value for name, value in fields.items() if name not in INCIDENTAL}

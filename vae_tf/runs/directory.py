@@ -21,6 +21,7 @@ class RunDirectory:
     """The paths of a run.
 
     config.json, metrics.csv, model.keras, report.json, profile.json if one was asked for,
+    table.json if the data are a table (`Table.load` reads it),
     checkpoints/, pictures/, logs/ (TensorBoard).
     """
 
@@ -30,6 +31,7 @@ class RunDirectory:
         self.metrics = self.path / "metrics.csv"
         self.model = self.path / "model.keras"
         self.report = self.path / "report.json"
+        self.table = self.path / "table.json"
         self.profile = self.path / "profile.json"
         self.likelihood = self.path / "likelihood.npz"  # until the report is written
         self.checkpoints = self.path / "checkpoints"

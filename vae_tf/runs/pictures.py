@@ -8,20 +8,26 @@ import tensorflow as tf
 from vae_tf import plots
 from vae_tf.data import ImageData
 from vae_tf.data.batch import Batch
+from vae_tf.data.tables.table_data import TableData
 from vae_tf.files import write_aside
 from vae_tf.models import VAE
+from vae_tf.runs.build import Data
+from vae_tf.runs.tables import figures_of_table
 
 SIDE = 10  # samples are a SIDE x SIDE grid
 MANIFOLD_SIDE = 20
 MOST_CLASSES = 20  # in a picture of classes
 
 
-def draw(vae: VAE, images: ImageData, history: list[dict], directory: Path) -> list[Path]:
+def draw(vae: VAE, images: Data, history: list[dict], directory: Path) -> list[Path]:
     """Writes the PNGs of a trained model and returns their paths."""
     directory.mkdir(parents=True, exist_ok=True)
-    x, labels = _mixed(images)
-    own = _of_classes(vae, x, labels, images) if vae.parts.conditional else _of_all(vae, x)
-    figures = {**own, "learning_curves": plots.learning_curves(history)}
+    if isinstance(images, TableData):
+        own = figures_of_table(vae, images)
+    else:
+        x, labels = _mixed(images)
+        own = _of_classes(vae, x, labels, images) if vae.parts.conditional else _of_all(vae, x)
+    figures = {**own, "learning_curves": plots.learning_curves(history, images.unit)}
     paths = []
     for name, figure in figures.items():
         path = directory / f"{name}.png"

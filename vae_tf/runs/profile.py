@@ -1,15 +1,15 @@
 """The profile of a run's training, beside its other files."""
 
-from vae_tf.data import ImageData
 from vae_tf.models import VAE
 from vae_tf.profiling import TrainingProfile, profile_training
+from vae_tf.runs.build import Data
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.directory import RunDirectory
 from vae_tf.runs.files import write_json
 
 
 def profile_run(
-    config: TrainConfig, vae: VAE, images: ImageData, run: RunDirectory, epochs_done: int
+    config: TrainConfig, vae: VAE, images: Data, run: RunDirectory, epochs_done: int
 ) -> TrainingProfile:
     """Returns where the time of a step goes, having written profile.json and a trace.
 

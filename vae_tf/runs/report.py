@@ -17,15 +17,15 @@ def make_report(
     bound: dict,
     likelihood: LogLikelihood | None,
 ) -> dict:
-    """Returns what report.json holds; every quantity in nats per image.
+    """Returns what report.json holds; every quantity in nats per example.
 
     Args:
         config: the settings.
         vae: the trained model, as after the best epoch.
         history: logs of the epochs.
         best: number of epochs after which the validation ELBO was highest.
-        bound: metrics on the test images.
-        likelihood: importance-weighted estimates on the test images, None if not asked for.
+        bound: metrics on the test examples.
+        likelihood: importance-weighted estimates on the test examples, None if not asked for.
     """
     report = {
         "dataset": config.dataset,
@@ -35,7 +35,7 @@ def make_report(
         "test": {name: float(bound[name]) for name in ("elbo", "nll", "kl")},
         "train_seconds": sum(logs.get("seconds", 0.0) for logs in history),
         "parameters": vae.count_params(),
-        "config": dataclasses.asdict(config),
+        "config": {**dataclasses.asdict(config), "likelihood": config.likelihood_name},
         "versions": versions(),
     }
     if likelihood is not None:
@@ -49,5 +49,5 @@ def make_report(
 
 
 def _known(error: float) -> float | None:
-    """Returns None for NaN, which JSON has not: one image or one sample has no spread."""
+    """Returns None for NaN, which JSON has not: one example or one sample has no spread."""
     return error if math.isfinite(error) else None

@@ -16,6 +16,7 @@ import dataclasses
 import numpy as np
 
 from vae_tf.data import ImageData
+from vae_tf.data.tables.table_data import TableData
 from vae_tf.runs.config import TrainConfig
 
 BLACK, WHITE = 0.02, 0.98
@@ -33,18 +34,19 @@ def grey_share(images: ImageData) -> float:
     return float(np.mean((some > BLACK) & (some < WHITE)))
 
 
-def suited(config: TrainConfig, images: ImageData) -> tuple[TrainConfig, str]:
+def suited(config: TrainConfig, images: ImageData | TableData) -> tuple[TrainConfig, str]:
     """Returns the settings without any `auto` that the data decide, and what was chosen and why.
 
     Args:
         config: the settings asked for.
-        images: as `load_data` gives them for these settings.
+        images: as `load_data` gives them for these settings; the likelihood of a table is that of
+            its columns' kinds.
     """
     number = images.train.num_examples
-    few = f"{number:,} training images"
+    few = f"{number:,} training {images.unit}s"
     chosen: dict[str, object] = {}
     reasons = []
-    if config.likelihood == "auto":
+    if config.likelihood == "auto" and isinstance(images, ImageData):
         chosen["likelihood"] = "bernoulli" if images.is_binary else "gaussian-learned"
         share = f"{grey_share(images):.0%} of the pixels are between black and white"
         reasons.append(f"--likelihood {chosen['likelihood']} as {share}")
@@ -58,9 +60,11 @@ def suited(config: TrainConfig, images: ImageData) -> tuple[TrainConfig, str]:
     return dataclasses.replace(config, **chosen), "; ".join(reasons)  # type: ignore[arg-type]
 
 
-def caution(config: TrainConfig, images: ImageData) -> str:
+def caution(config: TrainConfig, images: ImageData | TableData) -> str:
     """Returns what is to be said of a likelihood that was asked for; nothing if all is well."""
     if config.likelihood != "bernoulli" or config.binarization != "auto":
+        return ""
+    if isinstance(images, TableData):
         return ""
     if (share := grey_share(images)) <= MOST_GREY:
         return ""

@@ -9,12 +9,12 @@ import tensorflow as tf
 
 from vae_tf import evaluation
 from vae_tf.callbacks import ResumableEarlyStopping, TensorBoardPictures
-from vae_tf.data import ImageData
+from vae_tf.data.tables.table_data import TableData
 from vae_tf.errors import RunError
 from vae_tf.files import write_aside
 from vae_tf.models import VAE
 from vae_tf.profiling import TrainingProfile
-from vae_tf.runs.build import build_model, load_data
+from vae_tf.runs.build import Data, build_model, load_data
 from vae_tf.runs.checkpoints import CheckpointEveryEpoch, Checkpoints, best_epoch, room
 from vae_tf.runs.claim import claimed
 from vae_tf.runs.config import TrainConfig
@@ -25,6 +25,7 @@ from vae_tf.runs.pictures import draw
 from vae_tf.runs.profile import profile_run
 from vae_tf.runs.report import make_report
 from vae_tf.runs.suited import caution, suited
+from vae_tf.runs.tables import in_users_units, sentence_of_kinds
 
 PICTURES_EVERY = 10  # epochs between two sets of TensorBoard images
 
@@ -80,6 +81,9 @@ def _train(config: TrainConfig, run: RunDirectory, watcher: Watcher) -> dict:
     if config.importance_samples:  # now, not after hours of training
         vae.likelihood.check_support(images.test.array(256), strict=True)
     before = run.open(config, images.describe(labels=config.conditional), chosen)
+    if isinstance(images, TableData):
+        images.table.save(run.table)
+        watcher.note(sentence_of_kinds(images))
 
     checkpoints = Checkpoints(run.checkpoints, config.beta_warmup_epochs)
     if before is not None:
@@ -106,10 +110,10 @@ def _train(config: TrainConfig, run: RunDirectory, watcher: Watcher) -> dict:
     return report
 
 
-def _evaluate(config, vae: VAE, images: ImageData, history, run: RunDirectory, watcher) -> dict:
+def _evaluate(config, vae: VAE, images: Data, history, run: RunDirectory, watcher) -> dict:
     """Returns the numbers of a trained model, having drawn its pictures."""
     best = best_epoch(history, config.beta_warmup_epochs)
-    watcher.stage("evaluating on the test images")
+    watcher.stage(f"evaluating on the test {images.unit}s")
     began = time.perf_counter()
     test = images.test.batches(config.examples_a_step, labels=config.conditional)
     bound = vae.evaluate(test, return_dict=True, verbose=0)
@@ -117,8 +121,12 @@ def _evaluate(config, vae: VAE, images: ImageData, history, run: RunDirectory, w
     seconds = time.perf_counter() - began
     watcher.stage("drawing")
     pictures = draw(vae, images, history, run.pictures)
+    report = make_report(config, vae, history, best, bound, likelihood)
+    if isinstance(images, TableData):
+        report = in_users_units(report, images, likelihood)
     return {
-        **make_report(config, vae, history, best, bound, likelihood),
+        **report,
+        "unit": images.unit,
         "examples": {name: split.num_examples for name, split in _splits(images).items()},
         "evaluation_seconds": seconds,
         "pictures": [path.name for path in pictures],
@@ -145,21 +153,24 @@ def _mended(report, vae: VAE, config, history, run: RunDirectory, checkpoints, w
     return report
 
 
-def _splits(images: ImageData) -> dict:
+def _splits(images: Data) -> dict:
     return {"train": images.train, "validation": images.validation, "test": images.test}
 
 
-def _fit(config, vae: VAE, images: ImageData, run, checkpoints, history, watcher) -> None:
+def _fit(config, vae: VAE, images: Data, run, checkpoints, history, watcher) -> None:
     done, size = len(history), config.examples_a_step
     labels, callbacks = config.conditional, []
     if config.patience:
         warmup = config.beta_warmup_epochs
         callbacks.append(ResumableEarlyStopping(history, config.patience, warmup))
-    shown = next(iter(images.test.batches(32, labels)))
+    pictures = []
+    if not config.is_table:
+        shown = next(iter(images.test.batches(32, labels)))
+        pictures = [TensorBoardPictures(str(run.logs / "pictures"), shown, PICTURES_EVERY)]
     callbacks += [
         CheckpointEveryEpoch(checkpoints, history, config.epochs),
         keras.callbacks.TensorBoard(str(run.logs), write_graph=False),
-        TensorBoardPictures(str(run.logs / "pictures"), shown, PICTURES_EVERY),
+        *pictures,
         *watcher.callbacks(config, images.train.num_examples),
     ]
     vae.fit(
@@ -174,12 +185,13 @@ def _fit(config, vae: VAE, images: ImageData, run, checkpoints, history, watcher
     )
 
 
-def _log_likelihood(config: TrainConfig, vae: VAE, images: ImageData, run, watcher: Watcher):
+def _log_likelihood(config: TrainConfig, vae: VAE, images: Data, run, watcher: Watcher):
     if not config.importance_samples:
         return None
     total, samples = images.test.num_examples, config.importance_samples
     what = "log p(x|label)" if config.conditional else "log p(x)"
-    progress = watcher.progress(f"{what}, {samples} samples an image", total)
+    a_unit = "an image" if images.unit == "image" else f"a {images.unit}"
+    progress = watcher.progress(f"{what}, {samples} samples {a_unit}", total)
     test = images.test.batches(config.examples_a_step, labels=config.conditional)
 
     def estimate():

@@ -1,13 +1,14 @@
 """p(x|z) for counts: 0, 1, 2, ..."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from vae_tf.checks import real
 from vae_tf.distributions.base import named_parameters
 from vae_tf.distributions.bounds import bounded
 from vae_tf.distributions.likelihoods.base import Likelihood, check_whole, event_rank, whole_numbers
@@ -63,9 +64,24 @@ class NegativeBinomial(Counts):
 
     m = exp(log_mean) and the dispersion d = exp(log_dispersion) are the decoder's, for each
     element. d -> 0 is the Poisson; 1 / d is the number of failures, or theta, of other texts.
+
+    Args:
+        typical: a count of the size that the data have, one or one for each column: the decoder
+            puts out log(m / typical), so that it need not learn first how large they are.
+
+    Raises:
+        ConfigError: `typical` is not positive.
     """
 
     parameters = ("log_mean", "log_dispersion")
+
+    def __init__(self, typical: float | Sequence[float] = 1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.typical = (
+            [real("typical", size, positive=True) for size in typical]
+            if isinstance(typical, Sequence)
+            else real("typical", typical, positive=True)
+        )
 
     def _values(self, params) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns log m and log d, bounded."""
@@ -75,13 +91,12 @@ class NegativeBinomial(Counts):
         # At the lower bound it is a Poisson, as some data are
         remedies = "", "Use another likelihood: these counts have all but no mean."
         log_dispersion = bounded(log_dispersion, -limit, limit, "log_dispersion", remedies)
-        return _log_mean(values["log_mean"]), log_dispersion
+        size = np.log(self.typical).astype("float32")
+        return _log_mean(values["log_mean"] + size), log_dispersion
 
     def distribution(self, params) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event]."""
-        log_mean, log_dispersion = self._values(params)
-        px = NegativeBinomialMass(log_mean, log_dispersion)
-        return tfd.Independent(px, event_rank(log_mean))
+        return _negative_binomial(*self._values(params))
 
     def statistics(self, params) -> dict[str, tf.Tensor]:
         """Returns `image` = m and `dispersion` = d, both [B, *event]."""
@@ -91,4 +106,13 @@ class NegativeBinomial(Counts):
     def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event]."""
         log_mean, log_dispersion = (tf.math.log(statistics[k]) for k in ("image", "dispersion"))
-        return self.distribution({"log_mean": log_mean, "log_dispersion": log_dispersion})
+        return _negative_binomial(log_mean, log_dispersion)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        typical = self.typical if isinstance(self.typical, float) else [*self.typical]
+        return {**super().get_config(), "typical": typical}
+
+
+def _negative_binomial(log_mean: tf.Tensor, log_dispersion: tf.Tensor) -> tfd.Distribution:
+    return tfd.Independent(NegativeBinomialMass(log_mean, log_dispersion), event_rank(log_mean))

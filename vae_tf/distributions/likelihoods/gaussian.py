@@ -1,7 +1,7 @@
 """p(x|z) for real numbers: Gaussians of fixed, learned and per-pixel scale."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -47,11 +47,16 @@ class Gaussian(Likelihood):
         """Returns the standard deviation, broadcastable to `loc`."""
         return tf.constant(self.scale)
 
-    def _bounded_scale(self, log_scale: tf.Tensor, min_scale: float) -> tf.Tensor:
-        """Returns exp(log_scale) within [min_scale, MAX_SCALE]."""
-        smaller = f"Pass a `min_scale` below {min_scale:g}, such as that of"
+    def _bounded_scale(
+        self,
+        log_scale: tf.Tensor,
+        min_scale: float | Sequence[float],
+        max_scale: float = MAX_SCALE,
+    ) -> tf.Tensor:
+        """Returns exp(log_scale) within [min_scale, max_scale]."""
+        smaller = f"Pass a `min_scale` below {np.min(min_scale):g}, such as that of"
         remedies = f"{smaller} {type(self).__name__}.from_data(x).", "Scale the data."
-        low, high = math.log(min_scale), math.log(MAX_SCALE)
+        low, high = np.log(min_scale).astype("float32"), math.log(max_scale)
         return tf.exp(bounded(log_scale, low, high, "log_scale", remedies))
 
     def _normal(self, loc: tf.Tensor, scale: tf.Tensor) -> Normal:
@@ -141,14 +146,27 @@ class GaussianPixelScale(Gaussian):
     """p(x|z) = N(x; loc, exp(log_scale)^2), both from the decoder (Kingma and Welling 2014, C.2).
 
     Args:
-        min_scale: the smallest standard deviation the decoder can reach.
+        min_scale: the smallest standard deviation the decoder can reach; or one for each column,
+            where the columns of a table were rounded differently.
+        max_scale: the largest one. For z unlike those of the training data a network may put out
+            anything, and samples of the prior are then wider than any data.
     """
 
     parameters = ("loc", "log_scale")
 
-    def __init__(self, min_scale: float = GREY_LEVEL, **kwargs):
+    def __init__(
+        self,
+        min_scale: float | Sequence[float] = GREY_LEVEL,
+        max_scale: float = MAX_SCALE,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        self.min_scale = real("min_scale", min_scale, positive=True)
+        self.max_scale = real("max_scale", max_scale, positive=True)
+        self.min_scale = (
+            [real("min_scale", least, positive=True) for least in min_scale]
+            if isinstance(min_scale, Sequence)
+            else real("min_scale", min_scale, positive=True)
+        )
 
     @classmethod
     def from_data(cls, x, **kwargs) -> "GaussianPixelScale":
@@ -164,11 +182,15 @@ class GaussianPixelScale(Gaussian):
         return cls(**{"min_scale": min_scale, **kwargs})
 
     def _scale(self, values: dict[str, tf.Tensor]) -> tf.Tensor:
-        return self._bounded_scale(values["log_scale"], self.min_scale)
+        return self._bounded_scale(values["log_scale"], self.min_scale, self.max_scale)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        config = {**super().get_config(), "min_scale": self.min_scale}
+        floor = self.min_scale
+        config = {
+            **super().get_config(),
+            "min_scale": floor if isinstance(floor, float) else [*floor],
+        }
         config.pop("scale")
         return config
 

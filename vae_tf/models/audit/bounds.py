@@ -34,12 +34,13 @@ def bounds(s: Subject) -> str:
 def _share(part: str, bound: Bounded, varies: np.ndarray) -> float:
     """Returns how many of its values are at a bound, or raises Failed if they are most."""
     raw = bound.raw.numpy()
+    low = np.broadcast_to(bound.low, raw.shape)
     if raw.shape[1:] == varies.shape:
-        raw = raw[:, varies]  # A constant is known as exactly as the bound allows
+        raw, low = raw[:, varies], low[:, varies]  # A constant is known as exactly as allowed
     shares = [0.0]
-    at_ends = raw <= bound.low + CLOSE, raw >= bound.high - CLOSE
+    at_ends = raw <= low + CLOSE, raw >= bound.high - CLOSE
     for which, value, at, remedy in zip(
-        ("lower", "upper"), (bound.low, bound.high), at_ends, bound.remedies, strict=True
+        ("lower", "upper"), (np.min(bound.low), bound.high), at_ends, bound.remedies, strict=True
     ):
         share = float(np.mean(at)) if varies.any() and at.size and remedy else 0.0
         if share > MOST:
@@ -58,7 +59,7 @@ def _check_floors(likelihood: Likelihood, spread: np.ndarray) -> None:
         columns = np.split(spread, np.cumsum(likelihood.sizes)[:-1])
         kinds = list(zip(likelihood.parts, columns, strict=True))
     for part, values in kinds:
-        floor = getattr(part, "min_scale", 0.0)
+        floor = float(np.min(getattr(part, "min_scale", 0.0)))
         typical = np.median(values[values > 0]) if np.any(values > 0) else np.inf
         if typical < 2 * floor:
             kind = type(part).__name__

@@ -1,0 +1,169 @@
+"""From the values of a column to its kind, by rules that `docs/tables.md` states."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vae_tf.data.tables.column import KINDS, Column
+from vae_tf.data.tables.summary import Moments, Summary
+from vae_tf.errors import ConfigError, DataError, unknown
+
+FEW = 10  # different whole numbers that are taken for categories
+MOST_CATEGORIES = 100  # different texts that are
+# A density narrower than the rounding of its data earns likelihood from the rounding
+LEAST_FLOOR, MOST_FLOOR = 1e-3, 0.1  # in standard deviations
+
+
+def check_kinds(kinds: Mapping[Any, str] | None, names) -> dict[Any, str]:
+    """Returns the kinds that a user chose, by column.
+
+    Raises:
+        ConfigError: a column or a kind that there is not.
+    """
+    names = list(names)
+    for name, kind in (kinds or {}).items():
+        if name not in names:
+            raise unknown("A column in `kinds`", str(name), map(str, names))
+        if kind not in KINDS:
+            raise unknown(f"The kind of `{name}`", str(kind), KINDS)
+    return dict(kinds or {})
+
+
+def column_of(summary: Summary, kind: str | None = None) -> Column:
+    """Returns the column that `summary` describes.
+
+    Args:
+        summary: of its training rows.
+        kind: as the user chose it; inferred if None.
+
+    Raises:
+        DataError: values that no kind can take, or not the chosen one.
+    """
+    name = summary.name
+    shared = {"name": name, "dtype": summary.dtype, "missing": summary.missing}
+    if kind == "ignore":
+        return Column(kind="ignore", **shared)
+    if summary.odd:
+        raise DataError(f"Column `{name}` must hold numbers or words", summary.odd, _remedy(name))
+    if summary.infinite:
+        fix = "Replace infinity by NaN where a value is missing."
+        received = f"{summary.infinite} infinite value(s)"
+        raise DataError(f"Column `{name}` must be finite", received, fix)
+    if summary.values is not None and len(summary.values) < 2:
+        return Column(kind="constant", values=tuple(summary.values), **shared)
+    kind = kind or _inferred(summary)
+    _check(summary, kind)
+    if kind in ("binary", "category"):
+        return Column(kind=kind, values=tuple(summary.sorted_values()), **shared)
+    if kind == "count":
+        mean, std = summary.moments.mean, summary.moments.std
+        spread = max(std / (1 + mean), 0.1)  # of log(1 + n), by the delta method
+        return Column(kind=kind, loc=math.log(mean), scale=spread, whole=True, **shared)
+    moments = summary.log_moments if kind == "positive" else summary.moments
+    floor = summary.step(logarithms=kind == "positive") / moments.std
+    return Column(
+        kind=kind,
+        loc=moments.mean,
+        scale=moments.std,
+        floor=float(np.clip(floor, LEAST_FLOOR, MOST_FLOOR)),
+        whole=summary.whole and "float" not in summary.dtype.lower(),
+        **shared,
+    )
+
+
+def _inferred(summary: Summary) -> str:
+    distinct = math.inf if summary.values is None else len(summary.values)
+    if distinct == 2:
+        return "binary"
+    if not summary.numbers:
+        _refuse_free_text(summary, distinct)
+        return "category"
+    if summary.whole and distinct <= FEW:
+        return "category"
+    fits = {"real": _normal(summary.moments)}
+    if summary.low > 0:
+        fits["positive"] = _normal(summary.log_moments) - summary.log_moments.mean
+    if summary.whole and summary.low >= 0 and summary.values is not None:
+        fits["count"] = _negative_binomial(summary)
+    return max(fits, key=lambda kind: fits[kind])
+
+
+def _normal(moments: Moments) -> float:
+    """Returns the mean log-density of numbers under the normal of their moments, in nats."""
+    return -math.log(moments.std) - 0.5 * math.log(2 * math.pi * math.e)
+
+
+def _negative_binomial(summary: Summary) -> float:
+    """Returns the mean log-probability of counts under the distribution of their moments.
+
+    It can be compared with a density, as whole numbers are 1 apart.
+    """
+    mean, variance = summary.moments.mean, summary.moments.std**2
+    # The Poisson if they are less dispersed than it
+    failures = mean**2 / max(variance - mean, 1e-3 * mean)
+    total = 0.0
+    for value, count in (summary.values or {}).items():
+        log_p = math.lgamma(value + failures) - math.lgamma(failures) - math.lgamma(value + 1)
+        log_p += failures * math.log(failures / (failures + mean))
+        log_p += value * math.log(mean / (failures + mean))
+        total += count * log_p
+    return total / summary.seen
+
+
+def _refuse_free_text(summary: Summary, distinct: float) -> None:
+    name = summary.name
+    if 2 * summary.numeric_texts > summary.texts:
+        expected = f"Column `{name}` must hold numbers alone"
+        received = f"numbers and text such as {summary.example[:30]!r}"
+        fix = "Replace the text by NaN where a value is missing, then convert it to numbers."
+        raise DataError(expected, received, fix)
+    unique = distinct > max(FEW, summary.seen / 2)
+    if distinct > MOST_CATEGORIES or unique:
+        count = f"more than {MOST_CATEGORIES}" if distinct == math.inf else str(distinct)
+        received = f"{count} different texts in {summary.seen} rows"
+        fix = f"Leave it out with kinds={{{name!r}: 'ignore'}}, or make it a 'category'."
+        raise DataError(f"Column `{name}` must not be free text", received, fix)
+
+
+def _check(summary: Summary, kind: str) -> None:
+    """Raises DataError unless the values of the training rows suit a kind."""
+    distinct = None if summary.values is None else len(summary.values)
+    numeric = kind in ("real", "positive", "count")
+    problem = None
+    if kind == "binary" and distinct != 2:
+        problem = f"{distinct or 'many'} different values"
+    elif kind == "category" and distinct is None:
+        problem = "more than 1000 different values"
+    elif numeric and not summary.numbers:
+        problem = f"text such as {summary.example[:30]!r}" if summary.example else "text"
+    elif kind == "positive" and summary.low <= 0:
+        problem = f"the smallest value {summary.low:g}"
+    elif kind == "count" and (summary.low < 0 or not summary.whole or summary.high > 2**24):
+        problem = f"values from {summary.low:g} to {summary.high:g}"
+        problem += "" if summary.whole else ", not all of them whole"
+    if problem:
+        fix = f"Choose another of {', '.join(KINDS)}."
+        raise DataError(f"Column `{summary.name}` must suit the kind {kind}", problem, fix)
+
+
+def _remedy(name) -> str:
+    return (
+        "Convert it, dates for example to days: (df.date - df.date.min()).dt.days; or leave it out"
+        f" with kinds={{{name!r}: 'ignore'}}."
+    )
+
+
+def parsed_kinds(flags) -> dict[str, str]:
+    """Returns {column: kind} of texts such as "age=count".
+
+    Raises:
+        ConfigError: a text that is none.
+    """
+    pairs = [flag.rpartition("=") for flag in flags]
+    for flag, (name, _, kind) in zip(flags, pairs, strict=True):
+        if not name or not kind:
+            fix = "Pass --kinds age=count colour=category, for example."
+            raise ConfigError("--kinds takes COLUMN=KIND", repr(flag), fix)
+    return {name: kind for name, _, kind in pairs}

@@ -1,0 +1,15 @@
+"""What train.py does with a table unless told otherwise: rows are small, and often few."""
+
+from vae_tf.runs.config import TrainConfig
+
+CONFIG = TrainConfig(
+    hidden=(128, 128),
+    latent_dim=8,
+    prior="normal",
+    batch_size=64,
+    weight_decay=0.01,
+    epochs=300,
+    patience=40,
+    lr_schedule="constant",
+    importance_samples=1000,
+)
