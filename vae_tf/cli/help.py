@@ -80,7 +80,7 @@ def _entry(name: str, text: str, defaults: TrainConfig, width: int, whole: bool)
         text = f"One of {choices}. {text}"
     elif choices:
         text += f": {choices}"
-    text += f" ({default})" if default is not None and default is not False else ""
+    text += "" if default is None or default is False or default == "" else f" ({default})"
     indent = " " * MARGIN
     lines = textwrap.wrap(text, width - MARGIN, break_on_hyphens=False)
     if len(flag) < MARGIN:
@@ -97,7 +97,7 @@ def _kind(hint: Any) -> tuple[str, str]:
         short = "|".join(map(str, arguments))
         return (short, "") if len(short) <= LONGEST_CHOICES else ("NAME", ", ".join(arguments))
     if get_origin(hint) is tuple:
-        return ("N ...", "") if Ellipsis in arguments else ("H W", "")
+        return (f"{_kind(arguments[0])[0]} ...", "") if Ellipsis in arguments else ("H W", "")
     if arguments:  # a union
         kinds = [_kind(a)[0] for a in arguments]
         return "|".join(kinds), ""

@@ -18,12 +18,11 @@ class TrainConfig:
     """Train a variational autoencoder on images; evaluate, draw and save it."""
 
     dataset: str = "digits"
-    """folder:PATH, array:FILE, table:FILE, digits or a TFDS set. A folder of image files; a .npy
-    or .npz file; a .csv, .tsv or .parquet file; the embedded digits; any image set of TFDS by its
-    name."""
+    """folder:, array: or table:PATH, or a TFDS set. A folder of image files; a .npy or .npz file;
+    a .csv, .tsv or .parquet file; any image set of TFDS by its name; digits are embedded."""
     kinds: tuple[str, ...] = ()
-    """Of a table, COLUMN=KIND for columns whose kind is not to be inferred. Kinds are real,
-    positive, binary, category, count, and ignore to leave a column out."""
+    """COLUMN=KIND where a table's kinds are inferred wrongly. Kinds are real, positive, binary,
+    category and count, and ignore leaves a column out."""
     data_dir: str | None = None
     """Where TFDS data lie. TFDS_DATA_DIR, or TFDS's own default, if not given."""
     image_size: tuple[int, int] | None = None
