@@ -32,7 +32,8 @@ class ConsoleWatcher(Watcher):
 
     def callbacks(self, config: TrainConfig, num_examples: int) -> list:
         """Returns the callback that shows the training."""
-        return [TrainingProgress(self.console, config.epochs, num_examples)]
+        unit = "row" if config.is_table else "image"
+        return [TrainingProgress(self.console, config.epochs, num_examples, unit)]
 
     def progress(self, text: str, total: int):
         """Returns a function that moves a bar over `total` examples."""
@@ -62,9 +63,10 @@ class ConsoleWatcher(Watcher):
 class TrainingProgress(keras.callbacks.Callback):
     """One bar over all epochs on a terminal; a line for every twentieth part elsewhere."""
 
-    def __init__(self, console: Console, epochs: int, num_examples: int):
+    def __init__(self, console: Console, epochs: int, num_examples: int, unit: str = "image"):
         super().__init__()
         self.console, self.epochs, self.num_examples = console, epochs, num_examples
+        self.unit = unit
         self.bar = _bar(console) if console.is_terminal else None
         self.task: TaskID | None = None
         self.began, self.epoch = 0.0, 0
@@ -86,13 +88,14 @@ class TrainingProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Shows rate and bound of the epoch."""
-        rate = self.num_examples / (time.perf_counter() - self.began)
+        each = self.num_examples / (time.perf_counter() - self.began)
+        rate = f"{each:,.0f} {self.unit}s/s"
         bound = logs.get("val_elbo", logs.get("elbo", float("nan")))
         note = f"epoch {epoch + 1}/{self.epochs}  validation ELBO {bound:.2f}"
         if self.bar is not None and self.task is not None:
-            self.bar.update(self.task, rate=f"{rate:,.0f} images/s", note=note)
+            self.bar.update(self.task, rate=rate, note=note)
         elif (epoch + 1) % max(1, self.epochs // 20) == 0 or epoch == 0:
-            self.console.print(f"  {note}  {rate:,.0f} images/s", highlight=False)
+            self.console.print(f"  {note}  {rate}", highlight=False)
 
     def on_train_end(self, logs=None):
         """Leaves the bar as it is."""

@@ -48,14 +48,16 @@ def show_bundle(bundle: Bundle) -> None:
 
 def show_profile(profile: TrainingProfile, run: RunDirectory) -> None:
     """Prints where the time of a training step goes, and what to change."""
-    table = Table(title=f"a step of {profile.batch_size} images", title_justify="left")
+    table = Table(title=f"a step of {profile.batch_size} examples", title_justify="left")
     table.add_column("")
     for heading in ("ms", "share"):
         table.add_column(heading, justify="right")
     table.add_column("")
     for part, milliseconds in profile.parts.items():
         table.add_row(part, f"{milliseconds:.2f}", f"{profile.share(part):.0%}", PARTS[part])
-    table.add_row("step", f"{profile.step:.2f}", "", f"{profile.examples_per_second:,.0f} images/s")
+    table.add_row(
+        "step", f"{profile.step:.2f}", "", f"{profile.examples_per_second:,.0f} examples/s"
+    )
     _show(table, {"profile": run.profile, "trace": run.logs})
     for text in (*profile.facts(), *profile.advice):
         print(f"- {text}")
