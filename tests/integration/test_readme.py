@@ -53,6 +53,7 @@ def test_every_command_is_known():
         "docs/conditional.md",
         "docs/networks.md",
         "docs/profiling.md",
+        "docs/tables.md",
         "docs/your_own.md",
     ],
 )
