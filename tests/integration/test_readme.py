@@ -54,6 +54,7 @@ def test_every_command_is_known():
         "docs/missing_data.md",
         "docs/networks.md",
         "docs/profiling.md",
+        "docs/tables.md",
         "docs/your_own.md",
     ],
 )

@@ -90,9 +90,9 @@ def test_files_that_are_none(tmp_path):
     (tmp_path / "t.parquet").write_bytes(whole[:-20])
     with pytest.raises(DataError, match=r"A Parquet file must be readable"):
         open_table(str(tmp_path / "t.parquet"))
-    (tmp_path / "t.parquet").write_bytes(whole[:40] + b"\xff" * 400 + whole[440:])
+    (tmp_path / "t.parquet").write_bytes(b"\xff" * 1000 + whole[1000:])
     with pytest.raises(DataError, match=r"A Parquet file must be readable"):
-        list(open_table(str(tmp_path / "t.parquet")).frames())
+        open_table(str(tmp_path / "t.parquet"))
 
 
 def test_splits_are_learned_from_training_rows_alone(tmp_path, monkeypatch):

@@ -1,0 +1,72 @@
+"""A table through train.py: numbers, files, and refusals in one line."""
+
+import json
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import vae_tf
+from vae_tf.cli import train
+from vae_tf.data import Table
+from vae_tf.data.tables.table_data import load_table
+
+FLAGS = ["--epochs", "2", "--importance-samples", "20", "--hidden", "16", "--latent-dim", "2"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("table")
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=120)
+    frame = pd.DataFrame(
+        {
+            "id": [f"row {i}" for i in range(120)],
+            "income": np.exp(8 + z),
+            "height": 170 + 5 * z + rng.normal(size=120),
+            "colour": np.where(z > 0, "red", "blue"),
+        }
+    )
+    frame.loc[::11, "height"] = np.nan
+    frame.to_csv(folder / "people.CSV", index=False)
+    flags = ["--dataset", f"table:{folder / 'people.CSV'}", "--run-dir", str(folder / "run")]
+    assert train.main([*flags, "--kinds", "id=ignore", *FLAGS]) == 0
+    return folder
+
+
+def test_the_run_holds_table_pictures_and_numbers_in_the_users_units(run):
+    home = run / "run"
+    report = json.loads((home / "report.json").read_text())
+    assert report["unit"] == "row"
+    assert report["config"]["likelihood"] == "mixed"
+    assert report["pictures"] == ["marginals.png", "pairs.png", "learning_curves.png"]
+    table = Table.load(home / "table.json")
+    assert table.names == ["income", "height", "colour"]
+    vae = keras.models.load_model(home / "model.keras")
+    test = load_table(str(run / "people.CSV"), kinds={"id": "ignore"}).test
+    x, mask = test.array(), test.mask()
+    found = vae_tf.log_likelihood(vae, {"x": x, "mask": mask}, 20)
+    nll = -np.mean(found.per_example + table.log_jacobian(x, mask))
+    assert report["test"]["importance_weighted_nll"] == pytest.approx(nll, rel=1e-5)
+    drawn = table.sample(vae, 10, seed=0)
+    assert list(drawn.columns) == ["income", "height", "colour"]
+
+
+def test_refusals_are_one_line(run, capsys):
+    dataset = ["--dataset", f"table:{run / 'people.CSV'}", "--run-dir", str(run / "other")]
+    for flags, message in [
+        ([], "Column `id` must not be free text"),
+        (["--kinds", "idd=ignore"], "A column in `kinds` must be a known name"),
+        (["--kinds", "id"], "--kinds takes COLUMN=KIND"),
+        (["--network", "conv"], "A table does without this flag. Received: --network conv"),
+        (["--likelihood", "gaussian"], "A table does without this flag"),
+        (["--condition", "label"], "A table does without this flag"),
+    ]:
+        assert train.main([*dataset, *flags]) == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+    assert train.main(["--dataset", "digits", "--kinds", "a=real"]) == 1
+    assert "--kinds belongs to a table" in capsys.readouterr().err
+    assert not (run / "other").exists()
