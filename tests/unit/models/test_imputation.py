@@ -282,3 +282,38 @@ def test_a_complete_example_is_left_alone(vae):
         warnings.simplefilter("error")
         found = vae.impute(X[:5], num_samples=20)
     np.testing.assert_array_equal(found.x, X[:5])
+
+
+def test_tables_of_several_kinds_under_a_condition():
+    """Categories come back as classes, in the odds that the decoder says."""
+    mixed = vae_tf.likelihoods.Mixed(
+        [(vae_tf.likelihoods.Gaussian(2.0), 1), (vae_tf.likelihoods.Categorical(3), 2)]
+    )
+    encoder = vae_tf.networks.mlp_encoder((3,), L, (8,), mask=True, condition=2)
+    decoder = vae_tf.networks.mlp_decoder(L, mixed.parameter_shapes((3,)), (8,), condition=2)
+    vae = vae_tf.VAE(encoder, decoder, likelihood=mixed)
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(size=(9, 1)), rng.integers(0, 3, (9, 2))], 1)
+    labels, mask = np.arange(9) % 2, rng.random((9, 3)) < 0.4
+    mask[:2] = False
+    for method, draws in (("gibbs", 5), ("importance", 2000)):
+        found, apart = (
+            vae.impute(
+                (x, labels), mask, draws, num_imputations=400, method=method, batch_size=size
+            )
+            for size in (9, 4)
+        )
+        np.testing.assert_array_equal(found.draws[:, mask], np.tile(x[mask], (400, 1)))
+        assert set(np.unique(found.draws[..., 1:])) <= {0, 1, 2}
+        np.testing.assert_allclose(found.draws, apart.draws, atol=1e-4)
+        if method == "gibbs":
+            continue
+        # Of a row without anything: the prior's
+        z = vae.prior.distribution().sample(4000, seed=[0, 0])
+        params = vae.decoder({"z": z, "condition": tf.constant([[1.0, 0.0]] * 4000)})
+        odds = mixed.statistics(params)["1_probabilities"].numpy().mean(0)
+        shares = np.stack([(found.draws[:, 0, 1:] == k).mean(0) for k in range(3)], -1)
+        draws = 1 / (1 / 400 + 1 / found.effective_sample_size[0])
+        assert np.abs(shares - odds).max() < 5 * np.sqrt(0.25 / draws)
+        assert (found.x[0, 1:] == odds.argmax(-1)).all()
+    assert vae.surprisal((x, labels), mask, 20).shape == (9, 3)

@@ -244,3 +244,17 @@ def test_the_bound_of_iwae_is_log_p_of_what_was_observed():
     assert found["bound"] == pytest.approx(np.mean(exact), abs=1e-4)
     estimate = vae_tf.log_likelihood(vae, GAPS, 2).per_example
     np.testing.assert_allclose(estimate, exact, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [likelihoods.GaussianLearnedScale, likelihoods.GaussianPixelScale])
+def test_scales_from_data_with_gaps(kind):
+    rng = np.random.default_rng(0)
+    x = np.round(rng.normal(size=(4000, 3)) * [1, 5, 20], 1)
+    mask = rng.random(x.shape) < 0.5
+    mask[:, 2] = False
+    gaps = np.where(mask, x, np.nan)
+    found, want = kind.from_data(gaps, mask=mask), kind.from_data(x[:, :2])
+    assert found.min_scale == pytest.approx(want.min_scale, rel=0.1)
+    assert found.scale == pytest.approx(want.scale, rel=0.05)
+    with pytest.raises(DataError, match="Scales come from finite numbers"):
+        kind.from_data(gaps)

@@ -117,17 +117,18 @@ class GaussianLearnedScale(Gaussian):
         )
 
     @classmethod
-    def from_data(cls, x, **kwargs) -> "GaussianLearnedScale":
+    def from_data(cls, x, mask=None, **kwargs) -> "GaussianLearnedScale":
         """Returns a likelihood for data in any unit: `scale` and `min_scale` come from `x`.
 
         `scale` starts at the standard deviation of the examples `x` [N, *event]. `min_scale` is
         the smallest distance between different values, by which the data were rounded, within a
-        thousandth and a tenth of the standard deviation.
+        thousandth and a tenth of the standard deviation. Where `mask` [N, *event] is 0, x is
+        missing.
 
         Raises:
             DataError: data that are not finite, or do not vary.
         """
-        scale, min_scale = _scales_of(x)
+        scale, min_scale = _scales_of(x, mask)
         return cls(**{"scale": scale, "min_scale": min_scale, **kwargs})
 
     def _normal(self, loc: tf.Tensor, scale: tf.Tensor) -> Normal:
@@ -169,16 +170,16 @@ class GaussianPixelScale(Gaussian):
         )
 
     @classmethod
-    def from_data(cls, x, **kwargs) -> "GaussianPixelScale":
+    def from_data(cls, x, mask=None, **kwargs) -> "GaussianPixelScale":
         """Returns a likelihood for data in any unit, whose `min_scale` comes from `x`.
 
         It is chosen as GaussianLearnedScale does, for rows [N, D] from the column that varies
-        least.
+        least. Where `mask` [N, *event] is 0, x is missing.
 
         Raises:
             DataError: data that are not finite, or do not vary.
         """
-        _, min_scale = _scales_of(x, by_column=np.ndim(x) == 2)
+        _, min_scale = _scales_of(x, mask, by_column=np.ndim(x) == 2)
         return cls(**{"min_scale": min_scale, **kwargs})
 
     def _scale(self, values: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -222,13 +223,17 @@ def _held(log_scale: tf.Tensor):
     return (tf.identity(log_scale), tf.identity(log_scale)), gradient
 
 
-def _scales_of(x, by_column: bool = False) -> tuple[float, float]:
+def _scales_of(x, mask=None, by_column: bool = False) -> tuple[float, float]:
     """Returns the standard deviation of examples `x` [N, *event], and a floor for a scale."""
     x = np.asarray(x, "float64")
-    if not x.size or not np.isfinite(x).all():
+    known = (
+        np.ones(x.shape, bool) if mask is None else np.broadcast_to(np.asarray(mask) > 0, x.shape)
+    )
+    if not known.any() or not np.isfinite(x[known]).all():
         raise DataError("Scales come from finite numbers", f"shape {x.shape}", "Impute the data.")
-    columns = x.reshape(len(x), -1)[:: math.ceil(len(x) / EXAMPLES)]
-    spread, steps = columns.std(0), np.diff(np.sort(columns, 0), axis=0)
+    columns = np.where(known, x, np.nan).reshape(len(x), -1)[:: math.ceil(len(x) / EXAMPLES)]
+    columns = columns[:, ~np.isnan(columns).all(0)]
+    spread, steps = np.nanstd(columns, 0), np.diff(np.sort(columns, 0), axis=0)  # NaN come last
     varies = spread > 0
     if not varies.any():
         fix = "Pass more examples, or `min_scale` itself."
