@@ -85,6 +85,7 @@ class RunDirectory:
         Raises:
             RunError: a run is there already, or one with other settings or other data.
         """
+        self.path.mkdir(parents=True, exist_ok=True)
         self.refuse(config)
         wanted = _plain({"config": config.identity(), "data": data})
         remove_leftovers(self.path)
