@@ -147,10 +147,12 @@ def page() -> None:
     lines = json.loads((common.RESULTS / "imputation.json").read_text())
     errors = [line for line in lines if line["metric"] == "rmse"]
     methods = list(dict.fromkeys(line["method"] for line in errors))
-    rows = [f"| data | {' | '.join(methods)} |", "|---" * (1 + len(methods)) + "|"]
+    covered = {x["data"]: x for x in lines if x["metric"].startswith("coverage")}
+    rows = [f"| data | {' | '.join(methods)} | its coverage |", "|---" * (2 + len(methods)) + "|"]
     for data in dict.fromkeys(line["data"] for line in errors):
         own = {line["method"]: line for line in errors if line["data"] == data}
         cells = [f"{own[m]['value']:.3f} ± {own[m]['stderr']:.3f}" for m in methods]
+        cells.append(f"{covered[data]['value']:.1%} ± {covered[data]['stderr']:.1%}")
         rows.append(f"| {data} | {' | '.join(cells)} |")
     path = common.RESULTS.parents[1] / "docs/missing_data.md"
     before, _, rest = path.read_text("utf-8").partition(BEGIN)

@@ -151,6 +151,8 @@ def test_the_table_of_imputation_errors_is_the_measured_one():
     assert len(errors) == 5 * (len(rows) - 1)
     for line in errors:
         assert f"{line['value']:.3f} ± {line['stderr']:.3f}" in rows[f"| {line['data']}"]
+    for line in (line for line in lines if line["metric"].startswith("coverage")):
+        assert f"{line['value']:.1%} ± {line['stderr']:.1%}" in rows[f"| {line['data']}"]
 
 
 @pytest.mark.slow
