@@ -2,6 +2,7 @@
 
 python benchmarks/imputation.py              all of results/imputation.json, over SEEDS
 python benchmarks/imputation.py explore      one other seed, after several numbers of steps
+python benchmarks/imputation.py page         the table of docs/missing_data.md, of the results
 
 Of each table a share of the cells is hidden completely at random. Columns have mean 0 and variance
 1 before; RMSE is over the hidden cells, in these units. The VAE trains on the cells that are left,
@@ -30,6 +31,7 @@ SHARES, SEEDS, OTHER_SEED = (0.1, 0.3, 0.5), range(5), 100
 LATENT_DIM, HIDDEN, MIN_SCALE, DRAWS = 8, (64,), 0.3, 20
 BATCH, STEPS, LEARNING_RATE, SAMPLES = 64, 2000, 2e-3, 1000
 LEVEL, IMPUTATIONS = 0.9, 200
+BEGIN, END = "<!-- benchmarks/imputation.py writes this -->", "<!-- to here -->"
 OTHERS = {
     "mean": SimpleImputer,
     "5 nearest neighbours": KNNImputer,
@@ -140,6 +142,25 @@ def explore() -> None:
             print(f" {time.process_time() - start:.1f} s", flush=True)
 
 
+def page() -> None:
+    """Writes the errors into the table of docs/missing_data.md."""
+    lines = json.loads((common.RESULTS / "imputation.json").read_text())
+    errors = [line for line in lines if line["metric"] == "rmse"]
+    methods = list(dict.fromkeys(line["method"] for line in errors))
+    covered = {x["data"]: x for x in lines if x["metric"].startswith("coverage")}
+    rows = [f"| data | {' | '.join(methods)} | its coverage |", "|---" * (2 + len(methods)) + "|"]
+    for data in dict.fromkeys(line["data"] for line in errors):
+        own = {line["method"]: line for line in errors if line["data"] == data}
+        cells = [f"{own[m]['value']:.3f} ± {own[m]['stderr']:.3f}" for m in methods]
+        cells.append(f"{covered[data]['value']:.1%} ± {covered[data]['stderr']:.1%}")
+        rows.append(f"| {data} | {' | '.join(cells)} |")
+    path = common.RESULTS.parents[1] / "docs/missing_data.md"
+    before, _, rest = path.read_text("utf-8").partition(BEGIN)
+    path.write_text(
+        f"{before}{BEGIN}\n{chr(10).join(rows)}\n{END}{rest.partition(END)[2]}", "utf-8"
+    )
+
+
 def main() -> None:
     """Writes the results after each table, so that a run that is ended leaves what it has."""
     lines: list[dict] = []
@@ -153,4 +174,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    explore() if sys.argv[1:] == ["explore"] else main()
+    {"explore": explore, "page": page}.get((sys.argv[1:] or [""])[0], main)()

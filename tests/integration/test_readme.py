@@ -142,6 +142,20 @@ def test_figures_are_the_measured_ones(page):
         assert f"{value:.{digits}f}" == written, (file, key)
 
 
+def test_the_table_of_imputation_errors_is_the_measured_one():
+    import json
+
+    lines = json.loads((ROOT / "benchmarks/results/imputation.json").read_text())
+    page = (ROOT / "docs/missing_data.md").read_text("utf-8")
+    rows = {row.split(" | ")[0]: row for row in page.splitlines() if row.startswith("| ")}
+    errors = [line for line in lines if line["metric"] == "rmse"]
+    assert len(errors) == 5 * (len(rows) - 1)
+    for line in errors:
+        assert f"{line['value']:.3f} ± {line['stderr']:.3f}" in rows[f"| {line['data']}"]
+    for line in (line for line in lines if line["metric"].startswith("coverage")):
+        assert f"{line['value']:.1%} ± {line['stderr']:.1%}" in rows[f"| {line['data']}"]
+
+
 @pytest.mark.slow
 def test_make_demo(tmp_path):
     """`make demo` on a copy of the committed tree, with this environment as its `.venv`."""

@@ -12,6 +12,7 @@ from vae_tf.data.batch import (
     FORMS,
     Batch,
     as_array,
+    check_mask_shape,
     kept,
     not_by_example,
     parse,
@@ -266,6 +267,12 @@ class Door:
             self._look_at_condition(example_of(batch.condition))
             if isinstance(batch.x, tf.TensorSpec) and batch.x.shape.rank is not None:
                 self._check_known(batch.x.shape, role)
+                # Not left to the step: one that was traced for several shapes knows none
+                mask = batch.mask.shape if isinstance(batch.mask, tf.TensorSpec) else None
+                if mask is not None and mask.rank is not None:
+                    check_mask_shape(
+                        [*mask, *[1] * (batch.x.shape.rank - mask.rank)], batch.x.shape
+                    )
             if int(data.cardinality()) == 0:
                 fix = "Check the files, the split's name and any filter."
                 raise DataError(f"The {role} data must hold examples", "an empty dataset", fix)

@@ -232,7 +232,7 @@ def _compiled_chains(generator: Generator, event_shape):
         outputs = parts.decoded(z[0], batch)
         x = parts.likelihood.drawn(outputs, event_shape, own + tf.constant([0, 1]), position)
         known = tf.cast(batch.mask, tf.bool)
-        return tf.where(known, batch.x, x), statistics_of(parts, outputs, batch)
+        return tf.where(known, batch.x, x), statistics_of(parts, outputs)
 
     def chains(batch: Batch, seed, position, rounds):
         start = values(parts.encoded(batch), batch, seed, 0, position)

@@ -20,7 +20,7 @@ class Average(NamedTuple):
     z: np.ndarray  # the draws, [K, B, L]
 
 
-def statistics_of(parts: Parts, outputs, batch: Batch) -> dict[str, tf.Tensor]:
+def statistics_of(parts: Parts, outputs) -> dict[str, tf.Tensor]:
     """Returns the likelihood's statistics, [B, ...] each, whose mean is taken over z."""
     found = parts.likelihood.statistics(outputs)
     return {name: tf.cast(value, tf.float32) for name, value in found.items()}
@@ -105,7 +105,7 @@ class Weighing:
             by_draw = tf.reshape(value, [draws, -1, *value.shape[1:]])
             return tf.einsum("sb,sb...->b...", weights, by_draw)
 
-        statistics = statistics_of(self.parts, outputs, batch)
+        statistics = statistics_of(self.parts, outputs)
         return tf.nest.map_structure(mean, statistics), log_w, z
 
     def _log_mean(self, params, batch: Batch, seed, position, draws):
