@@ -62,7 +62,7 @@ def test_refusals_are_one_line(run, capsys):
     dataset = ["--dataset", f"table:{run / 'people.CSV'}", "--run-dir", str(run / "other")]
     for flags, message in [
         ([], "Column `id` must not be free text"),
-        (["--kinds", "idd=ignore"], "A column in `kinds` must be a known name"),
+        (["--kinds", "idd=ignore"], "A column in --kinds must be a known name"),
         (["--kinds", "id"], "--kinds takes COLUMN=KIND"),
     ]:
         assert train.main([*dataset, *flags]) == 1

@@ -65,7 +65,7 @@ def build_model(config: TrainConfig, images: Data) -> VAE:
     steps_per_epoch = images.train.steps_per_epoch(config.examples_a_step)
     num_classes = images.num_classes if config.conditional else None
     with _dtype_policy(config.precision):
-        features = {"features": table.features} if table else {}
+        features = {"features": table.features, "mask": table.has_missing} if table else {}
         encoder, decoder = _networks(
             config, images.shape, posterior, likelihood, num_classes, features
         )
