@@ -52,9 +52,14 @@ def test_every_pair(names):
     "names",
     [
         ("StandardNormal", "DiagonalNormal", "ELBO", "Bernoulli"),
-        ("VampPrior", "FullNormal", "DReG", "DiscretizedLogisticMixture"),
-        ("RealNVP", "InverseAutoregressive", "StickingTheLanding", "GaussianLearnedScale"),
         ("Joint", "JointPosterior", "VIMCO", "Poisson"),
+        *(
+            pytest.param(names, marks=pytest.mark.slow)
+            for names in (
+                ("VampPrior", "FullNormal", "DReG", "DiscretizedLogisticMixture"),
+                ("RealNVP", "InverseAutoregressive", "StickingTheLanding", "GaussianLearnedScale"),
+            )
+        ),
     ],
     ids=" + ".join,
 )

@@ -18,8 +18,13 @@ ORDERS = [
     "import vae_tf, keras",
     "import keras, vae_tf",
     "import vae_tf; vae_tf.VAE; import keras",
-    "import vae_tf.distributions; import keras",
-    pytest.param("import vae_tf, tensorflow; import keras", marks=pytest.mark.slow),
+    *(
+        pytest.param(imports, marks=pytest.mark.slow)
+        for imports in (
+            "import vae_tf.distributions; import keras",
+            "import vae_tf, tensorflow; import keras",
+        )
+    ),
     *(
         pytest.param(f"import vae_tf.{part}; import keras", marks=mark)
         for mark, parts in ((pytest.mark.slow, PARTS), (pytest.mark.long, MORE_PARTS))

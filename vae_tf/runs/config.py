@@ -171,14 +171,12 @@ class TrainConfig:
                 fix = "Pass --dataset table:FILE.csv."
                 raise ConfigError("--kinds belongs to a table", f"--dataset {self.dataset}", fix)
             return
-        default: dict[str, str | None] = {
-            "network": "mlp",
-            "likelihood": "auto",
-            "binarization": "auto",
-        }
-        default |= {"image_size": None, "condition": "none", "export": None}
-        for name, value in default.items():
-            if getattr(self, name) != value:
+        # What a table has anyway, as its config.json says it, too
+        only: dict[str, tuple] = {"network": ("mlp",), "likelihood": ("auto",)}
+        only |= {"binarization": ("auto", "none"), "condition": ("none",)}
+        only |= {"image_size": (None,), "export": (None,)}
+        for name, values in only.items():
+            if getattr(self, name) not in values:
                 received = f"--{name.replace('_', '-')} {getattr(self, name)}"
                 fix = "Drop the flag; the likelihood of a table is that of its columns' kinds."
                 if name == "export":
@@ -235,6 +233,5 @@ class TrainConfig:
     def identity(self) -> dict:
         """Returns the settings that a resumed run must share with the one it goes on with."""
         named = {"prior": self.prior_name, "binarization": self.binarization_name}
-        named["likelihood"] = self.likelihood_name
         fields = {**dataclasses.asdict(self), **named}
         return {name: value for name, value in fields.items() if name not in INCIDENTAL}

@@ -250,12 +250,13 @@ def small_networks(likelihood, event):
 
 
 # The others in tests/conformance, in other shapes
-TRAINED = ("bernoulli", "gaussian-learned", "logistics, colours", "mixed")
+TRAINED = {"bernoulli": (), "gaussian-learned": ()}
+TRAINED |= dict.fromkeys(("logistics, colours", "mixed"), pytest.mark.slow)
 
 
 @pytest.mark.parametrize(
     "case",
-    [c if c in TRAINED else pytest.param(c, marks=pytest.mark.long) for c in CASES],
+    [pytest.param(c, marks=TRAINED.get(c, pytest.mark.long)) for c in CASES],
     indirect=True,
 )
 def test_trains_and_is_saved(case, tmp_path):
@@ -275,13 +276,8 @@ def test_trains_and_is_saved(case, tmp_path):
     np.testing.assert_array_equal(copy.reconstruct(x), vae.reconstruct(x))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "logistics, colours",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("continuous-bernoulli", "mixed")),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["logistics, colours", "continuous-bernoulli", "mixed"])
 def test_is_exported_in_builtin_operators(name, tmp_path):
     """One of TFP's own, the one of most operators, and one of many parts."""
     from tests.bundles import write_bundle

@@ -362,6 +362,7 @@ def gradients(objective, n):
     return np.stack([np.float64(gradient(tf.constant([7, i]))) for i in range(n)])
 
 
+@pytest.mark.slow
 def test_sticking_the_landing_has_the_elbos_mean_gradient():
     # The one takes the cached density of a draw, the other its gradient at a copy of it. At the
     # same draws they differ by the score, whose mean is 0 (Roeder et al. 2017).

@@ -74,6 +74,7 @@ def both(serve, tmp_path_factory):
     return found, names, served
 
 
+@pytest.mark.slow
 def test_levels_give_what_their_intensities_give(both):
     found, names, run = both
     for name in names:

@@ -114,6 +114,7 @@ def memory(name):
     return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
 def test_peak_memory_is_that_of_the_outputs():
     """Of 12,000 images; in one go their widest activation would take 780 MB."""

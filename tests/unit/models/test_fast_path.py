@@ -75,7 +75,13 @@ def has_kernel(vae, x):
     return "ResourceApplyAdam" in ops | names
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        k if k in ("adam", "clipped") else pytest.param(k, marks=pytest.mark.slow)
+        for k in OPTIMIZERS
+    ],
+)
 def test_the_fused_update_is_keras_s(kind):
     fast, fast_losses = trained(OPTIMIZERS[kind]())
     want, want_losses = trained(slow(OPTIMIZERS[kind]()))

@@ -92,7 +92,10 @@ def test_mixed_precision_round_trip(x, tmp_path, set_dtype_policy):
     np.testing.assert_array_equal(copy.reconstruct(x), vae.reconstruct(x))
 
 
-@pytest.mark.parametrize("imports", ["import vae_tf, keras", "import keras, vae_tf"])
+@pytest.mark.parametrize(
+    "imports",
+    ["import vae_tf, keras", pytest.param("import keras, vae_tf", marks=pytest.mark.slow)],
+)
 def test_loads_where_only_vae_tf_was_imported(x, tmp_path, imports):
     vae = make()
     vae.save(tmp_path / "model.keras")

@@ -239,6 +239,7 @@ def decoding(decoder):
     return lambda z, condition: decoder({"z": z, "condition": condition})
 
 
+@pytest.mark.slow
 def test_decoders_convert_to_builtin_operators(tmp_path):
     """Of all kinds at once: the converter's time is much the same for one signature and many."""
     archive, decoders = keras.export.ExportArchive(), {}

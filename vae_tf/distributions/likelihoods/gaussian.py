@@ -191,6 +191,7 @@ class GaussianPixelScale(Gaussian):
         config = {
             **super().get_config(),
             "min_scale": floor if isinstance(floor, float) else [*floor],
+            "max_scale": self.max_scale,
         }
         config.pop("scale")
         return config
