@@ -1,5 +1,6 @@
 """Agreement of every artefact with the Keras models, as numbers."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -54,7 +55,8 @@ def reference(endpoint: Endpoint, batches: Sequence[Arrays]) -> list[dict[str, n
 def _runnable(endpoint: Endpoint) -> Callable[..., dict[str, tf.Tensor]]:
     if endpoint.stepwise:
         return endpoint.function
-    return tf.function(endpoint.function, input_signature=endpoint.specs).get_concrete_function()
+    graph = tf.function(endpoint.function, input_signature=endpoint.specs, autograph=False)
+    return graph.get_concrete_function()
 
 
 def compare(
@@ -127,12 +129,12 @@ def report(
     """
     signatures: dict[str, dict[str, Any]] = {}
     defaults = {e.half: e.name for e in reversed(endpoints)}  # the first of each half
-    calls = []
+    calls, opened = [], functools.cache(saved_model.opened)
     for endpoint in endpoints:
         name, batches = endpoint.name, probes(endpoint)
         directory = stage / endpoint.half / str(version)
         file = stage / f"{endpoint.half}.tflite"
-        received = {"python_saved_model": saved_model.run(directory, name, batches)}
+        received = {"python_saved_model": opened(directory)(name, batches)}
         content = file.read_bytes() if file.exists() else None  # `vae` has none
         if content and name in litert.signatures(content):
             received["litert"] = litert.run(content, name, batches)

@@ -152,7 +152,7 @@ def test_saved_model_the_cpp_loader_cannot_run(parts, target, monkeypatch):
         tf.saved_model.save(parts[endpoints[0].half], str(directory))
 
     monkeypatch.setattr(building.saved_model, "write", python_only)
-    monkeypatch.setattr(building.saved_model, "run", lambda *_: [])
+    monkeypatch.setattr(building.saved_model, "opened", lambda *_: lambda *_: [])
     monkeypatch.setattr(building.parity, "compare", lambda *_: {})
     for step, result in (("convert", b""), ("operators", []), ("signatures", []), ("run", [])):
         monkeypatch.setattr(litert, step, lambda *_, result=result: result)

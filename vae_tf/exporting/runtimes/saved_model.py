@@ -1,6 +1,6 @@
 """SavedModels: written with each weight once, and run by TensorFlow's Python loader."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -37,9 +37,20 @@ def write(endpoints: Sequence[Endpoint], directory: Path) -> None:
             ) from error
 
 
+def opened(directory: Path) -> Callable[[str, Sequence[Arrays]], list[dict[str, np.ndarray]]]:
+    """Returns `run` of one SavedModel, by a signature and batches, which is read once."""
+    with quiet(tf.errors.OpError), tf.device("/CPU:0"):
+        loaded = tf.saved_model.load(str(directory))
+
+    def call(signature: str, batches: Sequence[Arrays]) -> list[dict[str, np.ndarray]]:
+        with quiet(tf.errors.OpError), tf.device("/CPU:0"):
+            function = loaded.signatures[signature]
+            results = [function(**{n: tf.constant(x) for n, x in b.items()}) for b in batches]
+        return [{name: value.numpy() for name, value in result.items()} for result in results]
+
+    return call
+
+
 def run(directory: Path, signature: str, batches: Sequence[Arrays]) -> list[dict[str, np.ndarray]]:
     """Returns the outputs for each of `batches`, by `tf.saved_model.load`."""
-    with quiet(tf.errors.OpError), tf.device("/CPU:0"):
-        function = tf.saved_model.load(str(directory)).signatures[signature]
-        results = [function(**{n: tf.constant(x) for n, x in b.items()}) for b in batches]
-    return [{name: value.numpy() for name, value in result.items()} for result in results]
+    return opened(directory)(signature, batches)

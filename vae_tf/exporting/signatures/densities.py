@@ -66,13 +66,15 @@ def densities(halves: Halves) -> tuple[Densities, Densities]:
         return as_they_are, Densities(log_prob, kl if closed else None, constant_draw)
 
     # One function, which all signatures call: a prior may have more numbers than a network.
-    fixed = tf.function(frozen(log_prob, [tf.TensorSpec([None, halves.latent])]))
+    of_z = [tf.TensorSpec([None, halves.latent])]
+    fixed = tf.function(frozen(log_prob, of_z), autograph=False)
     fixed_kl = None
     if closed:
         tensors = tf.nest.flatten(halves.example)
         specs = [tf.TensorSpec([None, *t.shape[1:]], t.dtype) for t in tensors]
         flat_kl = tf.function(
-            frozen(lambda *flat: kl(tf.nest.pack_sequence_as(halves.example, flat)), specs)
+            frozen(lambda *flat: kl(tf.nest.pack_sequence_as(halves.example, flat)), specs),
+            autograph=False,
         )
         fixed_kl = lambda params, _=None: flat_kl(*tf.nest.flatten(params))  # noqa: E731
     return as_they_are, Densities(lambda z, _=None: fixed(z), fixed_kl, constant_draw)

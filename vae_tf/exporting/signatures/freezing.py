@@ -21,7 +21,7 @@ def frozen(function: Function, arguments: Sequence[tf.TensorSpec]) -> Function:
         function: from tensors to one tensor that depends on some of them.
         arguments: their specifications.
     """
-    traced = tf.function(function).get_concrete_function(*arguments)
+    traced = tf.function(function, autograph=False).get_concrete_function(*arguments)
     constant = convert_variables_to_constants_v2(traced, lower_control_flow=False)
     (result,) = constant.outputs
     varying = _varying(constant)

@@ -86,7 +86,7 @@ def from_noise_of(halves: Halves) -> tuple[Function | None, Function | None]:
             alone = tf.concat([drawn(slice(i, i + 1)) for i in range(3)], 0)
             together, alone = (np.asarray(x, np.float32) for x in (z, alone))
             # One function, which all signatures call, and so one copy of the prior's numbers.
-            fixed = None if prior.conditional else tf.function(frozen(draw, noise))
+            fixed = None if prior.conditional else tf.function(frozen(draw, noise), autograph=False)
         except Exception as error:
             raise ExportError(
                 f"prior.from_noise must turn normal [B, {latent}] and uniform [B] into z",

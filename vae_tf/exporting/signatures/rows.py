@@ -42,6 +42,8 @@ def checked(
     channels, and for an empty batch returns another number of channels.
     """
 
+    # As in `fit` and `predict`: Keras does not rewrite what layers do either
+    @tf.autograph.experimental.do_not_convert
     def of_those_shapes(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         first, *others = (
             tf.ensure_shape(x, (None, *shape)) for x, shape in zip(inputs, shapes, strict=True)
