@@ -32,6 +32,7 @@ TRAIN = {
     "--likelihood gaussian-learned": None,
     "python train.py --dataset array:faces.npy --run-dir runs/faces": None,
 }
+PAGES = ("conditional", "missing_data", "networks", "profiling", "tables", "your_own")
 ELSEWHERE = {
     "make demo": "test_make_demo below",
     "make test": "this very run",
@@ -50,12 +51,7 @@ def test_every_command_is_known():
     "page",
     [
         "README.md",
-        "docs/conditional.md",
-        "docs/missing_data.md",
-        "docs/networks.md",
-        "docs/profiling.md",
-        "docs/tables.md",
-        "docs/your_own.md",
+        *(pytest.param(f"docs/{page}.md", marks=pytest.mark.slow) for page in PAGES),
     ],
 )
 def test_snippets_run_in_order(page, tmp_path):
@@ -92,8 +88,8 @@ def run(command, directory):
 
 @pytest.mark.parametrize(
     "command",
-    # An epoch of MNIST takes its time
-    [pytest.param(c, marks=pytest.mark.slow if TRAIN[c] else ()) for c in TRAIN],
+    # An epoch of MNIST takes its time, and so does an export
+    [pytest.param(c, marks=pytest.mark.slow if TRAIN[c] or "faces" in c else ()) for c in TRAIN],
 )
 def test_training_commands(command, tmp_path, monkeypatch, capfd):
     data = TRAIN[command]

@@ -97,13 +97,15 @@ class Gaussian(Likelihood):
 class GaussianLearnedScale(Gaussian):
     """p(x|z) = N(x; loc, scale^2 I) with one learned `scale` (Rybkin et al. 2021, sigma-VAE).
 
-    While data are further from `loc` than four scales, root mean square, the gradient by `scale`
-    is held at that of four. It would go as the square of that distance, and Adam, whose steps
-    are relative to the largest gradients of the last thousand, would then hardly move once it
-    has become small: from the floor to data in another unit it would take tens of thousands.
+    Where `scale` has become smaller than it was at the start, and data are further from `loc`
+    than four scales, root mean square, the gradient by `scale` is held at that of four. It would
+    go as the square of that distance, and Adam, whose steps are relative to the largest gradients
+    of the last thousand, would then hardly move once it has become small: from the floor to data
+    in another unit it would take tens of thousands. At the start such gradients are welcome: the
+    scale then follows a decoder that is still learning slowly, and training stays stable.
 
     Args:
-        scale: where learning starts.
+        scale: where learning starts; about the standard deviation of the data, or less.
         min_scale: the smallest standard deviation that can be learned.
     """
 
@@ -132,7 +134,7 @@ class GaussianLearnedScale(Gaussian):
         return cls(**{"scale": scale, "min_scale": min_scale, **kwargs})
 
     def _normal(self, loc: tf.Tensor, scale: tf.Tensor) -> Normal:
-        return _HeldNormal(loc, scale)
+        return _HeldNormal(loc, scale, self.scale)
 
     def _scale(self, values: dict[str, tf.Tensor]) -> tf.Tensor:
         return self._bounded_scale(tf.convert_to_tensor(self.log_scale), self.min_scale)
@@ -198,28 +200,39 @@ class GaussianPixelScale(Gaussian):
 
 
 class _HeldNormal(Normal):
-    """A Normal whose gradient by its scale, which all elements share, is limited."""
+    """A Normal whose gradient by its scale, which all elements share, is limited below `start`."""
+
+    def __init__(self, loc: tf.Tensor, scale: tf.Tensor, start: float):
+        parameters = {"loc": loc, "scale": scale, "start": start}
+        super().__init__(loc, scale)
+        self._parameters, self.start = parameters, start
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return tfd.Normal._parameter_properties(dtype, num_classes)
 
     def _log_prob(self, x):
         scale = tf.convert_to_tensor(self.scale)
-        log_scale, held = _held(tf.math.log(scale))
+        below = tf.cast(scale < 0.99 * self.start, scale.dtype)  # the start itself is rounded
+        log_scale, held = _held(tf.math.log(scale), below)
         scale = tf.stop_gradient(scale) * tf.exp(held - tf.stop_gradient(held))
         z = (x - self.loc) / scale
         return -0.5 * tf.square(z) - (0.5 * math.log(2 * math.pi) + log_scale)
 
 
 @own_gradient
-def _held(log_scale: tf.Tensor):
+def _held(log_scale: tf.Tensor, below: tf.Tensor):
     """Returns `log_scale` for the normalizer, and again for z-scores.
 
     A sum of log N(x; loc, scale^2) with any weights has minus the sum of the weights as its
     derivative through the one, which tells the size of that through the other, the sum of
-    weight z^2, at z = MOST_Z.
+    weight z^2, at z = MOST_Z. Where `below` is 0, nothing is held.
     """
 
     def gradient(through_normalizer, through_z):
         most = MOST_Z**2 * tf.abs(through_normalizer)
-        return tf.clip_by_value(through_z, -most, most) + through_normalizer
+        held = tf.clip_by_value(through_z, -most, most)
+        return tf.where(below > 0, held, through_z) + through_normalizer, None
 
     return (tf.identity(log_scale), tf.identity(log_scale)), gradient
 
