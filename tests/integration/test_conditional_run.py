@@ -59,6 +59,7 @@ def test_the_report_is_of_the_likelihood_given_the_label(run):
     assert json.loads((path / "report.json").read_text())["config"]["condition"] == "label"
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_with_the_same_numbers(run, tmp_path):
     whole, report = run
     config = dataclasses.replace(SMALL, run_dir=str(tmp_path / "run"), resume=True)

@@ -122,7 +122,9 @@ def runtime_outputs(bundle, signature, half, batch):
     "case",
     [
         # Of fifteen, four that differ in network, shape and precision; the rest in `make test-all`
-        case if i % 4 == 1 else pytest.param(case, marks=pytest.mark.long, id=case_id(case))
+        pytest.param(
+            case, marks=pytest.mark.slow if i % 4 == 1 else pytest.mark.long, id=case_id(case)
+        )
         for i, case in enumerate(CASES)
     ],
     ids=case_id,

@@ -109,6 +109,7 @@ def test_interrupted_runs_end_with_the_same_weights_and_numbers(uninterrupted, t
     assert not partial.exists()
 
 
+@pytest.mark.slow
 def test_a_profiled_run_ends_with_the_same_weights_and_numbers(
     uninterrupted, tmp_path, monkeypatch
 ):

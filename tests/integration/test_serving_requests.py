@@ -137,6 +137,7 @@ def verified(bundle):
     }
 
 
+@pytest.mark.slow
 def test_every_signature_is_answered_as_the_loader_answers(asked, verified):
     assert list(asked.client.SIGNATURES) == list(verified)
     for signature, pairs in verified.items():

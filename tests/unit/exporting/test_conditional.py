@@ -20,6 +20,8 @@ from vae_tf.exporting.web import model as web_model
 from vae_tf.models import VAE
 from vae_tf.models.parts import NAMES, Parts
 
+pytestmark = pytest.mark.slow  # every signature of several models
+
 SHAPE, LATENT, CLASSES, ROWS = (4, 3, 1), 2, 3, 7
 RNG = np.random.default_rng(0)
 LABELS = np.array([0, 1, 2, 2, 1, 0, 1], np.int32)

@@ -228,6 +228,7 @@ def test_manifest_and_parity_tell_of_it(exported):
     assert verify_bundle(bundle.directory) == bundle
 
 
+@pytest.mark.slow
 def test_a_prior_that_can_only_be_sampled(make_parts, draw, tmp_path):
     prior = HeavyTailed(LATENT)
     bundle = write_bundle(**make_parts(prior=prior), directory=tmp_path)

@@ -262,6 +262,7 @@ def test_staging_area_is_no_version_and_hidden(tmp_path):
     assert not stage.exists()
 
 
+@pytest.mark.slow
 def test_seal_lists_the_manifest_last(tmp_path):
     with publication.staging(tmp_path, 1) as stage:
         stage_files(stage, 1)

@@ -107,6 +107,7 @@ def test_a_lock_is_not_taken_through_a_link(tmp_path):
     assert (tmp_path / "elsewhere").read_text() == "dear"
 
 
+@pytest.mark.slow
 def test_more_epochs_go_on_where_the_run_ended(finished, run, tmp_path):
     """As one that was to be as long, but for the step size, which was nearly 0 at the end."""
     before = json.loads((run / "config.json").read_text())
