@@ -152,6 +152,24 @@ def test_the_table_of_imputation_errors_is_the_measured_one():
         assert f"{line['value']:.1%} ± {line['stderr']:.1%}" in rows[f"| {line['data']}"]
 
 
+def test_the_table_of_likelihoods_is_the_measured_one():
+    import json
+
+    lines = json.loads((ROOT / "benchmarks/results/tables.json").read_text())
+    found = {(line["data"], line["method"]): line for line in lines}
+    page = (ROOT / "docs/tables.md").read_text("utf-8")
+    written = re.findall(
+        r"^\| ([\w ]+) \| (-?[\d.]+) ± ([\d.]+) \| (-?[\d.]+) ± ([\d.]+) \|$", page, re.M
+    )
+    assert len(written) == len({data for data, _ in found})
+    for name, *numbers in written:
+        data = name.removeprefix("known ").replace(" ", "_")
+        own = [found[data, m][key] for m in ("vae", "gaussian") for key in ("value", "stderr")]
+        for number, value in zip(numbers, own, strict=True):
+            assert f"{value:.{len(number.partition('.')[2])}f}" == number, (name, number)
+    assert f"an entropy of {found['mixture', 'truth']['value']:.2f} nats" in page
+
+
 @pytest.mark.slow
 def test_make_demo(tmp_path):
     """`make demo` on a copy of the committed tree, with this environment as its `.venv`."""

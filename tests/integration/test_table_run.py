@@ -68,7 +68,7 @@ def test_a_run_of_a_table_goes_on(run):
 def test_refusals_are_one_line(run, capsys):
     dataset = ["--dataset", f"table:{run / 'people.CSV'}", "--run-dir", str(run / "other")]
     for flags, message in [
-        ([], "Column `id` must not be free text"),
+        ([], "Column 'id' must not be free text"),
         (["--kinds", "idd=ignore"], "A column in --kinds must be a known name"),
         (["--kinds", "id"], "--kinds takes COLUMN=KIND"),
     ]:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "vae_tf"
 FLOORS = {
     **dict.fromkeys(["version", "errors", "checks", "files", "quiet", "registration"], 0),
-    **dict.fromkeys(["locks", "noise", "settings", "wiring"], 0),
+    **dict.fromkeys(["locks", "noise", "rounding", "settings", "wiring"], 0),
     **dict.fromkeys(["data", "networks", "distributions"], 1),
     "objectives": 2,
     "models": 3,

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import shlex
 
 from vae_tf.runs.config import TrainConfig
 
@@ -31,6 +32,7 @@ def in_flags(text: str) -> str:
 
     `image_size=(28, 28)` becomes `--image-size 28 28`.
     """
+    text = re.sub(r"\bkinds=\{('[^']*'|\d+): '(\w+)'\}", _kind, text)
     text = re.sub(r"\bobjective=ELBO\((?:num_samples=(\d+))?\)", _objective, text)
     for part, flag in _PARTS.items():
         text = re.sub(rf"`?\b{part}\b(\(\))?`?", flag, text)
@@ -43,6 +45,10 @@ def in_flags(text: str) -> str:
         text = re.sub(rf"(?<![-/\w]){name}=(?=\w)", f"{flag} ", text)
         text = re.sub(rf"`{name}`", flag, text)
     return text
+
+
+def _kind(match: re.Match) -> str:
+    return "--kinds " + shlex.quote(f"{match[1].strip(chr(39))}={match[2]}")
 
 
 def _objective(match: re.Match) -> str:

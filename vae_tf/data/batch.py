@@ -191,7 +191,7 @@ def _of_frame(frame, role: str) -> np.ndarray:
     for column in columns:
         if getattr(column.dtype, "kind", "O") not in "fbiu":
             fix = "Let a Table turn its columns into numbers: vae_tf.data.Table.from_frame(df)."
-            received = f"column `{column.name}` of {column.dtype}"
+            received = f"column {column.name!r} of {column.dtype}"
             raise DataError(f"A DataFrame of {role} data must hold numbers alone", received, fix)
     if frame.ndim == 1:
         return _column(frame)

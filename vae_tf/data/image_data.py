@@ -11,7 +11,6 @@ from vae_tf.data.binarization import RULES
 from vae_tf.data.pixels import RESIZING
 from vae_tf.data.source import SPLITS
 from vae_tf.data.split import Split
-from vae_tf.data.storage import chunks
 from vae_tf.errors import DataError
 
 
@@ -95,9 +94,7 @@ class ImageData:
         for split in self._splits():
             shape = (split.num_examples, *self.shape)
             digest.update(f"{split.name} {shape} {split.stored.dtype} {split.white}\n".encode())
-            for part in chunks(split.stored):
-                inside = split.rows[(split.rows >= part.start) & (split.rows < part.stop)]
-                digest.update(split.stored[inside].tobytes())
+            split.add_to(digest)
         return f"sha256:{digest.hexdigest()}"
 
     @property

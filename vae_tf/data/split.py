@@ -10,7 +10,7 @@ from vae_tf.data.binarization import bernoulli
 from vae_tf.data.pipeline import beside_training
 from vae_tf.data.randomness import FIXED_DRAW, ORDER, TRAINING_DRAW, check_seed, key, permutation
 from vae_tf.data.source import SPLITS
-from vae_tf.data.storage import Storage, as_tensor
+from vae_tf.data.storage import Storage, as_tensor, chunks
 from vae_tf.errors import DataError
 
 _BLOCK = 256  # Rows that share the key of a fixed draw, so that it knows nothing of batch sizes.
@@ -125,6 +125,14 @@ class Split:
             images[start : start + _BLOCK] = x[: count - start]
             start += _BLOCK
         return images
+
+    def add_to(self, digest) -> None:
+        """Updates a hash with the stored values of the split, and with which of them there are."""
+        for part in chunks(self.stored):
+            inside = self.rows[(self.rows >= part.start) & (self.rows < part.stop)]
+            digest.update(self.stored[inside].tobytes())
+            if self.observed is not None:
+                digest.update(self.observed[inside].tobytes())
 
     def mask(self) -> np.ndarray | None:
         """Returns which values of `array` there are, [N, ...] float32; None for all."""

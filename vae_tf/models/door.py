@@ -100,9 +100,8 @@ class Door:
             # Graphs take batches of one rank
             others["mask"] = mask.reshape(mask.shape + (1,) * (len(x.shape) - mask.ndim))
         batch = Batch(x, **others, weight=None if weight is None else weight.reshape(-1))
-        self.look(batch, role, strict)
-        if batch.mask is not None and not tf.is_tensor(x):
-            mask = observed(as_array(batch.mask, "mask"), x.shape)
+        mask = self.look(batch, role, strict)
+        if mask is not None and not tf.is_tensor(x):
             if x.dtype == "float64":
                 # Keras casts to float32, in which a missing 1e300 would overflow, with a warning
                 batch = batch._replace(x=np.where(mask, x, 0))
@@ -110,11 +109,14 @@ class Door:
                 warn_of_empty_columns(mask)
         return batch
 
-    def look(self, batch: Batch, role: str, strict: bool = False) -> None:
+    def look(self, batch: Batch, role: str, strict: bool = False) -> np.ndarray | None:
         """Raises DataError unless the arrays of `batch` are examples that the model can take.
 
         That is: some, all fields as many, of the event's shape, numbers, finite and within the
         support where they were observed, weights of at least 0, classes that exist.
+
+        Returns:
+            Which values were observed, bool of the shape of x; None without a mask.
         """
         x = as_array(batch.x, role)
         if self.event_shape is not None and not fits(x.shape[1:], self.event_shape):
@@ -127,7 +129,7 @@ class Door:
         self._look_at_lengths(batch, role)
         self._look_at_weights(batch.weight, role)
         self._look_at_condition(batch.condition)
-        self._look_at_support(batch, strict)
+        return self._look_at_support(batch, strict)
 
     def _look_at_lengths(self, batch: Batch, role: str) -> None:
         rows = len(batch.x)
@@ -140,13 +142,13 @@ class Door:
                     received = f"{rows} examples and {seen} of `{name}`"
                     raise DataError(expected, received, "Pass arrays of one length.")
 
-    def _look_at_support(self, batch: Batch, strict: bool = False) -> None:
+    def _look_at_support(self, batch: Batch, strict: bool = False) -> np.ndarray | None:
         likelihood, x = self.parts.likelihood, as_array(batch.x, "given")
         if not len(x):
-            return
+            return None
         if batch.mask is None:
             likelihood.check_support(x, strict=strict)
-            return
+            return None
         mask = observed(as_array(batch.mask, "mask"), x.shape)
         empty = np.asarray(likelihood.placeholder(x.shape[1:]))
         try:
@@ -154,6 +156,7 @@ class Door:
                 likelihood.check_support(_filled(x[rows], mask[rows], empty), strict=strict)
         except DataError:  # once more, since the message may tell an index
             likelihood.check_support(_filled(x, mask, empty), strict=strict)
+        return mask
 
     def batch(self, data, what: str, condition=None) -> Batch:
         """Returns the fields of what a method was called with, all examples at once.

@@ -59,12 +59,12 @@ def image_grid(images: np.ndarray, title: str = "", columns: int | None = None) 
 
 def reconstructions(originals: np.ndarray, reconstructed: np.ndarray, columns: int = 12) -> Figure:
     """Returns a figure with each row of `originals` [N, H, W, C] above its reconstructions."""
-    return pairs(
+    return _above(
         originals, reconstructed, columns, "test images, each row above its reconstruction"
     )
 
 
-def pairs(above: np.ndarray, below: np.ndarray, columns: int = 12, title: str = "") -> Figure:
+def _above(above: np.ndarray, below: np.ndarray, columns: int = 12, title: str = "") -> Figure:
     """Returns a figure with each row of `above` [N, H, W, C] over the same row of `below`."""
     count = min(len(above), len(below)) // columns * columns
     columns, count = (columns, count) if count else (len(above), len(above))
@@ -100,4 +100,4 @@ def heat_map(images: np.ndarray, values: np.ndarray, columns: int = 12, most=Non
     originals = np.asarray(images, "float32")
     if originals.shape[-1] != 3:
         originals = np.repeat(originals.mean(-1, keepdims=True), 3, -1)
-    return pairs(originals, colours, columns, f"each row above its values, from 0 to {most:.3g}")
+    return _above(originals, colours, columns, f"each row above its values, from 0 to {most:.3g}")

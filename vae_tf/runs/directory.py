@@ -41,9 +41,8 @@ class RunDirectory:
     @property
     def own(self) -> tuple[Path, ...]:
         """All that a run writes; config.json, by which a run is known, comes last."""
-        folders = (self.checkpoints, self.pictures, self.logs)
-        files = (self.metrics, self.model, self.report, self.profile, self.likelihood)
-        return (*folders, *files, self.config)
+        others = (path for path in vars(self).values() if path not in (self.path, self.config))
+        return (*others, self.config)
 
     def refuse(self, config: TrainConfig) -> None:
         """Makes sure that `config` may be carried out here; nothing is touched.

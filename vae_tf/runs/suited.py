@@ -62,9 +62,8 @@ def suited(config: TrainConfig, images: ImageData | TableData) -> tuple[TrainCon
 
 def caution(config: TrainConfig, images: ImageData | TableData) -> str:
     """Returns what is to be said of a likelihood that was asked for; nothing if all is well."""
-    if config.likelihood != "bernoulli" or config.binarization != "auto":
-        return ""
-    if isinstance(images, TableData):
+    asked = config.likelihood == "bernoulli" and config.binarization == "auto"
+    if not asked or isinstance(images, TableData):
         return ""
     if (share := grey_share(images)) <= MOST_GREY:
         return ""

@@ -171,10 +171,10 @@ def test_columns_are_found_by_name(table):
     frame = people(3)
     shuffled = frame[frame.columns[::-1]].assign(other="not looked at")
     np.testing.assert_array_equal(table.encode(shuffled).x, table.encode(frame).x)
-    with pytest.raises(DataError, match=r"rows without `income`, `age`\. Add it"):
+    with pytest.raises(DataError, match=r"rows without 'income', 'age'\. Add it"):
         table.encode(frame.drop(columns=["age", "income"]))
     with pytest.raises(
-        DataError, match=r"Columns must have different names. Received: `age` twice"
+        DataError, match=r"Columns must have different names. Received: 'age' twice"
     ):
         table.encode(pd.concat([frame, frame[["age"]]], axis=1))
 
@@ -185,16 +185,16 @@ def test_columns_are_found_by_name(table):
         (
             "colour",
             "violet",
-            r"Column `colour` takes blue, green, red. Received: 'violet' in row 3",
+            r"Column 'colour' takes blue, green, red. Received: 'violet' in row 3",
         ),
-        ("rooms", 17, r"Column `rooms` takes 1, 2, 3, 4, 5. Received: 17 in row 3"),
-        ("answer", "perhaps", "`answer` takes no, yes. Received: 'perhaps'"),
-        ("height", "tall", "`height` takes finite numbers. Received: 'tall' in row 3"),
-        ("height", math.inf, "`height` takes finite numbers. Received: inf in row 3"),
-        ("income", 0.0, "`income` takes numbers above 0. Received: 0"),
-        ("visits", 1.5, "`visits` takes whole numbers from 0. Received: 1.5"),
-        ("visits", -1, "`visits` takes whole numbers from 0. Received: -1"),
-        ("country", "Peru", "`country` takes France alone. Received: 'Peru'"),
+        ("rooms", 17, r"Column 'rooms' takes 1, 2, 3, 4, 5. Received: 17 in row 3"),
+        ("answer", "perhaps", "'answer' takes no, yes. Received: 'perhaps'"),
+        ("height", "tall", "'height' takes finite numbers. Received: 'tall' in row 3"),
+        ("height", math.inf, "'height' takes finite numbers. Received: inf in row 3"),
+        ("income", 0.0, "'income' takes numbers above 0. Received: 0"),
+        ("visits", 1.5, "'visits' takes whole numbers from 0. Received: 1.5"),
+        ("visits", -1, "'visits' takes whole numbers from 0. Received: -1"),
+        ("country", "Peru", "'country' takes France alone. Received: 'Peru'"),
     ],
 )
 def test_values_that_a_column_cannot_hold(table, name, value, message):
@@ -313,7 +313,7 @@ TEXTS = [f"note {i}" for i in range(60)]
 )
 def test_columns_that_are_refused(values, message):
     frame = pd.DataFrame({"other": np.arange(60.0), "strange": values})
-    with pytest.raises(DataError, match=f"Column `strange` {message}|{message}"):
+    with pytest.raises(DataError, match=f"Column 'strange' {message}|{message}"):
         Table.from_frame(frame)
     assert Table.from_frame(frame, {"strange": "ignore"}).shape == (1,)
 
@@ -324,7 +324,7 @@ def test_columns_that_are_refused(values, message):
         ("real", "must suit the kind real. Received: text"),
         ("binary", "must suit the kind binary. Received: 3 different values"),
         ("count", "must suit the kind count. Received: text"),
-        ("words", "The kind of `colour` must be a known name"),
+        ("words", "The kind of 'colour' must be a known name"),
     ],
 )
 def test_kinds_that_do_not_suit(kind, message):
@@ -343,7 +343,7 @@ def test_other_refusals(table):
         ConfigError, match=r"A column in `kinds` must be a known name.*Did you mean"
     ):
         Table.from_frame(people(), {"colours": "category"})
-    with pytest.raises(DataError, match=r"Columns must have different names. Received: `a` twice"):
+    with pytest.raises(DataError, match=r"Columns must have different names. Received: 'a' twice"):
         Table.from_frame(pd.DataFrame([[1, 2]], columns=["a", "a"]))
     with pytest.raises(DataError, match=r"Names of columns must be text or whole numbers"):
         Table.from_frame(pd.DataFrame({("a", "b"): [1, 2]}))

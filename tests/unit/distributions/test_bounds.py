@@ -131,6 +131,13 @@ def test_its_gradient_is_exact_within_four_scales_and_where_learning_starts(fall
             np.testing.assert_allclose(gradient, want, rtol=1e-4)
 
 
+def test_a_copy_is_held_alike():
+    px = GaussianLearnedScale(0.7).distribution({"loc": tf.zeros([2, 3])}).distribution
+    copy = px.copy(loc=tf.ones([2, 3]))
+    assert (type(copy), copy.start) == (type(px), 0.7)
+    assert copy.batch_shape == px.batch_shape == [2, 3]
+
+
 def images():
     return np.rint(RNG.uniform(size=(50, 4, 4, 1)) * 255).astype("float32") / np.float32(255)
 

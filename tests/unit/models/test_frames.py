@@ -109,7 +109,7 @@ def test_frames_of_numbers_are_arrays(plain):
 )
 def test_other_frames_name_table(plain, values, dtype):
     frame = pd.DataFrame({"a": [0.5, 1.5, 2.0], "b": values, "c": [1, 2, 3]})
-    message = f"must hold numbers alone. Received: column `b` of {dtype}.*Table.from_frame"
+    message = f"must hold numbers alone. Received: column 'b' of {dtype}.*Table.from_frame"
     for ask in (plain.fit, plain.encode, plain.reconstruct, plain.evaluate):
         with pytest.raises(DataError, match=message) as caught:
             ask(frame)

@@ -165,6 +165,8 @@ def test_an_existing_run_is_refused_in_words_that_say_what_to_do(run):
 
 def test_overwriting_deletes_the_run_and_nothing_else(run, tmp_path):
     (run / "thesis.tex").write_text("dear")
+    for name in ("table.json", "profile.json", "likelihood.npz"):
+        (run / name).write_text("of the run before")
     for name in ("checkpoints", "logs", "elsewhere"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "kept.txt").write_text("dear")

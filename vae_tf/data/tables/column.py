@@ -101,7 +101,7 @@ class Column:
         received = f"{plain_text(series.iloc[first])} in row {series.index[first]}"
         received += f", and {count - 1} more" if count > 1 else ""
         fix = "Correct the rows, or pass unknown='missing' to treat such values as missing."
-        return DataError(f"Column `{self.name}` takes {self.describe()}", received, fix)
+        return DataError(f"Column {self.name!r} takes {self.describe()}", received, fix)
 
     def describe(self) -> str:
         """Returns in words which values the column takes."""

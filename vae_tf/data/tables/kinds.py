@@ -4,16 +4,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from vae_tf.data.tables.column import KINDS, Column
 from vae_tf.data.tables.summary import Moments, Summary
 from vae_tf.errors import ConfigError, DataError, unknown
+from vae_tf.rounding import least_scale
 
 FEW = 10  # different whole numbers that are taken for categories
 MOST_CATEGORIES = 100  # different texts that are
-# A density narrower than the rounding of its data earns likelihood from the rounding
-LEAST_FLOOR, MOST_FLOOR = 1e-3, 0.1  # in standard deviations
 
 
 def check_kinds(kinds: Mapping[Any, str] | None, names) -> dict[Any, str]:
@@ -27,7 +24,7 @@ def check_kinds(kinds: Mapping[Any, str] | None, names) -> dict[Any, str]:
         if name not in names:
             raise unknown("A column in `kinds`", str(name), map(str, names))
         if kind not in KINDS:
-            raise unknown(f"The kind of `{name}`", str(kind), KINDS)
+            raise unknown(f"The kind of {name!r}", str(kind), KINDS)
     return dict(kinds or {})
 
 
@@ -46,11 +43,11 @@ def column_of(summary: Summary, kind: str | None = None) -> Column:
     if kind == "ignore":
         return Column(kind="ignore", **shared)
     if summary.odd:
-        raise DataError(f"Column `{name}` must hold numbers or words", summary.odd, _remedy(name))
+        raise DataError(f"Column {name!r} must hold numbers or words", summary.odd, _remedy(name))
     if summary.infinite:
         fix = "Replace infinity by NaN where a value is missing."
         received = f"{summary.infinite} infinite value(s)"
-        raise DataError(f"Column `{name}` must be finite", received, fix)
+        raise DataError(f"Column {name!r} must be finite", received, fix)
     if summary.values is not None and len(summary.values) < 2:
         return Column(kind="constant", values=tuple(summary.values), **shared)
     kind = kind or _inferred(summary)
@@ -62,12 +59,12 @@ def column_of(summary: Summary, kind: str | None = None) -> Column:
         spread = max(std / (1 + mean), 0.1)  # of log(1 + n), by the delta method
         return Column(kind=kind, loc=math.log(mean), scale=spread, whole=True, **shared)
     moments = summary.log_moments if kind == "positive" else summary.moments
-    floor = summary.step(logarithms=kind == "positive") / moments.std
+    floor = least_scale(summary.step(logarithms=kind == "positive"), moments.std)
     return Column(
         kind=kind,
         loc=moments.mean,
         scale=moments.std,
-        floor=float(np.clip(floor, LEAST_FLOOR, MOST_FLOOR)),
+        floor=float(floor / moments.std),
         whole=summary.whole and "float" not in summary.dtype.lower(),
         **shared,
     )
@@ -115,7 +112,7 @@ def _negative_binomial(summary: Summary) -> float:
 def _refuse_free_text(summary: Summary, distinct: float) -> None:
     name = summary.name
     if 2 * summary.numeric_texts > summary.texts:
-        expected = f"Column `{name}` must hold numbers alone"
+        expected = f"Column {name!r} must hold numbers alone"
         received = f"numbers and text such as {summary.example[:30]!r}"
         fix = "Replace the text by NaN where a value is missing, then convert it to numbers."
         raise DataError(expected, received, fix)
@@ -124,7 +121,7 @@ def _refuse_free_text(summary: Summary, distinct: float) -> None:
         count = f"more than {MOST_CATEGORIES}" if distinct == math.inf else str(distinct)
         received = f"{count} different texts in {summary.seen} rows"
         fix = f"Leave it out with kinds={{{name!r}: 'ignore'}}, or make it a 'category'."
-        raise DataError(f"Column `{name}` must not be free text", received, fix)
+        raise DataError(f"Column {name!r} must not be free text", received, fix)
 
 
 def _check(summary: Summary, kind: str) -> None:
@@ -145,7 +142,7 @@ def _check(summary: Summary, kind: str) -> None:
         problem += "" if summary.whole else ", not all of them whole"
     if problem:
         fix = f"Choose another of {', '.join(KINDS)}."
-        raise DataError(f"Column `{summary.name}` must suit the kind {kind}", problem, fix)
+        raise DataError(f"Column {summary.name!r} must suit the kind {kind}", problem, fix)
 
 
 def _remedy(name) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 
 from vae_tf.data.tables.pandas_library import pandas
 from vae_tf.errors import DataError
+from vae_tf.rounding import smallest_step
 
 MOST_VALUES = 1000  # distinct ones that are remembered
 LOOKED_AT = 10_000  # values among which the smallest step is searched
@@ -124,8 +125,7 @@ class Summary:
     def step(self, logarithms: bool) -> float:
         """Returns the smallest distance between different numbers, or between their logarithms."""
         values = np.concatenate([*self._looked_at, np.empty(0)])
-        steps = np.diff(np.sort(np.log(values) if logarithms else values))
-        return float(np.min(steps, initial=np.inf, where=steps > 0))
+        return float(smallest_step(np.log(values) if logarithms else values))
 
     def sorted_values(self) -> list:
         """Returns the distinct values in an order that does not depend on that of the rows."""
@@ -191,7 +191,7 @@ def check_column_names(names) -> None:
     twice = sorted({str(name) for name in names if names.count(name) > 1})
     if twice:
         fix = "Rename one of them, or drop it."
-        raise DataError("Columns must have different names", f"`{twice[0]}` twice", fix)
+        raise DataError("Columns must have different names", f"{twice[0]!r} twice", fix)
 
 
 def check_rows(df, names: list) -> None:
@@ -202,7 +202,7 @@ def check_rows(df, names: list) -> None:
     present = list(df.columns)
     absent = [name for name in names if name not in present]
     if absent:
-        shown = ", ".join(f"`{name}`" for name in absent[:5])
+        shown = ", ".join(repr(name) for name in absent[:5])
         more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
         fix = "Add it; a column of NaN means that its values are missing."
         received = f"rows without {shown}{more}"
@@ -210,4 +210,4 @@ def check_rows(df, names: list) -> None:
     twice = [name for name in names if present.count(name) > 1]
     if twice:
         fix = "Rename one of them, or drop it."
-        raise DataError("Columns must have different names", f"`{twice[0]}` twice", fix)
+        raise DataError("Columns must have different names", f"{twice[0]!r} twice", fix)

@@ -13,7 +13,7 @@ from vae_tf.data.carving import DEFAULT_FRACTION, carve, check_fractions
 from vae_tf.data.randomness import check_seed
 from vae_tf.data.source import SPLITS
 from vae_tf.data.split import Split
-from vae_tf.data.storage import Storage, chunks
+from vae_tf.data.storage import Storage
 from vae_tf.data.tables.reading import open_table
 from vae_tf.data.tables.table import Table
 from vae_tf.errors import DataError
@@ -67,11 +67,7 @@ class TableData:
         digest = hashlib.sha256(json.dumps(self.table.get_config()).encode())
         for split in (self.train, self.validation, self.test):
             digest.update(f"{split.name} {split.num_examples}\n".encode())
-            for part in chunks(split.stored):
-                inside = split.rows[(split.rows >= part.start) & (split.rows < part.stop)]
-                digest.update(split.stored[inside].tobytes())
-                if split.observed is not None:
-                    digest.update(split.observed[inside].tobytes())
+            split.add_to(digest)
         return f"sha256:{digest.hexdigest()}"
 
     def describe(self, labels: bool = False) -> dict:

@@ -15,13 +15,12 @@ from vae_tf.distributions.gradients import own_gradient
 from vae_tf.distributions.likelihoods.base import Likelihood, event_rank
 from vae_tf.distributions.normal import Normal
 from vae_tf.errors import DataError
+from vae_tf.rounding import least_scale, smallest_step
 
 # One grey level of an 8-bit image. A Gaussian narrower than the rounding of its data earns
 # likelihood from the rounding, without limit where a pixel is constant.
 GREY_LEVEL = 1 / 256
 MAX_SCALE = 1e12  # safe in float32, and beyond the units of any data
-# What a floor chosen from data is at least and at most, in their standard deviations
-LEAST_FLOOR, MOST_FLOOR = 1e-3, 0.1
 MOST_Z = 4.0  # root mean square
 EXAMPLES = 10_000  # that are looked at for it
 
@@ -203,13 +202,9 @@ class _HeldNormal(Normal):
     """A Normal whose gradient by its scale, which all elements share, is limited below `start`."""
 
     def __init__(self, loc: tf.Tensor, scale: tf.Tensor, start: float):
-        parameters = {"loc": loc, "scale": scale, "start": start}
         super().__init__(loc, scale)
-        self._parameters, self.start = parameters, start
-
-    @classmethod
-    def _parameter_properties(cls, dtype, num_classes=None):
-        return tfd.Normal._parameter_properties(dtype, num_classes)
+        self._parameters = {"loc": loc, "scale": scale, "start": start}  # for copies
+        self.start = start
 
     def _log_prob(self, x):
         scale = tf.convert_to_tensor(self.scale)
@@ -247,13 +242,13 @@ def _scales_of(x, mask=None, by_column: bool = False) -> tuple[float, float]:
         raise DataError("Scales come from finite numbers", f"shape {x.shape}", "Impute the data.")
     columns = np.where(known, x, np.nan).reshape(len(x), -1)[:: math.ceil(len(x) / EXAMPLES)]
     columns = columns[:, ~np.isnan(columns).all(0)]
-    spread, steps = np.nanstd(columns, 0), np.diff(np.sort(columns, 0), axis=0)  # NaN come last
+    spread = np.nanstd(columns, 0)
     varies = spread > 0
     if not varies.any():
         fix = "Pass more examples, or `min_scale` itself."
         raise DataError("Scales come from data that vary", f"{len(x)} equal examples", fix)
-    step = np.min(steps, 0, initial=np.inf, where=steps > 0)[varies]
+    step = smallest_step(columns)[varies]
     pooled = np.sqrt(np.mean(np.square(spread[varies])))
     own = spread[varies] if by_column else pooled
-    floors = np.clip(step if by_column else step.min(), LEAST_FLOOR * own, MOST_FLOOR * own)
+    floors = least_scale(step if by_column else step.min(), own)
     return float(pooled), float(np.min(floors))
