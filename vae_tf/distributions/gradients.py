@@ -26,7 +26,7 @@ def values_only() -> Iterator[None]:
 
 
 def own_gradient(function: Callable) -> Callable:
-    """`tf.custom_gradient`, but of `values_only` no trace is left in the graph."""
+    """Returns `tf.custom_gradient(function)`; within `values_only`, it has no rule."""
     differentiable = tf.custom_gradient(function)
 
     @functools.wraps(function)

@@ -39,7 +39,7 @@ class Gaps(Training):
         p(x_missing|x_observed), so that the draws differ as much as one does not know; it
         chooses z by the weights and draws x from p(x|z).
 
-        Of an example without any observed element all that is told is the prior's.
+        An example without any observed element is filled from the prior.
 
         Args:
             data: examples in any form.
