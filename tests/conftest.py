@@ -11,6 +11,20 @@ gc.set_threshold(200_000, 50, 1000)
 BEGAN, SECONDS = pytest.StashKey[float](), "processor seconds"
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m is heeded
+def pytest_collection_modifyitems(items):
+    """Marks the cases of `slow_but(n)` tests as slow, but for n of them, spread evenly."""
+    tests = collections.defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("slow_but"):
+            tests[item.nodeid.partition("[")[0]].append(item)
+    for cases in tests.values():
+        kept = cases[0].get_closest_marker("slow_but").args[0]
+        for i, item in enumerate(cases):
+            if i * kept % len(cases) >= kept:
+                item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_finish():
     gc.collect()
     gc.freeze()

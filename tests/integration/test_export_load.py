@@ -34,6 +34,7 @@ def check(loaded, **changes):
     loaded.module.check(loaded.report | changes, loaded.pool, loaded.paths)
 
 
+@pytest.mark.slow
 def test_eight_threads(loaded):
     check(loaded)
     result = loaded.module.summary(loaded.report, loaded.pool)
@@ -63,6 +64,7 @@ def test_one_wrong_answer_is_noticed(loaded):
         check(loaded, answers=answers)
 
 
+@pytest.mark.slow
 def test_growing_memory_is_noticed(loaded):
     first, *_ = loaded.report["resident"]
     grown = [first, first, first + loaded.module.GROWTH + 1]

@@ -193,6 +193,7 @@ print("both ran")
 """
 
 
+@pytest.mark.slow
 def test_saved_models_need_neither_keras_nor_tfp_nor_vae_tf(bundle, tmp_path):
     command = [sys.executable, "-c", WITHOUT_KERAS, str(bundle.encoder), str(bundle.decoder)]
     child = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)

@@ -87,6 +87,7 @@ def uninterrupted(tmp_path_factory):
     return path, report
 
 
+@pytest.mark.slow
 def test_interrupted_runs_end_with_the_same_weights_and_numbers(uninterrupted, tmp_path):
     whole, report = uninterrupted
     config = dataclasses.replace(SMALL, run_dir=str(tmp_path / "run"), resume=True)

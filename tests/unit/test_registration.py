@@ -34,6 +34,7 @@ ORDERS = [
 ]
 
 
+@pytest.mark.slow_but(1)
 @pytest.mark.parametrize("imports", ORDERS)
 def test_keras_knows_the_classes_in_any_order_of_imports(imports):
     code = (

@@ -135,6 +135,7 @@ def test_too_few_images_are_refused(save):
         data.load(save(np.zeros((2, 4, 4), np.uint8)))
 
 
+@pytest.mark.slow
 def test_importing_does_not_pay_for_tfds():
     code = "import sys, vae_tf.data; sys.exit('tensorflow_datasets' in sys.modules)"
     root = Path(data.__file__).parents[2]

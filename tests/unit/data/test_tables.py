@@ -368,6 +368,7 @@ def test_kinds_as_flags():
             parsed_kinds([flag])
 
 
+@pytest.mark.slow
 def test_pandas_is_imported_when_needed_and_its_absence_told():
     code = """
 import sys

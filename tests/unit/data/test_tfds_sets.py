@@ -74,6 +74,7 @@ def test_mnist_has_its_known_facts(prepared):
     assert np.bincount(loaded.test.labels)[5] == 892
 
 
+@pytest.mark.slow
 def test_binarized_mnist_is_not_divided(prepared):
     loaded = data.load("binarized_mnist", data_dir=prepared("binarized_mnist"))
     splits = (loaded.train, loaded.validation, loaded.test)

@@ -35,6 +35,7 @@ def drawing(posterior, **options):
     return draws
 
 
+@pytest.mark.slow_but(2)
 @pytest.mark.parametrize("name", ALL)
 def test_they_do_not_depend_on_the_batch_nor_on_jit_compile(name):
     posterior, batch = ALL[name](), 7

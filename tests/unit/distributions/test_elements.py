@@ -67,6 +67,7 @@ def test_an_element_depends_on_its_own_value_alone(case):
     np.testing.assert_allclose(changed, expected, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow_but(8)
 def test_missing_values_have_no_effect(case, compiled):
     likelihood, _, params, x = case
     mask = random_mask(likelihood, params, x)

@@ -181,6 +181,7 @@ def test_discrete_or_a_density(case):
     assert likelihood.discrete == (name not in DENSITIES)
 
 
+@pytest.mark.slow_but(40)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("extreme", [-1e30, -100.0, 100.0, 1e30])
 def test_extreme_outputs_stay_finite(case, dtype, extreme):
@@ -213,6 +214,7 @@ def test_half_precision_overflow_stays_finite(case):
             assert np.isfinite(log_prob).all(), n
 
 
+@pytest.mark.slow_but(3)
 def test_compiles(case):
     """XLA gives the numbers of eager TensorFlow, gradients included."""
     _, likelihood, event = case

@@ -134,6 +134,7 @@ def test_starts_as_the_standard_normal(kind, size):
     np.testing.assert_allclose(pz.log_prob(z), stats.norm.logpdf(z).sum(-1), rtol=1e-5)
 
 
+@pytest.mark.slow_but(2)
 @FLOWS
 @pytest.mark.parametrize("size", [2, 5])
 def test_change_of_variables(kind, size):
@@ -184,6 +185,7 @@ def test_draws_from_noise_have_the_moments_of_samples(kind):
         assert (np.abs(a.mean(0) - b.mean(0)) < 4.5 * error).all()
 
 
+@pytest.mark.slow
 @FLOWS
 def test_every_weight_learns_and_compiled_graphs_say_the_same(kind):
     prior = randomize(kind(3, layers=2, hidden=(6,)))
@@ -295,6 +297,7 @@ def test_the_point_is_where_the_mean_goes():
     np.testing.assert_array_equal(got["base_mean"], p["z_mean"])
 
 
+@pytest.mark.slow_but(2)
 @pytest.mark.parametrize(
     ("shape", "compiled"), [((3,), False), ((1, 3), False), ((5, 1, 3), False), ((5, 1, 3), True)]
 )

@@ -82,6 +82,7 @@ def test_layers_get_their_policies_back_after_an_error():
     assert decoder(z)["logits"].dtype == tf.float32
 
 
+@pytest.mark.slow
 def test_auto_is_one_of_the_two_and_others_are_refused():
     vae = model()
     exact, half = both(vae)

@@ -82,6 +82,7 @@ def test_a_file_of_draws_by_batch_is_refused(interrupted):
         evaluate(interrupted)
 
 
+@pytest.mark.slow_but(3)
 @pytest.mark.parametrize(
     ("change", "named"),
     [

@@ -100,6 +100,7 @@ def test_against_log_w_by_hand(small, monkeypatch, draws):
     np.testing.assert_allclose(result.monte_carlo_variance, variance, atol=1e-5)
 
 
+@pytest.mark.slow_but(1)
 @pytest.mark.parametrize("draws", [1, 6, 47])
 def test_an_example_has_its_estimate_in_any_batch_and_any_chunk(small, monkeypatch, draws):
     vae, x = small

@@ -159,6 +159,7 @@ def test_the_prior_can_be_drawn_from_without_us(exported):
     assert_can_be_drawn_from_without_us(exported.bundle, exported.parts["prior"])
 
 
+@pytest.mark.slow
 def test_a_second_version(exported, make_parts, tmp_path, capfd):
     """With a learned prior, and a provenance that is no JSON."""
     directory = shutil.copytree(exported.bundle.directory, tmp_path / "bundle")

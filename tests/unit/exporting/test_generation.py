@@ -209,6 +209,7 @@ def test_weights_are_there_once(small, name):
         assert content.count(weight.T.tobytes()) == 1
 
 
+@pytest.mark.slow
 def test_manifest_and_parity_tell_of_it(exported):
     bundle = exported.bundle
     entry = bundle.manifest["signatures"]["generate"]
@@ -261,6 +262,7 @@ class Unseeded(HeavyTailed):
         return SimpleNamespace(sample=lambda seed: tf.random.normal([self.latent_dim]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prior", "reason"),
     [
@@ -291,6 +293,7 @@ def noisy(function):
     return prior
 
 
+@pytest.mark.slow
 def test_from_noise_beyond_litert_is_on_servers_only(make_parts, tmp_path):
     def function(normal, uniform):
         return tf.reduce_sum(tf.linalg.inv(tf.linalg.diag(1 + normal**2)), -1)

@@ -140,6 +140,7 @@ def generator(directory, prior):
     return generate, *write(directory, decode, generate)["generate"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", quick(PRIORS, "MixtureOfNormals", "DistributionPrior"))
 def test_every_prior(onnx, tmp_path, name):
     prior = shaken(PRIORS[name]())

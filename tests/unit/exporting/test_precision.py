@@ -162,6 +162,7 @@ def test_layer_that_stays_in_half_precision():
         precision.as_float32(model, (3,))
 
 
+@pytest.mark.slow
 def test_half_precision_vae_exports_as_float32(policy, make_parts, exported, cpp, tmp_path):
     policy("mixed_bfloat16")
     parts = make_parts()

@@ -54,6 +54,7 @@ def assert_only(report, name, words):
 LIKELIHOODS = ("Bernoulli", "Gaussian", "GaussianLearnedScale", "GaussianPixelScale")
 
 
+@pytest.mark.slow_but(2)
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 @pytest.mark.parametrize("network", ["mlp", "conv"])
 def test_good_models_pass_whole(x, likelihood, network):
@@ -81,6 +82,7 @@ OBJECTIVES = {
 }
 
 
+@pytest.mark.slow_but(2)
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_objective_passes(x, objective):
     report = look(make(objective=OBJECTIVES[objective]()), x)

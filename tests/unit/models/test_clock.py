@@ -92,6 +92,7 @@ def test_a_loop_of_one_s_own_moves_steps_and_is_told_of_epochs():
     assert float(vae.clock.time(vae.beta)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:LinearWarmup reaches")
 def test_a_new_beta_counts_in_every_compiled_function():
     vae = made(1.0)

@@ -298,6 +298,7 @@ def test_a_subclass_gets_the_condition_as_it_came(tmp_path):
     np.testing.assert_allclose(loaded.encode((x, C)).mean(), kinds, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_decoder_may_see_the_data_before_each_element():
     # x_i | z, x_{i-1}: exact for an autoregressive chain, whatever z does
     rng = np.random.default_rng(1)

@@ -75,6 +75,7 @@ def has_kernel(vae, x):
     return "ResourceApplyAdam" in ops | names
 
 
+@pytest.mark.slow_but(1)
 @pytest.mark.parametrize(
     "kind",
     [
@@ -94,6 +95,7 @@ def test_the_fused_update_is_keras_s(kind):
     assert not has_kernel(want, data(16))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", [keras.optimizers.Adam(amsgrad=True), "sgd", Slow()])
 def test_other_updates_are_left_alone(optimizer):
     vae, losses = trained(optimizer)
@@ -140,6 +142,7 @@ def test_sparse_gradients_take_keras_s_way():
     np.testing.assert_allclose(table.numpy()[:, 0], [1, 0.999, 1, 0.999], atol=1e-6)
 
 
+@pytest.mark.slow_but(1)
 @pytest.mark.parametrize("steps", [1, 3, 64])
 def test_steps_per_execution_change_nothing(steps):
     want, _ = trained("adam")

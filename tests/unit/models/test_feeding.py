@@ -97,6 +97,7 @@ def made():
     return vae
 
 
+@pytest.mark.slow_but(1)
 @pytest.mark.parametrize("y", [None, np.zeros(EXAMPLES)], ids=["x", "x and y"])
 def test_fit_computes_what_it_does_with_keras_s_batches(y, monkeypatch):
     x = (numbered() > 4).astype("float32")
@@ -115,6 +116,7 @@ def test_fit_computes_what_it_does_with_keras_s_batches(y, monkeypatch):
         np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6, err_msg=a.path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [{"validation_split": 0.2}, {"steps_per_epoch": 2}, {"shuffle": "batch"}],

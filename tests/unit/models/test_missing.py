@@ -37,6 +37,7 @@ def stream(x):
     return tf.data.Dataset.from_tensor_slices(x).batch(16)
 
 
+@pytest.mark.slow_but(2)
 @pytest.mark.parametrize("ask", ["evaluate", "encode", "reconstruct", "log_likelihood"])
 def test_nan_is_a_mask_where_the_model_says_so(vae, ask):
     def answer(data):

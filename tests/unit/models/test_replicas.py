@@ -37,6 +37,7 @@ def check_alike(case):
     assert case["names"]
 
 
+@pytest.mark.slow
 def test_two_replicas_take_the_step_of_one_device():
     found = results(run("replicas_script.py", *QUICK))
     for name in QUICK:

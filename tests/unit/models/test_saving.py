@@ -27,6 +27,7 @@ def assert_same_weights(a, b):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow_but(1)
 def test_round_trip(vae, x, tmp_path):
     vae.beta = LinearWarmup(5, 2.0)
     vae.fit(x, epochs=2, verbose=0)
@@ -92,6 +93,7 @@ def test_mixed_precision_round_trip(x, tmp_path, set_dtype_policy):
     np.testing.assert_array_equal(copy.reconstruct(x), vae.reconstruct(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imports",
     ["import vae_tf, keras", pytest.param("import keras, vae_tf", marks=pytest.mark.slow)],

@@ -43,6 +43,7 @@ def test_any_size_comes_back(kind, shape, latent_dim):
     assert {name: value.shape[1:] for name, value in outputs.items()} == heads
 
 
+@pytest.mark.slow_but(4)
 @pytest.mark.parametrize("upsampling", UPSAMPLING)
 @pytest.mark.parametrize("kind", ["conv", "resnet"])
 @pytest.mark.parametrize("filters", [(4,), (4, 4, 4)])
@@ -133,6 +134,7 @@ VARIANTS = {
 }
 
 
+@pytest.mark.slow_but(4)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_gradients_reach_every_variable(variant):
     kind, both, own = VARIANTS[variant]
@@ -158,6 +160,7 @@ def test_only_batch_normalization_mixes_examples(variant):
         assert all(alike) == ("batch" not in variant)
 
 
+@pytest.mark.slow_but(6)
 @pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_conditions_are_inputs_by_name(kind, condition):
@@ -224,6 +227,7 @@ def test_encoders_of_free_size(kind, condition):
     assert half_free(np.zeros((1, 11, 8, 1), "float32"))["z_mean"].shape == (1, LATENT)
 
 
+@pytest.mark.slow_but(2)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("condition", ["none", "several"])
 def test_saved_and_loaded_alike(kind, condition, tmp_path):

@@ -85,6 +85,7 @@ def assert_gradients_meet(drawn, exact):
             raise AssertionError(f"{name}: {error}") from None
 
 
+@pytest.mark.slow_but(10)
 @pytest.mark.parametrize(
     ("dims", "prior", "beta"),
     [
@@ -101,6 +102,7 @@ def test_gradients_of_the_elbo(kind, beta, prior, dims):
     assert_gradients_meet(gradients(ELBOS[kind](dims), theta, SIZE, beta=beta), exact)
 
 
+@pytest.mark.slow_but(5)
 @pytest.mark.parametrize(
     ("prior", "beta"),
     [
@@ -140,6 +142,7 @@ def test_gradients_compiled_by_xla(kind):
     assert_gradients_meet(gradients(objective, theta, SIZE, jit_compile=True), exact)
 
 
+@pytest.mark.slow
 def test_gradients_of_other_bounds_in_two_dimensions():
     theta, exact = parameters(2, "mixture"), {}
     for kind in ("IWAE", "DReG", "VIMCO", "Renyi 0.5"):
@@ -180,6 +183,7 @@ def test_the_derivative_of_the_oracle_is_that_on_paper():
 # Through the model
 
 
+@pytest.mark.slow_but(1)
 @pytest.mark.parametrize("objective", [ELBO(2, False), DReG(2), VIMCO(2)], ids=lambda o: o.name)
 def test_gradients_of_a_whole_vae(objective):
     """MixtureOfNormals is the prior, so its gradients are among them."""
@@ -233,6 +237,7 @@ def variance(objective, theta, size=20_000, names="ab", **kwargs):
     return np.array([drawn[name].var() for name in names])
 
 
+@pytest.mark.slow_but(3)
 @pytest.mark.parametrize("dims", [1, 2])
 @pytest.mark.parametrize(
     "objective",

@@ -92,6 +92,7 @@ def test_capacity_is_the_formula(weights, step, capacity):
     )
 
 
+@pytest.mark.slow
 def test_capacity_follows_the_model_s_clock():
     x = (np.random.default_rng(0).random((40, 4, 3, 1)) > 0.5).astype("float32")
     vae = make(kl_control=Capacity(LinearWarmup(4, 8.0), gamma=3.0))

@@ -111,6 +111,7 @@ STATES = ("ELBO, mixture", "RunningMean", "LearnedBaseline", "Capacity", "Factor
 KINDS = [kind if kind in STATES else pytest.param(kind, marks=pytest.mark.long) for kind in MODELS]
 
 
+@pytest.mark.slow_but(3)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_saved_model_is_the_same(kind, tmp_path):
     vae = small(kind)

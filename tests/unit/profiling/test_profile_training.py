@@ -48,6 +48,7 @@ def state(vae):
     return [np.array(variable) for variable in variables]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:LinearWarmup reaches its last value")  # the first epoch alone
 @pytest.mark.usefixtures("quick")
 def test_training_goes_on_as_if_nothing_had_been(tmp_path):
@@ -106,6 +107,7 @@ def test_the_parts_make_up_the_step(tmp_path, capsys):
         assert text in str(profile).replace("\n  ", " ")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_steps_that_fit_chose_are_told_and_its_functions_stay():
     vae = make(compiled=False)
