@@ -6,9 +6,11 @@ CONFIG = TrainConfig(
     dataset="mnist",
     latent_dim=2,
     prior="normal",
+    network="mlp",
     likelihood="bernoulli",
     batch_size=250,
     weight_decay=0.0,
+    patience=50,
     epochs=60,
     importance_samples=1000,
 )

@@ -33,8 +33,9 @@ class TrainConfig:
     """Draw each pixel as 0 or 1 with its grey value as probability. dynamic: anew each epoch;
     static: once; auto: dynamic for the bernoulli likelihood, none for the others."""
 
-    network: Literal["mlp", "conv", "resnet"] = "mlp"
-    """Encoder and decoder. mlp: dense; conv: convolutional; resnet: residual convolutional."""
+    network: Literal["auto", "mlp", "conv", "resnet"] = "auto"
+    """Encoder and decoder. mlp: dense; conv: convolutional; resnet: residual convolutional;
+    auto: mlp for images as small as MNIST's and for tables, else conv."""
     hidden: tuple[int, ...] = (500, 500)
     """Widths of the mlp's hidden layers; the decoder has them in reverse."""
     filters: tuple[int, ...] = (32, 64)
@@ -57,8 +58,9 @@ class TrainConfig:
     vamp: a mixture of posteriors of learned pseudo-inputs; realnvp, maf: normalizing flows;
     conditional: p(z|c), a diagonal normal for each class; auto: conditional with --condition
     label, else mixture."""
-    prior_components: int = 500
-    """Components of the mixture and vamp priors."""
+    prior_components: Literal["auto"] | int = "auto"
+    """Components of the mixture and vamp priors. auto: 500, fewer below 10,000 training
+    examples."""
     posterior: Literal["diagonal", "full", "iaf"] = "diagonal"
     """The posterior q(z|x). diagonal, full: covariance of a normal; iaf: an inverse autoregressive
     flow."""
@@ -92,10 +94,12 @@ class TrainConfig:
     free_bits: float = 0.0
     """Nats each latent may hold without paying, with a diagonal posterior and a normal prior."""
 
-    epochs: int = 150
-    """Most passes over the training data."""
-    patience: int = 50
-    """Epochs without a better validation ELBO before stopping. 0 never stops."""
+    epochs: Literal["auto"] | int = "auto"
+    """Most passes over the training data. auto: 150, more for few examples and fewer for very
+    many."""
+    patience: Literal["auto"] | int = "auto"
+    """Epochs without a better validation ELBO before stopping. 0 never stops; auto: a third of
+    the epochs."""
     batch_size: Literal["auto"] | int = "auto"
     """Examples a step. auto: 250, fewer below 10,000 training examples."""
     learning_rate: float = 2e-3
@@ -140,7 +144,7 @@ class TrainConfig:
         for name in ("latent_dim", "epochs", "batch_size", "prior_components", "objective_samples"):
             self._require(name, self._auto(name) or getattr(self, name) >= 1, "at least 1")
         for name in ("beta_warmup_epochs", "lr_warmup_epochs", "patience", "importance_samples"):
-            self._require(name, getattr(self, name) >= 0, "at least 0")
+            self._require(name, self._auto(name) or getattr(self, name) >= 0, "at least 0")
         for name in ("learning_rate", "scale"):
             self._require(name, 0 < getattr(self, name) < math.inf, "above 0")
         for name in ("beta", "free_bits", "weight_decay"):
@@ -172,7 +176,7 @@ class TrainConfig:
                 raise ConfigError("--kinds belongs to a table", f"--dataset {self.dataset}", fix)
             return
         # What a table has anyway, as its config.json says it, too
-        only: dict[str, tuple] = {"network": ("mlp",), "likelihood": ("auto",)}
+        only: dict[str, tuple] = {"network": ("auto", "mlp"), "likelihood": ("auto",)}
         only |= {"binarization": ("auto", "none"), "condition": ("none",)}
         only |= {"image_size": (None,), "export": (None,)}
         for name, values in only.items():
@@ -190,12 +194,11 @@ class TrainConfig:
             raise ConfigError(f"{flag} must be {expected}", repr(getattr(self, name)), fix)
 
     def _auto(self, name: str) -> bool:
-        return getattr(self, name) == "auto" and name in ("batch_size", "weight_decay")
+        return getattr(self, name) == "auto"
 
-    @property
-    def examples_a_step(self) -> int:
-        """The batch size, once the data have decided on it."""
-        return int(self.batch_size)
+    def number(self, name: str) -> int:
+        """Returns a whole number that the data decide where it is `auto`; by now they have."""
+        return int(getattr(self, name))
 
     @property
     def binarization_name(self) -> str:
