@@ -29,7 +29,7 @@ SMALL = dataclasses.replace(
 class Interrupting(training.Watcher):
     """Stops like a crash, when the last epoch begins."""
 
-    def callbacks(self, config, num_examples):
+    def callbacks(self, config, num_examples, unit):
         def stop(epoch, logs=None):
             if epoch == config.epochs - 1:
                 raise KeyboardInterrupt
