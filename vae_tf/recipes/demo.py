@@ -6,7 +6,6 @@ CONFIG = TrainConfig(
     dataset="digits",
     hidden=(256, 256),
     latent_dim=16,
-    network="mlp",
     likelihood="bernoulli",
     binarization="dynamic",
     prior_components=500,

@@ -6,7 +6,6 @@ CONFIG = TrainConfig(
     dataset="mnist",
     latent_dim=2,
     prior="normal",
-    network="mlp",
     likelihood="bernoulli",
     batch_size=250,
     weight_decay=0.0,

@@ -5,7 +5,6 @@ from vae_tf.runs.config import TrainConfig
 CONFIG = TrainConfig(
     hidden=(128, 128),
     latent_dim=8,
-    network="mlp",
     prior="normal",
     batch_size=64,
     weight_decay=0.01,

@@ -33,9 +33,8 @@ class TrainConfig:
     """Draw each pixel as 0 or 1 with its grey value as probability. dynamic: anew each epoch;
     static: once; auto: dynamic for the bernoulli likelihood, none for the others."""
 
-    network: Literal["auto", "mlp", "conv", "resnet"] = "auto"
-    """Encoder and decoder. mlp: dense; conv: convolutional; resnet: residual convolutional;
-    auto: mlp for images as small as MNIST's and for tables, else conv."""
+    network: Literal["mlp", "conv", "resnet"] = "mlp"
+    """Encoder and decoder. mlp: dense; conv: convolutional; resnet: residual convolutional."""
     hidden: tuple[int, ...] = (500, 500)
     """Widths of the mlp's hidden layers; the decoder has them in reverse."""
     filters: tuple[int, ...] = (32, 64)
@@ -176,7 +175,7 @@ class TrainConfig:
                 raise ConfigError("--kinds belongs to a table", f"--dataset {self.dataset}", fix)
             return
         # What a table has anyway, as its config.json says it, too
-        only: dict[str, tuple] = {"network": ("auto", "mlp"), "likelihood": ("auto",)}
+        only: dict[str, tuple] = {"network": ("mlp",), "likelihood": ("auto",)}
         only |= {"binarization": ("auto", "none"), "condition": ("none",)}
         only |= {"image_size": (None,), "export": (None,)}
         for name, values in only.items():

@@ -25,7 +25,6 @@ PICTURES_EVERY = 10  # epochs between two sets of TensorBoard images
 BLACK, WHITE = 0.02, 0.98
 MOST_GREY = 0.25  # MNIST has 11 % of its values between, digits 42 %, Fashion-MNIST 46 %
 LOOKED_AT = 1000  # training images
-MOST_FOR_MLP = 1024  # numbers in an image
 
 
 def grey_share(images: ImageData) -> float:
@@ -64,19 +63,12 @@ class Images(Kind):
         return parts.LIKELIHOODS[config.likelihood](config)
 
     def chosen(self, config: TrainConfig) -> dict[str, tuple[Any, str]]:
-        """Returns a likelihood by the values of the pixels, and networks by their number."""
-        found: dict[str, tuple[Any, str]] = {}
-        if config.likelihood == "auto":
-            name = "bernoulli" if self.data.is_binary else "gaussian-learned"
-            share = f"as {grey_share(self.data):.0%} of the pixels are between black and white"
-            found["likelihood"] = (name, share)
-        if config.network == "auto":
-            height, width, channels = self.data.shape
-            dropout = config.dropout or config.input_dropout  # the mlp's alone
-            small = height * width * channels <= MOST_FOR_MLP
-            name = "mlp" if small or dropout else "conv"
-            found["network"] = (name, f"for images of {height} x {width} x {channels}")
-        return found
+        """Returns the likelihood that suits the values of the pixels."""
+        if config.likelihood != "auto":
+            return {}
+        name = "bernoulli" if self.data.is_binary else "gaussian-learned"
+        share = f"as {grey_share(self.data):.0%} of the pixels are between black and white"
+        return {"likelihood": (name, share)}
 
     def caution(self, config: TrainConfig) -> str:
         """Returns what to choose in place of a Bernoulli likelihood of grey pixels."""

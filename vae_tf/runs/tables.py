@@ -40,10 +40,6 @@ class Rows(Kind):
         """Returns the likelihood of the columns' kinds."""
         return self.data.table.likelihood()
 
-    def chosen(self, config: TrainConfig) -> dict[str, tuple[Any, str]]:
-        """Returns the networks of columns."""
-        return {"network": ("mlp", "for a table")} if config.network == "auto" else {}
-
     def encoder_options(self) -> Mapping[str, Any]:
         """Returns what the encoder makes of columns, and whether it sees which are missing."""
         return {"features": self.data.table.features, "mask": self.data.table.has_missing}

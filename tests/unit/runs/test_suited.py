@@ -121,23 +121,8 @@ def test_what_is_given_decides_what_is_not(config):
     assert chosen.patience == 30
 
 
-@pytest.mark.parametrize(
-    ("shape", "network"),
-    [((28, 28, 1), "mlp"), ((28, 20, 1), "mlp"), ((32, 32, 3), "conv"), ((64, 64, 1), "conv")],
-)
-def test_networks_follow_the_size_of_the_images(config, shape, network):
-    x = np.zeros((20, *shape), "uint8")
-    x[::2] = 255
-    asked = config(x)
-    chosen, words = suited(asked, kind_of(asked))
-    assert chosen.network == network
-    assert f"--network {network} for images of {shape[0]} x {shape[1]} x {shape[2]}" in words
-    asked = config(x, input_dropout=0.1)  # which the mlp alone has
-    assert suited(asked, kind_of(asked))[0].network == "mlp"
-
-
 def test_what_is_asked_for_stays(config):
-    given = {"batch_size": 7, "weight_decay": 0.1, "epochs": 3, "patience": 0, "network": "conv"}
+    given = {"batch_size": 7, "weight_decay": 0.1, "epochs": 3, "patience": 0}
     asked = config(images(1.0), likelihood="gaussian", prior_components=9, **given)
     assert suited(asked, kind_of(asked)) == (asked, "")
 
@@ -162,6 +147,6 @@ def test_the_recipes_of_mnist_leave_nothing_to_choose_but_what_was_always_so():
         chosen = RECIPES[name]
         assert chosen.likelihood == "bernoulli"
         assert "auto" not in (chosen.batch_size, chosen.weight_decay, chosen.epochs)
-        assert (chosen.network, chosen.patience) == ("mlp", 50)
+        assert chosen.patience == 50
     assert (RECIPES["demo"].batch_size, RECIPES["demo"].weight_decay) == (100, 0.2)
     assert (RECIPES["manifold"].batch_size, RECIPES["manifold"].weight_decay) == (250, 0.0)
