@@ -3,6 +3,8 @@
 from vae_tf.runs.config import TrainConfig
 
 CONFIG = TrainConfig(
+    network="mlp",
+    learning_rate=2e-3,
     dataset="mnist",
     latent_dim=2,
     prior="normal",

@@ -33,8 +33,9 @@ class TrainConfig:
     """Draw each pixel as 0 or 1 with its grey value as probability. dynamic: anew each epoch;
     static: once; auto: dynamic for the bernoulli likelihood, none for the others."""
 
-    network: Literal["mlp", "conv", "resnet"] = "mlp"
-    """Encoder and decoder. mlp: dense; conv: convolutional; resnet: residual convolutional."""
+    network: Literal["auto", "mlp", "conv", "resnet"] = "auto"
+    """Encoder and decoder. mlp: dense; conv: convolutional; resnet: residual convolutional;
+    auto: mlp for images as small as MNIST's and for tables, else conv."""
     hidden: tuple[int, ...] = (500, 500)
     """Widths of the mlp's hidden layers; the decoder has them in reverse."""
     filters: tuple[int, ...] = (32, 64)
@@ -78,8 +79,9 @@ class TrainConfig:
     gaussian-pixel: a scale for each pixel from the decoder; continuous-bernoulli: a density on
     [0, 1]; discretized-logistic and discretized-logistic-mixture: the probability of each of 256
     grey levels."""
-    scale: float = 0.1
-    """Standard deviation of the gaussian likelihood; where gaussian-learned starts."""
+    scale: Literal["auto"] | float = "auto"
+    """Standard deviation of the gaussian likelihood; where gaussian-learned starts. auto: 0.1, and
+    to start from that of the pixels."""
     objective: Literal["elbo", "stl", "iwae", "dreg", "renyi", "score-function", "vimco"] = "elbo"
     """The bound on log p(x). Its name is that of the estimator of its gradient as well."""
     objective_samples: int = 1
@@ -101,14 +103,14 @@ class TrainConfig:
     the epochs."""
     batch_size: Literal["auto"] | int = "auto"
     """Examples a step. auto: 250, fewer below 10,000 training examples."""
-    learning_rate: float = 2e-3
-    """Adam's step size, at its highest."""
+    learning_rate: Literal["auto"] | float = "auto"
+    """Adam's step size, at its highest. auto: 0.002, and for an mlp on large images less."""
     lr_schedule: Literal["cosine", "constant"] = "cosine"
     """How the step size falls. cosine: to 0 at the last epoch."""
     lr_warmup_epochs: int = 1
     """Epochs over which the step size rises from 0."""
     weight_decay: Literal["auto"] | float = "auto"
-    """Decoupled decay (AdamW) of the networks' kernels. auto: 0.2, none below 10,000 training
+    """Decoupled decay (AdamW) of the networks' kernels. auto: 0.2, and 0.02 below 10,000 training
     examples."""
     clipnorm: float | None = None
     """Largest norm of the whole gradient."""
@@ -145,7 +147,8 @@ class TrainConfig:
         for name in ("beta_warmup_epochs", "lr_warmup_epochs", "patience", "importance_samples"):
             self._require(name, self._auto(name) or getattr(self, name) >= 0, "at least 0")
         for name in ("learning_rate", "scale"):
-            self._require(name, 0 < getattr(self, name) < math.inf, "above 0")
+            holds = self._auto(name) or 0 < getattr(self, name) < math.inf
+            self._require(name, holds, "above 0")
         for name in ("beta", "free_bits", "weight_decay"):
             holds = self._auto(name) or 0 <= getattr(self, name) < math.inf
             self._require(name, holds, "at least 0")
@@ -175,7 +178,7 @@ class TrainConfig:
                 raise ConfigError("--kinds belongs to a table", f"--dataset {self.dataset}", fix)
             return
         # What a table has anyway, as its config.json says it, too
-        only: dict[str, tuple] = {"network": ("mlp",), "likelihood": ("auto",)}
+        only: dict[str, tuple] = {"network": ("auto", "mlp"), "likelihood": ("auto",)}
         only |= {"binarization": ("auto", "none"), "condition": ("none",)}
         only |= {"image_size": (None,), "export": (None,)}
         for name, values in only.items():

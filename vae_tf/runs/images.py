@@ -25,6 +25,9 @@ PICTURES_EVERY = 10  # epochs between two sets of TensorBoard images
 BLACK, WHITE = 0.02, 0.98
 MOST_GREY = 0.25  # MNIST has 11 % of its values between, digits 42 %, Fashion-MNIST 46 %
 LOOKED_AT = 1000  # training images
+SMALL = 1024  # numbers in an image
+LEARNING_RATE, FIXED_SCALE = 2e-3, 0.1
+LEAST_SPREAD = 0.02
 
 
 def grey_share(images: ImageData) -> float:
@@ -32,6 +35,13 @@ def grey_share(images: ImageData) -> float:
     train = images.train
     some = train.stored[train.rows[:LOOKED_AT]] / train.white
     return float(np.mean((some > BLACK) & (some < WHITE)))
+
+
+def spread(images: ImageData) -> float:
+    """Returns the standard deviation of the pixels about their mean image, to two digits."""
+    train = images.train
+    some = train.stored[train.rows[:LOOKED_AT]] / train.white
+    return max(LEAST_SPREAD, round(float(np.sqrt(np.mean(np.var(some, 0)))), 2))
 
 
 class Images(Kind):
@@ -63,12 +73,28 @@ class Images(Kind):
         return parts.LIKELIHOODS[config.likelihood](config)
 
     def chosen(self, config: TrainConfig) -> dict[str, tuple[Any, str]]:
-        """Returns the likelihood that suits the values of the pixels."""
-        if config.likelihood != "auto":
-            return {}
-        name = "bernoulli" if self.data.is_binary else "gaussian-learned"
-        share = f"as {grey_share(self.data):.0%} of the pixels are between black and white"
-        return {"likelihood": (name, share)}
+        """Returns what suits the values of the pixels, and their number."""
+        images, found = self.data, {}  # type: ImageData, dict[str, tuple[Any, str]]
+        likelihood, network = config.likelihood, config.network
+        if likelihood == "auto":
+            likelihood = "bernoulli" if images.is_binary else "gaussian-learned"
+            share = f"as {grey_share(images):.0%} of the pixels are between black and white"
+            found["likelihood"] = (likelihood, share)
+        if config.scale == "auto" and likelihood == "gaussian":
+            found["scale"] = (FIXED_SCALE, "for a scale that is fixed")
+        if config.scale == "auto" and likelihood == "gaussian-learned":
+            found["scale"] = (spread(images), "to start from the spread of the pixels")
+        height, width, channels = images.shape
+        numbers, size = height * width * channels, f"for images of {height} x {width} x {channels}"
+        if network == "auto":
+            dense = numbers <= SMALL or config.dropout or config.input_dropout
+            network = "mlp" if dense else "conv"
+            found["network"] = (network, size)
+        if config.learning_rate == "auto":
+            # A step moves what a dense layer puts out by the step size times the sum of its inputs
+            rate = LEARNING_RATE * min(1.0, SMALL / numbers) if network == "mlp" else LEARNING_RATE
+            found["learning_rate"] = (rate, size)
+        return found
 
     def caution(self, config: TrainConfig) -> str:
         """Returns what to choose in place of a Bernoulli likelihood of grey pixels."""

@@ -46,8 +46,8 @@ class Setting:
 
 LIKELIHOODS: dict[str, Callable[[TrainConfig], likelihoods.Likelihood]] = {
     "bernoulli": lambda config: likelihoods.Bernoulli(),
-    "gaussian": lambda config: likelihoods.Gaussian(config.scale),
-    "gaussian-learned": lambda config: likelihoods.GaussianLearnedScale(config.scale),
+    "gaussian": lambda config: likelihoods.Gaussian(float(config.scale)),
+    "gaussian-learned": lambda config: likelihoods.GaussianLearnedScale(float(config.scale)),
     "gaussian-pixel": lambda config: likelihoods.GaussianPixelScale(),
     "continuous-bernoulli": lambda config: likelihoods.ContinuousBernoulli(),
     "discretized-logistic": lambda config: likelihoods.DiscretizedLogistic(),

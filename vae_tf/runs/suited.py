@@ -3,7 +3,7 @@
 What follows from the kind of the data, such as the likelihood, the kind says: `Kind.chosen`. What
 follows from their number is here. From `MANY` training examples on, batches and weight decay are
 those that were measured on binarized MNIST; below, batches shrink so that an epoch keeps about
-`STEPS` steps, and nothing decays.
+`STEPS` steps, and weights decay less.
 """
 
 import dataclasses
@@ -15,10 +15,10 @@ from vae_tf.runs.kind import Kind
 MANY = 10_000  # training examples
 STEPS = 40  # an epoch, of few examples
 BATCH, SMALLEST_BATCH = 250, 32
-DECAY = 0.2
+DECAY, DECAY_OF_FEW = 0.2, 0.02
 COMPONENTS, EXAMPLES_A_COMPONENT = 500, 30
 EPOCHS, MOST_EPOCHS = 150, 1_000
-LEAST_STEPS, MOST_STEPS = 15_000, 100_000  # of a whole training
+LEAST_STEPS, MOST_STEPS = 6_000, 100_000  # of a whole training
 LEAST_PATIENCE = 20
 
 
@@ -40,7 +40,7 @@ def suited(config: TrainConfig, kind: Kind) -> tuple[TrainConfig, str]:
     many = number >= MANY
     choose("batch_size", BATCH if many else max(SMALLEST_BATCH, min(BATCH, number // STEPS)))
     batch = chosen["batch_size"][0] if "batch_size" in chosen else config.number("batch_size")
-    choose("weight_decay", DECAY if many else 0.0)
+    choose("weight_decay", DECAY if many else DECAY_OF_FEW)
     if config.prior_name in ("mixture", "vamp"):
         choose("prior_components", COMPONENTS if many else max(1, number // EXAMPLES_A_COMPONENT))
     choose("epochs", _epochs(-(-number // batch)))

@@ -40,6 +40,11 @@ class Rows(Kind):
         """Returns the likelihood of the columns' kinds."""
         return self.data.table.likelihood()
 
+    def chosen(self, config: TrainConfig) -> dict[str, tuple[Any, str]]:
+        """Returns networks for columns; the recipe `table` has all other settings."""
+        found = {"network": ("mlp", "for a table"), "learning_rate": (2e-3, "for a table")}
+        return {name: value for name, value in found.items() if getattr(config, name) == "auto"}
+
     def encoder_options(self) -> Mapping[str, Any]:
         """Returns what the encoder makes of columns, and whether it sees which are missing."""
         return {"features": self.data.table.features, "mask": self.data.table.has_missing}

@@ -94,10 +94,10 @@ def suited_to(config, number, **settings):
 @pytest.mark.parametrize(
     ("number", "batch", "decay", "components", "epochs"),
     [
-        (20, 32, 0.0, 1, 1000),
-        (240, 32, 0.0, 8, 750),
-        (1600, 40, 0.0, 53, 150),
-        (9_999, 249, 0.0, 333, 150),
+        (20, 32, 0.02, 1, 1000),
+        (240, 32, 0.02, 8, 750),
+        (1600, 40, 0.02, 53, 150),
+        (9_999, 249, 0.02, 333, 150),
         (10_000, 250, 0.2, 500, 150),
         (50_000, 250, 0.2, 500, 150),  # as measured on binarized MNIST
         (1_000_000, 250, 0.2, 500, 25),
@@ -121,9 +121,51 @@ def test_what_is_given_decides_what_is_not(config):
     assert chosen.patience == 30
 
 
+@pytest.mark.parametrize(
+    ("shape", "network", "rate"),
+    [
+        ((28, 28, 1), "mlp", 2e-3),
+        ((32, 32, 1), "mlp", 2e-3),
+        ((32, 32, 3), "conv", 2e-3),
+        ((64, 64, 1), "conv", 2e-3),
+    ],
+)
+def test_networks_follow_the_size_of_the_images(config, shape, network, rate):
+    x = np.zeros((20, *shape), "uint8")
+    x[::2] = 255
+    chosen, words = suited(asked := config(x), kind_of(asked))
+    assert (chosen.network, chosen.learning_rate) == (network, rate)
+    assert f"--network {network} --learning-rate 0.002 for images of {shape[0]} x" in words
+
+
+@pytest.mark.parametrize("settings", [{"network": "mlp"}, {"input_dropout": 0.1}])
+def test_an_mlp_takes_smaller_steps_on_large_images(config, settings):
+    x = np.zeros((20, 64, 64, 3), "uint8")
+    x[::2] = 255
+    chosen, _ = suited(asked := config(x, **settings), kind_of(asked))
+    assert chosen.network == "mlp"
+    assert chosen.learning_rate == pytest.approx(2e-3 * 1024 / (64 * 64 * 3))
+
+
+def test_a_learned_scale_starts_from_the_spread_of_the_pixels(config):
+    x = np.clip(np.random.default_rng(0).normal(120, 40, (200, 6, 6)), 0, 255).astype("uint8")
+    chosen, words = suited(asked := config(x), kind_of(asked))
+    assert chosen.scale == pytest.approx(40 / 255, abs=0.01)  # of 160 images of 36 pixels
+    assert f"--scale {chosen.scale:g} to start from the spread of the pixels" in words
+    fixed = config(x, likelihood="gaussian")
+    assert suited(fixed, kind_of(fixed))[0].scale == 0.1
+
+
 def test_what_is_asked_for_stays(config):
-    given = {"batch_size": 7, "weight_decay": 0.1, "epochs": 3, "patience": 0}
-    asked = config(images(1.0), likelihood="gaussian", prior_components=9, **given)
+    given = {"batch_size": 7, "weight_decay": 0.1, "epochs": 3, "patience": 0, "scale": 0.3}
+    asked = config(
+        images(1.0),
+        likelihood="gaussian",
+        prior_components=9,
+        network="mlp",
+        learning_rate=0.1,
+        **given,
+    )
     assert suited(asked, kind_of(asked)) == (asked, "")
 
 
