@@ -35,7 +35,7 @@ class TrainConfig:
 
     network: Literal["auto", "mlp", "conv", "resnet"] = "auto"
     """Encoder and decoder. mlp: dense; conv: convolutional; resnet: residual convolutional;
-    auto: mlp for images as small as MNIST's and for tables, else conv."""
+    auto: mlp for tables and for small images, black and white or many; else conv."""
     hidden: tuple[int, ...] = (500, 500)
     """Widths of the mlp's hidden layers; the decoder has them in reverse."""
     filters: tuple[int, ...] = (32, 64)

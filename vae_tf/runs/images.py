@@ -17,6 +17,7 @@ from vae_tf.runs import parts
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.directory import RunDirectory
 from vae_tf.runs.kind import Kind
+from vae_tf.runs.suited import MANY
 
 SIDE = 10  # samples are a SIDE x SIDE grid
 MANIFOLD_SIDE = 20
@@ -38,10 +39,10 @@ def grey_share(images: ImageData) -> float:
 
 
 def spread(images: ImageData) -> float:
-    """Returns the standard deviation of the pixels about their mean image, to two digits."""
+    """Returns the standard deviation of the pixels, to two digits."""
     train = images.train
     some = train.stored[train.rows[:LOOKED_AT]] / train.white
-    return max(LEAST_SPREAD, round(float(np.sqrt(np.mean(np.var(some, 0)))), 2))
+    return max(LEAST_SPREAD, round(float(np.std(some)), 2))
 
 
 class Images(Kind):
@@ -87,8 +88,9 @@ class Images(Kind):
         height, width, channels = images.shape
         numbers, size = height * width * channels, f"for images of {height} x {width} x {channels}"
         if network == "auto":
-            dense = numbers <= SMALL or config.dropout or config.input_dropout
-            network = "mlp" if dense else "conv"
+            few = images.train.num_examples < MANY
+            dense = numbers <= SMALL and (likelihood == "bernoulli" or not few)
+            network = "mlp" if dense or config.dropout or config.input_dropout else "conv"
             found["network"] = (network, size)
         if config.learning_rate == "auto":
             # A step moves what a dense layer puts out by the step size times the sum of its inputs

@@ -138,6 +138,15 @@ def test_networks_follow_the_size_of_the_images(config, shape, network, rate):
     assert f"--network {network} --learning-rate 0.002 for images of {shape[0]} x" in words
 
 
+@pytest.mark.parametrize(("number", "network"), [(1600, "conv"), (60_000, "mlp")])
+def test_few_grey_images_take_convolutions(config, number, network):
+    asked = config(images(1.0, 20))
+    loaded = kind_of(asked).data
+    train = dataclasses.replace(loaded.train, rows=np.zeros(number, int))
+    chosen, _ = suited(asked, Images(dataclasses.replace(loaded, train=train)))
+    assert chosen.network == network
+
+
 @pytest.mark.parametrize("settings", [{"network": "mlp"}, {"input_dropout": 0.1}])
 def test_an_mlp_takes_smaller_steps_on_large_images(config, settings):
     x = np.zeros((20, 64, 64, 3), "uint8")
