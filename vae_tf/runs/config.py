@@ -35,7 +35,7 @@ class TrainConfig:
 
     network: Literal["auto", "mlp", "conv", "resnet"] = "auto"
     """Encoder and decoder. mlp: dense; conv: convolutional; resnet: residual convolutional;
-    auto: mlp for tables and for small images, black and white or many; else conv."""
+    auto: mlp for tables and small images, conv for larger ones."""
     hidden: tuple[int, ...] = (500, 500)
     """Widths of the mlp's hidden layers; the decoder has them in reverse."""
     filters: tuple[int, ...] = (32, 64)

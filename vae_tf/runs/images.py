@@ -26,7 +26,7 @@ PICTURES_EVERY = 10  # epochs between two sets of TensorBoard images
 BLACK, WHITE = 0.02, 0.98
 MOST_GREY = 0.25  # MNIST has 11 % of its values between, digits 42 %, Fashion-MNIST 46 %
 LOOKED_AT = 1000  # training images
-SMALL = 1024  # numbers in an image
+TINY, SMALL = 256, 1024  # numbers in an image
 LEARNING_RATE, FIXED_SCALE = 2e-3, 0.1
 LEAST_SPREAD = 0.02
 
@@ -89,7 +89,7 @@ class Images(Kind):
         numbers, size = height * width * channels, f"for images of {height} x {width} x {channels}"
         if network == "auto":
             few = images.train.num_examples < MANY
-            dense = numbers <= SMALL and (likelihood == "bernoulli" or not few)
+            dense = numbers <= (TINY if few and likelihood != "bernoulli" else SMALL)
             network = "mlp" if dense or config.dropout or config.input_dropout else "conv"
             found["network"] = (network, size)
         if config.learning_rate == "auto":

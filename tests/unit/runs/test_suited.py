@@ -138,10 +138,13 @@ def test_networks_follow_the_size_of_the_images(config, shape, network, rate):
     assert f"--network {network} --learning-rate 0.002 for images of {shape[0]} x" in words
 
 
-@pytest.mark.parametrize(("number", "network"), [(1600, "conv"), (60_000, "mlp")])
-def test_few_grey_images_take_convolutions(config, number, network):
-    asked = config(images(1.0, 20))
-    loaded = kind_of(asked).data
+@pytest.mark.parametrize(
+    ("number", "side", "network"),
+    [(1600, 8, "mlp"), (1600, 20, "conv"), (60_000, 20, "mlp"), (60_000, 40, "conv")],
+)
+def test_few_grey_images_take_convolutions(config, number, side, network):
+    x = np.random.default_rng(0).integers(0, 256, (20, side, side)).astype("uint8")
+    loaded = kind_of(asked := config(x)).data
     train = dataclasses.replace(loaded.train, rows=np.zeros(number, int))
     chosen, _ = suited(asked, Images(dataclasses.replace(loaded, train=train)))
     assert chosen.network == network
