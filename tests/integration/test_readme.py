@@ -159,6 +159,18 @@ def test_the_table_of_imputation_errors_is_the_measured_one():
         assert f"{line['value']:.1%} ± {line['stderr']:.1%}" in rows[f"| {line['data']}"]
 
 
+def test_the_table_of_defaults_is_the_measured_one():
+    import json
+
+    lines = json.loads((ROOT / "benchmarks/results/defaults.json").read_text())
+    found = {(line["method"], line["metric"]): line["value"] for line in lines}
+    rows = dict.fromkeys(("auto", "as for MNIST"))
+    written = re.findall(r"^\| [\w, ]+ \| (\d+) \| ([\d.]+) \|$", OWN_DATA, re.M)
+    for method, (elbo, minutes) in zip(rows, written, strict=True):
+        assert f"{found[method, 'test_elbo']:.0f}" == elbo
+        assert f"{found[method, 'train_seconds'] / 60:.1f}" == minutes
+
+
 def test_the_table_of_likelihoods_is_the_measured_one():
     import json
 
