@@ -23,7 +23,7 @@ import numpy as np
 
 import vae_tf
 from vae_tf import plots
-from vae_tf.runs.build import build_model, load_data
+from vae_tf.runs.build import build_model, kind_of
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.directory import versions
 
@@ -89,9 +89,9 @@ def train(condition: str) -> None:
     """Trains one of the models, or goes on with it."""
     settings, path = config(condition), MODELS / f"{condition}.keras"
     MODELS.mkdir(parents=True, exist_ok=True)
-    images, budget = load_data(settings), Budget(path)
-    vae = build_model(settings, images) if not budget.used else keras.models.load_model(path)
-    size = settings.batch_size
+    kind, budget = kind_of(settings), Budget(path)
+    vae = build_model(settings, kind) if not budget.used else keras.models.load_model(path)
+    images, size = kind.data, settings.number("batch_size")
     steps = images.train.steps_per_epoch(size)
     start = int(vae.optimizer.iterations.numpy()) // steps
     if budget.used < SECONDS:
@@ -108,7 +108,7 @@ def train(condition: str) -> None:
 
 def score(condition: str) -> tuple[vae_tf.VAE, dict, vae_tf.evaluation.LogLikelihood]:
     """Returns a trained model, its bound and its likelihood on the test images."""
-    images = load_data(config(condition))
+    images = kind_of(config(condition)).data
     vae = keras.models.load_model(MODELS / f"{condition}.keras")
     batches = images.test.batches(BATCH, labels=condition == "label").take(TEST // BATCH)
     bound = vae.evaluate(batches, return_dict=True, verbose=0)

@@ -22,7 +22,7 @@ from vae_tf.exporting import Bundle
 from vae_tf.exporting.litert.nll import HeldOut
 from vae_tf.exporting.signatures import row_rng
 from vae_tf.exporting.signatures.halves import Halves
-from vae_tf.runs.build import load_data
+from vae_tf.runs.build import kind_of
 from vae_tf.runs.bundle import export_run
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.training import load_run, train
@@ -167,7 +167,7 @@ def measure(case: str) -> list[dict]:
     """Returns the rows of one case."""
     run = trained(case)
     vae, saved = load_run(run)
-    images = load_data(TrainConfig(**saved["config"]))
+    images = kind_of(TrainConfig(**saved["config"])).data
     x = images.test.array(JUDGED)
     halves = Halves(vae.parts, vae.event_shape)
     held_out = HeldOut(halves, halves.examples(x, "test"), num_samples=DRAWS)

@@ -12,7 +12,7 @@ import vae_tf
 from vae_tf.errors import ConfigError, DataError, RunError
 from vae_tf.recipes import RECIPES
 from vae_tf.runs import bundle, training
-from vae_tf.runs.build import load_data
+from vae_tf.runs.build import kind_of
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.directory import RunDirectory
 
@@ -29,7 +29,7 @@ SMALL = dataclasses.replace(
 class Interrupting(training.Watcher):
     """Stops like a crash, when the last epoch begins."""
 
-    def callbacks(self, config, num_examples):
+    def callbacks(self, config, num_examples, unit):
         def stop(epoch, logs=None):
             if epoch == config.epochs - 1:
                 raise KeyboardInterrupt
@@ -47,7 +47,7 @@ def test_the_report_is_of_the_likelihood_given_the_label(run):
     path, report = run
     vae, saved = training.load_run(path)
     assert saved["data"]["num_classes"] == vae.parts.num_classes["condition"] == 10
-    test = load_data(SMALL).test
+    test = kind_of(SMALL).data.test
     labels = test.labels
     again = vae_tf.log_likelihood(vae, (test.array(), labels), 5)
     assert report["test"]["importance_weighted_nll"] == pytest.approx(again.nll, rel=1e-4)
@@ -123,7 +123,7 @@ def test_a_run_from_before_there_were_conditions_goes_on(tmp_path):
 def test_an_export_of_a_run_is_judged_by_images_with_their_labels(run):
     path, _ = run
     saved = training.load_run(path)[1]
-    images = load_data(SMALL)
+    images = kind_of(SMALL).data
     for name, (x, labels) in bundle._splits(saved, None).items():
         whole = getattr(images, name)
         places = {

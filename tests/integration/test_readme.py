@@ -12,27 +12,29 @@ from vae_tf.cli import train
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
+OWN_DATA = (ROOT / "docs/own_data.md").read_text("utf-8")
 BASH = [
     line
-    for block in re.findall(r"```bash\n(.*?)```", README, re.S)
+    for block in re.findall(r"```bash\n(.*?)```", README + OWN_DATA, re.S)
     for line in (raw.split("  #")[0].strip() for raw in block.splitlines())
     if line and not line.startswith("#")
 ]
 QUICK = ["--epochs", "1", "--importance-samples", "2", "--prior-components", "5"]
 # How each command is run here: what is added to it, and the data set it needs if any. A command
-# that README gains and this table does not fails `test_every_command_is_known`.
+# that a page gains and this table does not fails `test_every_command_is_known`.
 TRAIN = {
     "python train.py --dataset binarized_mnist": "binarized_mnist",
     "python train.py --recipe manifold": "mnist",
-    "python train.py --dataset fashion_mnist --network conv --likelihood gaussian-learned": (
-        "fashion_mnist"
-    ),
     "python train.py --dataset mnist --condition label": "mnist",
-    "python train.py --dataset folder:photos --image-size 32 32 --network conv "
-    "--likelihood gaussian-learned": None,
+    "python train.py --dataset folder:photos --image-size 64 64": None,
+    "python train.py --dataset array:faces.npy": None,
     "python train.py --dataset array:faces.npy --run-dir runs/faces": None,
+    "python train.py --dataset table:wine.csv": None,
 }
-PAGES = ("conditional", "missing_data", "networks", "profiling", "tables", "your_own")
+PAGES = (
+    *("conditional", "keras", "missing_data", "networks", "own_data"),
+    *("profiling", "tables", "your_own"),
+)
 ELSEWHERE = {
     "make demo": "test_make_demo below",
     "make test": "this very run",
@@ -68,6 +70,7 @@ def test_snippets_run_in_order(page, tmp_path):
 def own_data(directory):
     import numpy as np
     from PIL import Image
+    from sklearn.datasets import load_wine
 
     rng = np.random.default_rng(0)
     (directory / "photos").mkdir()
@@ -75,6 +78,7 @@ def own_data(directory):
         size = tuple(rng.integers(20, 60, 2))
         pixels = rng.integers(0, 256, (*size, 3), dtype="uint8")
         Image.fromarray(pixels).save(directory / "photos" / f"{i}.jpg")
+    load_wine(as_frame=True).frame.to_csv(directory / "wine.csv", index=False)
     np.save(directory / "faces.npy", rng.integers(0, 256, (60, 28, 20), dtype="uint8"))
 
 
@@ -89,7 +93,7 @@ def run(command, directory):
 @pytest.mark.parametrize(
     "command",
     # An epoch of MNIST takes its time, and so does an export
-    [pytest.param(c, marks=pytest.mark.slow if TRAIN[c] or "faces" in c else ()) for c in TRAIN],
+    [pytest.param(c, marks=pytest.mark.slow if TRAIN[c] or "runs/" in c else ()) for c in TRAIN],
 )
 def test_training_commands(command, tmp_path, monkeypatch, capfd):
     data = TRAIN[command]
@@ -116,9 +120,12 @@ def test_pictures_exist():
         assert (ROOT / picture).stat().st_size > 1000
 
 
-def test_links_lead_somewhere():
-    for link in re.findall(r"\]\(((?!http)[^)#]+)\)", README):
-        assert (ROOT / link).exists(), link
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{p}.md" for p in PAGES)])
+def test_links_and_pictures_lead_somewhere(page):
+    links = re.findall(r"\]\(((?!http)[^)#]+)\)", (ROOT / page).read_text("utf-8"))
+    assert links or page != "README.md"
+    for link in links:
+        assert ((ROOT / page).parent / link).exists(), link
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/conditional.md", "docs/networks.md"])
@@ -150,6 +157,18 @@ def test_the_table_of_imputation_errors_is_the_measured_one():
         assert f"{line['value']:.3f} ± {line['stderr']:.3f}" in rows[f"| {line['data']}"]
     for line in (line for line in lines if line["metric"].startswith("coverage")):
         assert f"{line['value']:.1%} ± {line['stderr']:.1%}" in rows[f"| {line['data']}"]
+
+
+def test_the_table_of_defaults_is_the_measured_one():
+    import json
+
+    lines = json.loads((ROOT / "benchmarks/results/defaults.json").read_text())
+    found = {(line["method"], line["metric"]): line["value"] for line in lines}
+    rows = dict.fromkeys(("auto", "as for MNIST"))
+    written = re.findall(r"^\| [\w, ]+ \| (\d+) \| ([\d.]+) \|$", OWN_DATA, re.M)
+    for method, (elbo, minutes) in zip(rows, written, strict=True):
+        assert f"{found[method, 'test_elbo']:.0f}" == elbo
+        assert f"{found[method, 'train_seconds'] / 60:.1f}" == minutes
 
 
 def test_the_table_of_likelihoods_is_the_measured_one():

@@ -68,7 +68,7 @@ class Interrupting(training.Watcher):
     def __init__(self, epoch):
         self.epoch = epoch
 
-    def callbacks(self, config, num_examples):
+    def callbacks(self, config, num_examples, unit):
         return [Interrupt(self.epoch)]
 
 

@@ -30,10 +30,9 @@ class ConsoleWatcher(Watcher):
         self._close()
         self.console.print(f"  {text}", highlight=False, markup=False, soft_wrap=True)
 
-    def callbacks(self, config: TrainConfig, num_examples: int) -> list:
+    def callbacks(self, config: TrainConfig, num_examples: int, unit: str) -> list:
         """Returns the callback that shows the training."""
-        unit = "row" if config.is_table else "image"
-        return [TrainingProgress(self.console, config.epochs, num_examples, unit)]
+        return [TrainingProgress(self.console, config.number("epochs"), num_examples, unit)]
 
     def progress(self, text: str, total: int):
         """Returns a function that moves a bar over `total` examples."""

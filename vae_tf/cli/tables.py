@@ -10,6 +10,7 @@ from rich.table import Table
 from vae_tf.exporting import Bundle
 from vae_tf.profiling import PARTS, TrainingProfile
 from vae_tf.runs.directory import RunDirectory
+from vae_tf.runs.report import caution
 
 
 def show_report(report: dict, run: RunDirectory, bundle: Bundle | None) -> None:
@@ -30,6 +31,8 @@ def show_report(report: dict, run: RunDirectory, bundle: Bundle | None) -> None:
     own = {"table": run.table} if run.table.exists() else {}
     paths = {"model": run.model, **own, "report": run.report, "pictures": run.pictures}
     _show(table, {**paths, **(_paths(bundle) if bundle else {})})
+    if text := caution(report):
+        print(f"- caution: {text}")
 
 
 def show_bundle(bundle: Bundle) -> None:

@@ -65,6 +65,15 @@ class LogLikelihood:
         n = len(self.per_example)
         return float(math.sqrt(np.sum(self.monte_carlo_variance)) / n)
 
+    @property
+    def effective_samples(self) -> np.ndarray:
+        """By how many equal weights the same would be known, (sum w)^2 / sum w^2, [N].
+
+        A number near 1 says that one draw outweighs all others: the estimate then is too low by
+        an amount that the draws do not tell. NaN for one sample.
+        """
+        return 1 / (self.monte_carlo_variance + 1 / self.num_samples)
+
 
 def log_likelihood(
     vae: VAE,

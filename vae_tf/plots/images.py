@@ -1,5 +1,7 @@
 """Figures made of images."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
@@ -57,20 +59,34 @@ def image_grid(images: np.ndarray, title: str = "", columns: int | None = None) 
     return figure
 
 
-def reconstructions(originals: np.ndarray, reconstructed: np.ndarray, columns: int = 12) -> Figure:
-    """Returns a figure with each row of `originals` [N, H, W, C] above its reconstructions."""
-    return _above(
-        originals, reconstructed, columns, "test images, each row above its reconstruction"
-    )
+def reconstructions(
+    originals: np.ndarray,
+    reconstructed: np.ndarray,
+    columns: int = 12,
+    seen: np.ndarray | None = None,
+) -> Figure:
+    """Returns a figure with each row of `originals` [N, H, W, C] above its reconstructions.
+
+    Args:
+        originals: as a person knows them.
+        reconstructed: what the model makes of them.
+        columns: images in a row.
+        seen: what the model was fed, if that is something else; it comes between the two.
+    """
+    if seen is None:
+        title = "test images, each row above its reconstruction"
+        return _below_each_other((originals, reconstructed), columns, title)
+    title = "test images, each row above what the model sees of it, and its reconstruction"
+    return _below_each_other((originals, seen, reconstructed), columns, title)
 
 
-def _above(above: np.ndarray, below: np.ndarray, columns: int = 12, title: str = "") -> Figure:
-    """Returns a figure with each row of `above` [N, H, W, C] over the same row of `below`."""
-    count = min(len(above), len(below)) // columns * columns
-    columns, count = (columns, count) if count else (len(above), len(above))
-    shape = (-1, columns, *np.shape(above)[1:])
-    both = [np.reshape(np.asarray(part)[:count], shape) for part in (above, below)]
-    return image_grid(np.stack(both, 1).reshape(shape), title)
+def _below_each_other(parts: Sequence[np.ndarray], columns: int = 12, title: str = "") -> Figure:
+    """Returns a figure with each row of the first part over the same row of the others."""
+    count = min(map(len, parts)) // columns * columns
+    columns, count = (columns, count) if count else (len(parts[0]), len(parts[0]))
+    shape = (-1, columns, *np.shape(parts[0])[1:])
+    rows = [np.reshape(np.asarray(part)[:count], shape) for part in parts]
+    return image_grid(np.stack(rows, 1).reshape(shape), title)
 
 
 def interpolations(paths: np.ndarray) -> Figure:
@@ -100,4 +116,5 @@ def heat_map(images: np.ndarray, values: np.ndarray, columns: int = 12, most=Non
     originals = np.asarray(images, "float32")
     if originals.shape[-1] != 3:
         originals = np.repeat(originals.mean(-1, keepdims=True), 3, -1)
-    return _above(originals, colours, columns, f"each row above its values, from 0 to {most:.3g}")
+    title = f"each row above its values, from 0 to {most:.3g}"
+    return _below_each_other((originals, colours), columns, title)

@@ -3,6 +3,8 @@
 from vae_tf.runs.config import TrainConfig
 
 CONFIG = TrainConfig(
+    network="mlp",
+    learning_rate=2e-3,
     hidden=(128, 128),
     latent_dim=8,
     prior="normal",

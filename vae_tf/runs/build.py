@@ -2,14 +2,11 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
 
-from vae_tf import data
-from vae_tf.data.tables.kinds import parsed_kinds
-from vae_tf.data.tables.table_data import TableData, load_table
 from vae_tf.distributions import Likelihood, Posterior
 from vae_tf.errors import ConfigError
 from vae_tf.models import VAE
@@ -25,9 +22,11 @@ from vae_tf.networks import (
 )
 from vae_tf.runs import parts
 from vae_tf.runs.config import TrainConfig
-from vae_tf.runs.suited import MOST_GREY, grey_share, suited
+from vae_tf.runs.images import Images
+from vae_tf.runs.kind import Kind
+from vae_tf.runs.suited import suited
+from vae_tf.runs.tables import Rows
 
-Data = data.ImageData | TableData
 NETWORKS: dict[str, tuple[Callable[..., keras.Model], Callable[..., keras.Model]]] = {
     "mlp": (mlp_encoder, mlp_decoder),
     "conv": (conv_encoder, conv_decoder),
@@ -35,46 +34,31 @@ NETWORKS: dict[str, tuple[Callable[..., keras.Model], Callable[..., keras.Model]
 }
 
 
-def load_data(config: TrainConfig) -> Data:
-    """Returns the configured data set, images binarized as their likelihood needs."""
-    if config.is_table:
-        path, kinds = config.dataset.partition(":")[2], parsed_kinds(config.kinds)
-        return load_table(path, kinds=kinds, seed=config.seed)
-    images = data.load(
-        config.dataset,
-        binarization=config.binarization_name,
-        image_size=config.image_size,
-        seed=config.seed,
-        data_dir=config.data_dir,
-        skip_unreadable=config.skip_unreadable,
-    )
-    open_ = config.likelihood == config.binarization == "auto"
-    return images.drawn() if open_ and grey_share(images) <= MOST_GREY else images
+def kind_of(config: TrainConfig) -> Kind:
+    """Returns the configured data, and what follows from their kind."""
+    return (Rows if config.is_table else Images).load(config)
 
 
-def build_model(config: TrainConfig, images: Data) -> VAE:
-    """Returns the configured VAE, compiled, for `images`, or for rows of a table.
+def build_model(config: TrainConfig, kind: Kind) -> VAE:
+    """Returns the configured VAE, compiled, for the data of `kind`.
 
     Raises:
         DataError: a condition is asked for that the data do not have.
     """
-    config, _ = suited(config, images)
-    table = images.table if isinstance(images, TableData) else None
-    likelihood = table.likelihood() if table else parts.LIKELIHOODS[config.likelihood](config)
+    config, _ = suited(config, kind)
+    shape, train = kind.data.shape, kind.data.train
+    likelihood = kind.likelihood(config)
     posterior = parts.POSTERIORS[config.posterior](config)
-    steps_per_epoch = images.train.steps_per_epoch(config.examples_a_step)
-    num_classes = images.num_classes if config.conditional else None
+    steps_per_epoch = train.steps_per_epoch(config.number("batch_size"))
+    num_classes = kind.data.num_classes if config.conditional else None
     with _dtype_policy(config.precision):
-        features = {"features": table.features, "mask": table.has_missing} if table else {}
         encoder, decoder = _networks(
-            config, images.shape, posterior, likelihood, num_classes, features
+            config, shape, posterior, likelihood, num_classes, kind.encoder_options()
         )
     vae = VAE(
         encoder,
         decoder,
-        prior=parts.PRIORS[config.prior_name](
-            parts.Setting(config, images.train.array, num_classes)
-        ),
+        prior=parts.PRIORS[config.prior_name](parts.Setting(config, train.array, num_classes)),
         posterior=posterior,
         likelihood=likelihood,
         objective=parts.OBJECTIVES[config.objective](config.objective_samples),
@@ -83,7 +67,7 @@ def build_model(config: TrainConfig, images: Data) -> VAE:
         seed=config.seed,
         name="vae",
     )
-    numbers = config.examples_a_step * math.prod(images.shape)
+    numbers = config.number("batch_size") * math.prod(shape)
     # Whoever listens: a run that is resumed, or watched, has to compute the same
     steps = steps_of(numbers, steps_per_epoch)
     vae.compile(optimizer=_optimizer(config, steps_per_epoch), steps_per_execution=steps)
@@ -106,7 +90,7 @@ def _networks(
     posterior: Posterior,
     likelihood: Likelihood,
     condition: int | None,
-    features: dict[str, Any],
+    options: Mapping[str, Any],
 ):
     heads = posterior.parameter_shapes(config.latent_dim)
     outputs = likelihood.parameter_shapes(event_shape)
@@ -116,7 +100,7 @@ def _networks(
         fix = "Name one of keras.activations, such as relu, silu, gelu or tanh."
         raise ConfigError("--activation must be known to Keras", config.activation, fix) from None
     shared: dict[str, Any] = {"activation": config.activation, "condition": condition}
-    own, widths = dict(features), config.filters
+    own, widths = dict(options), config.filters
     if config.network == "mlp":
         shared["dropout"], widths = config.dropout, config.hidden
         own["input_dropout"] = config.input_dropout
@@ -151,8 +135,8 @@ def _optimizer(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Op
 
 def _learning_rate(config: TrainConfig, steps_per_epoch: int):
     warmup = config.lr_warmup_epochs * steps_per_epoch
-    steps = max(1, config.epochs * steps_per_epoch - warmup)
-    target = config.learning_rate
+    steps = max(1, config.number("epochs") * steps_per_epoch - warmup)
+    target = float(config.learning_rate)
     if config.lr_schedule == "cosine":
         if not warmup:
             return keras.optimizers.schedules.CosineDecay(target, steps)

@@ -12,7 +12,7 @@ from vae_tf.data import Split
 from vae_tf.errors import DataError, ExportError
 from vae_tf.exporting import FULL, Bundle, Options, write_bundle
 from vae_tf.models import VAE
-from vae_tf.runs.build import load_data
+from vae_tf.runs.build import kind_of
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.directory import RunDirectory
 from vae_tf.runs.training import load_run
@@ -122,7 +122,7 @@ def _splits(saved: Mapping[str, Any], data_dir: str | None) -> dict[str, Any]:
     """Returns some of each split of a run's data; none where the data are no longer there."""
     config = TrainConfig(**saved["config"], data_dir=data_dir)
     try:
-        images = load_data(config)
+        images = kind_of(config).data
         found = images.describe(labels=config.conditional)
     except DataError:
         return {}

@@ -33,8 +33,9 @@ class TrainConfig:
     """Draw each pixel as 0 or 1 with its grey value as probability. dynamic: anew each epoch;
     static: once; auto: dynamic for the bernoulli likelihood, none for the others."""
 
-    network: Literal["mlp", "conv", "resnet"] = "mlp"
-    """Encoder and decoder. mlp: dense; conv: convolutional; resnet: residual convolutional."""
+    network: Literal["auto", "mlp", "conv", "resnet"] = "auto"
+    """Encoder and decoder. mlp: dense; conv: convolutional; resnet: residual convolutional;
+    auto: mlp for tables and small images, conv for larger ones."""
     hidden: tuple[int, ...] = (500, 500)
     """Widths of the mlp's hidden layers; the decoder has them in reverse."""
     filters: tuple[int, ...] = (32, 64)
@@ -57,8 +58,9 @@ class TrainConfig:
     vamp: a mixture of posteriors of learned pseudo-inputs; realnvp, maf: normalizing flows;
     conditional: p(z|c), a diagonal normal for each class; auto: conditional with --condition
     label, else mixture."""
-    prior_components: int = 500
-    """Components of the mixture and vamp priors."""
+    prior_components: Literal["auto"] | int = "auto"
+    """Components of the mixture and vamp priors. auto: 500, fewer below 10,000 training
+    examples."""
     posterior: Literal["diagonal", "full", "iaf"] = "diagonal"
     """The posterior q(z|x). diagonal, full: covariance of a normal; iaf: an inverse autoregressive
     flow."""
@@ -77,8 +79,9 @@ class TrainConfig:
     gaussian-pixel: a scale for each pixel from the decoder; continuous-bernoulli: a density on
     [0, 1]; discretized-logistic and discretized-logistic-mixture: the probability of each of 256
     grey levels."""
-    scale: float = 0.1
-    """Standard deviation of the gaussian likelihood; where gaussian-learned starts."""
+    scale: Literal["auto"] | float = "auto"
+    """Standard deviation of the gaussian likelihood; where gaussian-learned starts. auto: 0.1, and
+    to start from that of the pixels."""
     objective: Literal["elbo", "stl", "iwae", "dreg", "renyi", "score-function", "vimco"] = "elbo"
     """The bound on log p(x). Its name is that of the estimator of its gradient as well."""
     objective_samples: int = 1
@@ -92,20 +95,22 @@ class TrainConfig:
     free_bits: float = 0.0
     """Nats each latent may hold without paying, with a diagonal posterior and a normal prior."""
 
-    epochs: int = 150
-    """Most passes over the training data."""
-    patience: int = 50
-    """Epochs without a better validation ELBO before stopping. 0 never stops."""
+    epochs: Literal["auto"] | int = "auto"
+    """Most passes over the training data. auto: 150, more for few examples and fewer for very
+    many."""
+    patience: Literal["auto"] | int = "auto"
+    """Epochs without a better validation ELBO before stopping. 0 never stops; auto: a third of
+    the epochs."""
     batch_size: Literal["auto"] | int = "auto"
     """Examples a step. auto: 250, fewer below 10,000 training examples."""
-    learning_rate: float = 2e-3
-    """Adam's step size, at its highest."""
+    learning_rate: Literal["auto"] | float = "auto"
+    """Adam's step size, at its highest. auto: 0.002, and for an mlp on large images less."""
     lr_schedule: Literal["cosine", "constant"] = "cosine"
     """How the step size falls. cosine: to 0 at the last epoch."""
     lr_warmup_epochs: int = 1
     """Epochs over which the step size rises from 0."""
     weight_decay: Literal["auto"] | float = "auto"
-    """Decoupled decay (AdamW) of the networks' kernels. auto: 0.2, none below 10,000 training
+    """Decoupled decay (AdamW) of the networks' kernels. auto: 0.2, and 0.02 below 10,000 training
     examples."""
     clipnorm: float | None = None
     """Largest norm of the whole gradient."""
@@ -140,9 +145,10 @@ class TrainConfig:
         for name in ("latent_dim", "epochs", "batch_size", "prior_components", "objective_samples"):
             self._require(name, self._auto(name) or getattr(self, name) >= 1, "at least 1")
         for name in ("beta_warmup_epochs", "lr_warmup_epochs", "patience", "importance_samples"):
-            self._require(name, getattr(self, name) >= 0, "at least 0")
+            self._require(name, self._auto(name) or getattr(self, name) >= 0, "at least 0")
         for name in ("learning_rate", "scale"):
-            self._require(name, 0 < getattr(self, name) < math.inf, "above 0")
+            holds = self._auto(name) or 0 < getattr(self, name) < math.inf
+            self._require(name, holds, "above 0")
         for name in ("beta", "free_bits", "weight_decay"):
             holds = self._auto(name) or 0 <= getattr(self, name) < math.inf
             self._require(name, holds, "at least 0")
@@ -172,7 +178,7 @@ class TrainConfig:
                 raise ConfigError("--kinds belongs to a table", f"--dataset {self.dataset}", fix)
             return
         # What a table has anyway, as its config.json says it, too
-        only: dict[str, tuple] = {"network": ("mlp",), "likelihood": ("auto",)}
+        only: dict[str, tuple] = {"network": ("auto", "mlp"), "likelihood": ("auto",)}
         only |= {"binarization": ("auto", "none"), "condition": ("none",)}
         only |= {"image_size": (None,), "export": (None,)}
         for name, values in only.items():
@@ -190,12 +196,11 @@ class TrainConfig:
             raise ConfigError(f"{flag} must be {expected}", repr(getattr(self, name)), fix)
 
     def _auto(self, name: str) -> bool:
-        return getattr(self, name) == "auto" and name in ("batch_size", "weight_decay")
+        return getattr(self, name) == "auto"
 
-    @property
-    def examples_a_step(self) -> int:
-        """The batch size, once the data have decided on it."""
-        return int(self.batch_size)
+    def number(self, name: str) -> int:
+        """Returns a whole number that the data decide where it is `auto`; by now they have."""
+        return int(getattr(self, name))
 
     @property
     def binarization_name(self) -> str:

@@ -19,8 +19,9 @@ def go_further(
     if all(getattr(before, name) == getattr(config, name) for name in FURTHER):
         return
     state = checkpoints.newest()
-    if state["finished"] and state["epochs"] < config.epochs:
-        early, patient = state["epochs"] < before.epochs, config.patience != before.patience
+    if state["finished"] and state["epochs"] < config.number("epochs"):
+        early = state["epochs"] < before.number("epochs")
+        patient = config.patience != before.patience
         if early and not patient:
             raise RunError(
                 f"The run in {run.path} can only go on with more patience",

@@ -46,8 +46,8 @@ class Setting:
 
 LIKELIHOODS: dict[str, Callable[[TrainConfig], likelihoods.Likelihood]] = {
     "bernoulli": lambda config: likelihoods.Bernoulli(),
-    "gaussian": lambda config: likelihoods.Gaussian(config.scale),
-    "gaussian-learned": lambda config: likelihoods.GaussianLearnedScale(config.scale),
+    "gaussian": lambda config: likelihoods.Gaussian(float(config.scale)),
+    "gaussian-learned": lambda config: likelihoods.GaussianLearnedScale(float(config.scale)),
     "gaussian-pixel": lambda config: likelihoods.GaussianPixelScale(),
     "continuous-bernoulli": lambda config: likelihoods.ContinuousBernoulli(),
     "discretized-logistic": lambda config: likelihoods.DiscretizedLogistic(),
@@ -58,10 +58,12 @@ PRIORS: dict[str, Callable[[Setting], priors.Prior]] = {
     "normal": lambda s: priors.StandardNormal(s.config.latent_dim),
     "learned-normal": lambda s: priors.LearnedNormal(s.config.latent_dim),
     "mixture": lambda s: priors.MixtureOfNormals(
-        s.config.latent_dim, s.config.prior_components, s.config.seed
+        s.config.latent_dim, s.config.number("prior_components"), s.config.seed
     ),
     "vamp": lambda s: priors.VampPrior.from_data(
-        s.config.latent_dim, s.examples(s.config.prior_components), s.config.prior_components
+        s.config.latent_dim,
+        s.examples(s.config.number("prior_components")),
+        s.config.number("prior_components"),
     ),
     "realnvp": lambda s: priors.RealNVP(s.config.latent_dim),
     "maf": lambda s: priors.MaskedAutoregressive(s.config.latent_dim),

@@ -3,10 +3,15 @@
 import dataclasses
 import math
 
+import numpy as np
+
 from vae_tf.evaluation import LogLikelihood
 from vae_tf.models import VAE
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.directory import versions
+
+FEW_DRAWS = 5  # effective ones, of an example
+MUCH = 0.1  # a share of the examples
 
 
 def make_report(
@@ -44,8 +49,34 @@ def make_report(
             "importance_weighted_nll_stderr": _known(likelihood.stderr),
             "monte_carlo_stderr": _known(likelihood.monte_carlo_stderr),
             "importance_samples": likelihood.num_samples,
+            **support(likelihood),
         }
     return report
+
+
+def support(likelihood: LogLikelihood) -> dict:
+    """Returns how many draws carry the estimates, and for which share of them they are few."""
+    if likelihood.num_samples == 1:
+        return {}
+    effective = likelihood.effective_samples
+    return {
+        "effective_samples": float(np.median(effective)),
+        "few_effective_samples": float(np.mean(effective < FEW_DRAWS)),
+    }
+
+
+def caution(report: dict) -> str:
+    """Returns what is to be said beside an NLL that its draws do not support, or nothing."""
+    test = report["test"]
+    share = test.get("few_effective_samples", 0.0)
+    if share < MUCH:
+        return ""
+    unit = report.get("unit", "image")
+    return (
+        f"for {share:.0%} of the test {unit}s fewer than {FEW_DRAWS} of the "
+        f"{test['importance_samples']:,} draws count, so this NLL is an upper bound and may be "
+        "nats too high; a larger --importance-samples tightens it, and so may --posterior iaf"
+    )
 
 
 def _known(error: float) -> float | None:

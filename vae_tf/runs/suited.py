@@ -1,73 +1,64 @@
 """Settings that suit the data, where `auto` leaves them open.
 
-| the data                                                       | likelihood       |
-|----------------------------------------------------------------|------------------|
-| 0 and 1, or drawn so                                           | bernoulli        |
-| at most `MOST_GREY` of the values between black and white      | bernoulli, drawn |
-| more of them                                                   | gaussian-learned |
-
-MNIST has 11 % of its values between, scikit-learn's digits 42 %, Fashion-MNIST 46 %. From `MANY`
-training examples on, batches and weight decay are those that were measured on binarized MNIST;
-below, batches shrink so that an epoch keeps about `STEPS` steps, and nothing decays.
+What follows from the kind of the data, such as the likelihood, the kind says: `Kind.chosen`. What
+follows from their number is here. From `MANY` training examples on, batches and weight decay are
+those that were measured on binarized MNIST; below, batches shrink so that an epoch keeps about
+`STEPS` steps, and weights decay less.
 """
 
 import dataclasses
+from typing import Any
 
-import numpy as np
-
-from vae_tf.data import ImageData
-from vae_tf.data.tables.table_data import TableData
 from vae_tf.runs.config import TrainConfig
+from vae_tf.runs.kind import Kind
 
-BLACK, WHITE = 0.02, 0.98
-MOST_GREY = 0.25
-LOOKED_AT = 1000  # training images
-MANY, STEPS = 10_000, 40
+MANY = 10_000  # training examples
+STEPS = 40  # an epoch, of few examples
 BATCH, SMALLEST_BATCH = 250, 32
-DECAY = 0.2
+DECAY, DECAY_OF_FEW = 0.2, 0.02
+COMPONENTS, EXAMPLES_A_COMPONENT = 500, 30
+EPOCHS, MOST_EPOCHS = 150, 1_000
+LEAST_STEPS, MOST_STEPS = 6_000, 100_000  # of a whole training
+LEAST_PATIENCE = 20
 
 
-def grey_share(images: ImageData) -> float:
-    """Returns the share of pixels whose stored value lies between black and white."""
-    train = images.train
-    some = train.stored[train.rows[:LOOKED_AT]] / train.white
-    return float(np.mean((some > BLACK) & (some < WHITE)))
-
-
-def suited(config: TrainConfig, images: ImageData | TableData) -> tuple[TrainConfig, str]:
+def suited(config: TrainConfig, kind: Kind) -> tuple[TrainConfig, str]:
     """Returns the settings without any `auto` that the data decide, and what was chosen and why.
 
     Args:
         config: the settings asked for.
-        images: as `load_data` gives them for these settings; the likelihood of a table is that of
-            its columns' kinds.
+        kind: the data of these settings.
     """
-    number = images.train.num_examples
-    few = f"{number:,} training {images.unit}s"
-    chosen: dict[str, object] = {}
-    reasons = []
-    if config.likelihood == "auto" and isinstance(images, ImageData):
-        chosen["likelihood"] = "bernoulli" if images.is_binary else "gaussian-learned"
-        share = f"{grey_share(images):.0%} of the pixels are between black and white"
-        reasons.append(f"--likelihood {chosen['likelihood']} as {share}")
-    if config.batch_size == "auto":
-        batch = BATCH if number >= MANY else max(SMALLEST_BATCH, min(BATCH, number // STEPS))
-        chosen["batch_size"] = batch
-        reasons.append(f"--batch-size {batch} for {few}")
-    if config.weight_decay == "auto":
-        chosen["weight_decay"] = DECAY if number >= MANY else 0.0
-        reasons.append(f"--weight-decay {chosen['weight_decay']:g} for {few}")
-    return dataclasses.replace(config, **chosen), "; ".join(reasons)  # type: ignore[arg-type]
+    number = kind.data.train.num_examples
+    few = f"for {number:,} training {kind.data.unit}s"
+    chosen = dict(kind.chosen(config))
+
+    def choose(name: str, value: Any) -> None:
+        if getattr(config, name) == "auto":
+            chosen[name] = (value, few)
+
+    many = number >= MANY
+    choose("batch_size", BATCH if many else max(SMALLEST_BATCH, min(BATCH, number // STEPS)))
+    batch = chosen["batch_size"][0] if "batch_size" in chosen else config.number("batch_size")
+    choose("weight_decay", DECAY if many else DECAY_OF_FEW)
+    if config.prior_name in ("mixture", "vamp"):
+        choose("prior_components", COMPONENTS if many else max(1, number // EXAMPLES_A_COMPONENT))
+    choose("epochs", _epochs(-(-number // batch)))
+    epochs = chosen["epochs"][0] if "epochs" in chosen else config.number("epochs")
+    choose("patience", max(LEAST_PATIENCE, epochs // 3))
+    values = {name: value for name, (value, _) in chosen.items()}
+    return dataclasses.replace(config, **values), _sentence(chosen)
 
 
-def caution(config: TrainConfig, images: ImageData | TableData) -> str:
-    """Returns what is to be said of a likelihood that was asked for; nothing if all is well."""
-    asked = config.likelihood == "bernoulli" and config.binarization == "auto"
-    if not asked or isinstance(images, TableData):
-        return ""
-    if (share := grey_share(images)) <= MOST_GREY:
-        return ""
-    return (
-        f"{share:.0%} of the pixels are between black and white, and --likelihood bernoulli draws "
-        "each of them as one or the other; --likelihood gaussian-learned keeps them grey"
-    )
+def _epochs(steps: int) -> int:
+    """Returns the epochs of so many steps in which a training has neither few nor very many."""
+    return max(1, min(max(EPOCHS, LEAST_STEPS // steps), MOST_EPOCHS, MOST_STEPS // steps))
+
+
+def _sentence(chosen) -> str:
+    """Returns flags and reasons, those of one reason together."""
+    flags: dict[str, list[str]] = {}
+    for name, (value, reason) in chosen.items():
+        shown = f"{value:g}" if isinstance(value, float) else str(value)
+        flags.setdefault(reason, []).append(f"--{name.replace('_', '-')} {shown}")
+    return "; ".join(f"{' '.join(group)} {reason}" for reason, group in flags.items())

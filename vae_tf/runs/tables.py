@@ -1,71 +1,115 @@
-"""What a run of a table says of it: kinds, units, pictures."""
+"""Runs of tables: their likelihood, kinds, units, pictures."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from vae_tf import plots
 from vae_tf.data.split import Split
+from vae_tf.data.tables.kinds import parsed_kinds
 from vae_tf.data.tables.table import Table
-from vae_tf.data.tables.table_data import TableData
+from vae_tf.data.tables.table_data import TableData, load_table
+from vae_tf.distributions import Likelihood
 from vae_tf.evaluation import LogLikelihood
 from vae_tf.models import VAE
+from vae_tf.runs.config import TrainConfig
+from vae_tf.runs.directory import RunDirectory
+from vae_tf.runs.kind import Kind
 
 SHOWN_ROWS = 2000  # in a picture
 
 
-def sentence_of_kinds(data: TableData) -> str:
-    """Returns which kind each column has, and what was left out, in a line."""
-    columns = ", ".join(f"{c.name} {c.kind}" for c in data.table.columns)
-    notes = [f"{data.empty_rows} rows without any value are left out"] if data.empty_rows else []
-    unseen = sum(sum(counts.values()) for counts in data.unseen.values())
-    if unseen:
-        notes.append(f"{unseen} values that the training rows did not have count as missing")
-    return "; ".join([f"columns: {columns}", *notes])
-
-
-def in_users_units(report: dict, data: TableData, likelihood: LogLikelihood | None) -> dict:
-    """Returns the report with densities of values in the user's units.
-
-    log p(v) = log p(x) + log |dx/dv|, see `Table.log_jacobian`.
+class Rows(Kind):
+    """A run's table.
 
     Args:
-        report: in the model's units.
-        data: of the run.
-        likelihood: of the test rows, None if it was not asked for.
+        data: its rows in their splits.
     """
-    validation, test = (_log_jacobian(data.table, s) for s in (data.validation, data.test))
-    shift = float(np.mean(test))
-    own = dict(report["test"], elbo=report["test"]["elbo"] + shift)
-    own["nll"] = report["test"]["nll"] - shift
-    if likelihood is not None:
-        moved = likelihood.per_example + test
-        own["importance_weighted_nll"] = -float(np.mean(moved))
-        if len(moved) > 1:
-            stderr = float(np.std(moved, ddof=1) / np.sqrt(len(moved)))
-            own["importance_weighted_nll_stderr"] = stderr
-    best = report["validation"]["elbo"] + float(np.mean(validation))
-    told = "densities of values in the units of the file; metrics.csv has those of scaled values"
-    return {
-        **report,
-        "validation": {"elbo": best},
-        "test": own,
-        "units": {"densities": told, "log_jacobian": shift},
-    }
 
+    def __init__(self, data: TableData):
+        self.data = data
 
-def figures_of_table(vae: VAE, data: TableData) -> dict:
-    """Returns marginals, and pairs of columns, of training rows beside samples."""
-    split = data.train
-    chosen = np.random.default_rng(0).permutation(split.num_examples)[:SHOWN_ROWS]
-    part = split.part(np.sort(chosen))
-    rows = data.table.decode(part.array(), part.mask())
-    drawn = data.table.sample(vae, max(500, len(rows)), seed=0)
-    kinds = {column.name: column.kind for column in data.table.modelled}
-    names = list(kinds)
-    values, samples = ({n: frame[n].to_numpy() for n in names} for frame in (rows, drawn))
-    figures = {"marginals": plots.marginals(values, samples, kinds)}
-    if len(names) > 1:
-        figures["pairs"] = plots.pairs(values, samples, kinds)
-    return figures
+    @classmethod
+    def load(cls, config: TrainConfig) -> "Rows":
+        """Returns the rows of the settings' file."""
+        path, kinds = config.dataset.partition(":")[2], parsed_kinds(config.kinds)
+        return cls(load_table(path, kinds=kinds, seed=config.seed))
+
+    def likelihood(self, config: TrainConfig) -> Likelihood:
+        """Returns the likelihood of the columns' kinds."""
+        return self.data.table.likelihood()
+
+    def chosen(self, config: TrainConfig) -> dict[str, tuple[Any, str]]:
+        """Returns networks for columns; the recipe `table` has all other settings."""
+        found = {"network": ("mlp", "for a table"), "learning_rate": (2e-3, "for a table")}
+        return {name: value for name, value in found.items() if getattr(config, name) == "auto"}
+
+    def encoder_options(self) -> Mapping[str, Any]:
+        """Returns what the encoder makes of columns, and whether it sees which are missing."""
+        return {"features": self.data.table.features, "mask": self.data.table.has_missing}
+
+    def keep(self, run: RunDirectory) -> None:
+        """Writes table.json, which says what the model's numbers mean."""
+        self.data.table.save(run.table)
+
+    def notes(self) -> list[str]:
+        """Returns which kind each column has, and what was left out, in a line."""
+        data = self.data
+        columns = ", ".join(f"{c.name} {c.kind}" for c in data.table.columns)
+        notes = (
+            [f"{data.empty_rows} rows without any value are left out"] if data.empty_rows else []
+        )
+        unseen = sum(sum(counts.values()) for counts in data.unseen.values())
+        if unseen:
+            notes.append(f"{unseen} values that the training rows did not have count as missing")
+        return ["; ".join([f"columns: {columns}", *notes])]
+
+    def in_users_units(self, report: dict, likelihood: LogLikelihood | None) -> dict:
+        """Returns the report with densities of values in the user's units.
+
+        log p(v) = log p(x) + log |dx/dv|, see `Table.log_jacobian`.
+
+        Args:
+            report: in the model's units.
+            likelihood: of the test rows, None if it was not asked for.
+        """
+        data = self.data
+        validation, test = (_log_jacobian(data.table, s) for s in (data.validation, data.test))
+        shift = float(np.mean(test))
+        own = dict(report["test"], elbo=report["test"]["elbo"] + shift)
+        own["nll"] = report["test"]["nll"] - shift
+        if likelihood is not None:
+            moved = likelihood.per_example + test
+            own["importance_weighted_nll"] = -float(np.mean(moved))
+            if len(moved) > 1:
+                stderr = float(np.std(moved, ddof=1) / np.sqrt(len(moved)))
+                own["importance_weighted_nll_stderr"] = stderr
+        best = report["validation"]["elbo"] + float(np.mean(validation))
+        told = (
+            "densities of values in the units of the file; metrics.csv has those of scaled values"
+        )
+        return {
+            **report,
+            "validation": {"elbo": best},
+            "test": own,
+            "units": {"densities": told, "log_jacobian": shift},
+        }
+
+    def figures(self, vae: VAE) -> dict[str, Any]:
+        """Returns marginals, and pairs of columns, of training rows beside samples."""
+        data, split = self.data, self.data.train
+        chosen = np.random.default_rng(0).permutation(split.num_examples)[:SHOWN_ROWS]
+        part = split.part(np.sort(chosen))
+        rows = data.table.decode(part.array(), part.mask())
+        drawn = data.table.sample(vae, max(500, len(rows)), seed=0)
+        kinds = {column.name: column.kind for column in data.table.modelled}
+        names = list(kinds)
+        values, samples = ({n: frame[n].to_numpy() for n in names} for frame in (rows, drawn))
+        figures = {"marginals": plots.marginals(values, samples, kinds)}
+        if len(names) > 1:
+            figures["pairs"] = plots.pairs(values, samples, kinds)
+        return figures
 
 
 def _log_jacobian(table: Table, split: Split) -> np.ndarray:

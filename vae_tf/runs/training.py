@@ -7,27 +7,23 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from vae_tf import evaluation
-from vae_tf.callbacks import ResumableEarlyStopping, TensorBoardPictures
-from vae_tf.data.tables.table_data import TableData
+from vae_tf import evaluation, plots
+from vae_tf.callbacks import ResumableEarlyStopping
 from vae_tf.errors import RunError
 from vae_tf.files import write_aside
 from vae_tf.models import VAE
 from vae_tf.profiling import TrainingProfile
-from vae_tf.runs.build import Data, build_model, load_data
+from vae_tf.runs.build import build_model, kind_of
 from vae_tf.runs.checkpoints import CheckpointEveryEpoch, Checkpoints, best_epoch, room
 from vae_tf.runs.claim import claimed
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.directory import MODEL_SHA256, RunDirectory, run_path
 from vae_tf.runs.files import reserve, sha256, write_json
 from vae_tf.runs.further import go_further
-from vae_tf.runs.pictures import draw
+from vae_tf.runs.kind import Kind
 from vae_tf.runs.profile import profile_run
 from vae_tf.runs.report import make_report
-from vae_tf.runs.suited import caution, suited
-from vae_tf.runs.tables import in_users_units, sentence_of_kinds
-
-PICTURES_EVERY = 10  # epochs between two sets of TensorBoard images
+from vae_tf.runs.suited import suited
 
 
 class Watcher:
@@ -39,8 +35,8 @@ class Watcher:
     def note(self, text: str) -> None:
         """Hears what the user should know."""
 
-    def callbacks(self, config: TrainConfig, num_examples: int) -> list:
-        """Returns Keras callbacks that show progress."""
+    def callbacks(self, config: TrainConfig, num_examples: int, unit: str) -> list:
+        """Returns Keras callbacks that show progress over so many images, or rows, an epoch."""
         return []
 
     def progress(self, text: str, total: int) -> Callable[[int], None] | None:
@@ -69,21 +65,19 @@ def _train(config: TrainConfig, run: RunDirectory, watcher: Watcher) -> dict:
     if config.deterministic:  # for the whole process; TensorFlow has no public way back
         tf.config.experimental.enable_op_determinism()
     watcher.stage(f"reading {config.dataset}")
-    images = load_data(config)
-    if images.skipped:
-        watcher.note(f"left out as unreadable: {', '.join(images.skipped)}")
-    if warning := caution(config, images):
+    kind = kind_of(config)
+    for text in kind.notes():
+        watcher.note(text)
+    if warning := kind.caution(config):
         watcher.note(f"warning: {warning}")
-    config, chosen = suited(config, images)
+    config, chosen = suited(config, kind)
     if chosen:
         watcher.note(f"chosen: {chosen}")
-    vae = build_model(config, images)
+    vae, data = build_model(config, kind), kind.data
     if config.importance_samples:  # now, not after hours of training
-        vae.likelihood.check_support(images.test.array(256), strict=True)
-    before = run.open(config, images.describe(labels=config.conditional), chosen)
-    if isinstance(images, TableData):
-        images.table.save(run.table)
-        watcher.note(sentence_of_kinds(images))
+        vae.likelihood.check_support(data.test.array(256), strict=True)
+    before = run.open(config, data.describe(labels=config.conditional), chosen)
+    kind.keep(run)
 
     checkpoints = Checkpoints(run.checkpoints, config.beta_warmup_epochs)
     if before is not None:
@@ -93,44 +87,54 @@ def _train(config: TrainConfig, run: RunDirectory, watcher: Watcher) -> dict:
         checkpoints.restore(vae, state["epochs"])
     if config.profile:
         watcher.stage("profiling")
-        watcher.profile(profile_run(config, vae, images, run, state["epochs"]), run)
+        watcher.profile(profile_run(config, vae, data.train, run, state["epochs"]), run)
     report = run.read_report() if state["finished"] else None
     if report and report.get("epochs") == state["epochs"]:
         return _mended(report, vae, config, state["history"], run, checkpoints, watcher)
     if not state["finished"]:
         if state["epochs"]:
             watcher.stage(f"resuming after epoch {state['epochs']}")
-        _fit(config, vae, images, run, checkpoints, state["history"], watcher)
+        _fit(config, vae, kind, run, checkpoints, state["history"], watcher)
     history = checkpoints.newest()["history"]
     checkpoints.restore(vae, best_epoch(history, config.beta_warmup_epochs))
     digest = _write_model(vae, run)
-    report = {**_evaluate(config, vae, images, history, run, watcher), MODEL_SHA256: digest}
+    report = {**_evaluate(config, vae, kind, history, run, watcher), MODEL_SHA256: digest}
     write_json(run.report, report)
     run.likelihood.unlink(missing_ok=True)
     return report
 
 
-def _evaluate(config, vae: VAE, images: Data, history, run: RunDirectory, watcher) -> dict:
+def _evaluate(config, vae: VAE, kind: Kind, history, run: RunDirectory, watcher) -> dict:
     """Returns the numbers of a trained model, having drawn its pictures."""
-    best = best_epoch(history, config.beta_warmup_epochs)
-    watcher.stage(f"evaluating on the test {images.unit}s")
+    data, best = kind.data, best_epoch(history, config.beta_warmup_epochs)
+    watcher.stage(f"evaluating on the test {data.unit}s")
     began = time.perf_counter()
-    test = images.test.batches(config.examples_a_step, labels=config.conditional)
+    test = data.test.batches(config.number("batch_size"), labels=config.conditional)
     bound = vae.evaluate(test, return_dict=True, verbose=0)
-    likelihood = _log_likelihood(config, vae, images, run, watcher)
+    likelihood = _log_likelihood(config, vae, data, run, watcher)
     seconds = time.perf_counter() - began
     watcher.stage("drawing")
-    pictures = draw(vae, images, history, run.pictures)
+    pictures = _draw(kind, vae, history, run.pictures)
     report = make_report(config, vae, history, best, bound, likelihood)
-    if isinstance(images, TableData):
-        report = in_users_units(report, images, likelihood)
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
     return {
-        **report,
-        "unit": images.unit,
-        "examples": {name: split.num_examples for name, split in _splits(images).items()},
+        **kind.in_users_units(report, likelihood),
+        "unit": data.unit,
+        "examples": {name: split.num_examples for name, split in splits.items()},
         "evaluation_seconds": seconds,
         "pictures": [path.name for path in pictures],
     }
+
+
+def _draw(kind: Kind, vae: VAE, history: list[dict], directory: Path) -> list[Path]:
+    """Writes the PNGs of a trained model and returns their paths."""
+    directory.mkdir(parents=True, exist_ok=True)
+    curves = plots.learning_curves(history, kind.data.unit)
+    paths = []
+    for name, figure in {**kind.figures(vae), "learning_curves": curves}.items():
+        paths.append(directory / f"{name}.png")
+        write_aside(paths[-1], figure.savefig)
+    return paths
 
 
 def _write_model(vae: VAE, run: RunDirectory) -> str:
@@ -153,31 +157,23 @@ def _mended(report, vae: VAE, config, history, run: RunDirectory, checkpoints, w
     return report
 
 
-def _splits(images: Data) -> dict:
-    return {"train": images.train, "validation": images.validation, "test": images.test}
-
-
-def _fit(config, vae: VAE, images: Data, run, checkpoints, history, watcher) -> None:
-    done, size = len(history), config.examples_a_step
-    labels, callbacks = config.conditional, []
-    if config.patience:
+def _fit(config, vae: VAE, kind: Kind, run, checkpoints, history, watcher) -> None:
+    done, size = len(history), config.number("batch_size")
+    train, labels, callbacks = kind.data.train, config.conditional, []
+    if patience := config.number("patience"):
         warmup = config.beta_warmup_epochs
-        callbacks.append(ResumableEarlyStopping(history, config.patience, warmup))
-    pictures = []
-    if not config.is_table:
-        shown = next(iter(images.test.batches(32, labels)))
-        pictures = [TensorBoardPictures(str(run.logs / "pictures"), shown, PICTURES_EVERY)]
+        callbacks.append(ResumableEarlyStopping(history, patience, warmup))
     callbacks += [
-        CheckpointEveryEpoch(checkpoints, history, config.epochs),
+        CheckpointEveryEpoch(checkpoints, history, config.number("epochs")),
         keras.callbacks.TensorBoard(str(run.logs), write_graph=False),
-        *pictures,
-        *watcher.callbacks(config, images.train.num_examples),
+        *kind.callbacks(run, config),
+        *watcher.callbacks(config, train.num_examples, kind.data.unit),
     ]
     vae.fit(
-        images.train.training_batches(size, config.seed, done, labels),
-        validation_data=images.validation.batches(size, labels),
-        steps_per_epoch=images.train.steps_per_epoch(size),
-        epochs=config.epochs,
+        train.training_batches(size, config.seed, done, labels),
+        validation_data=kind.data.validation.batches(size, labels),
+        steps_per_epoch=train.steps_per_epoch(size),
+        epochs=config.number("epochs"),
         initial_epoch=done,
         callbacks=callbacks,
         shuffle=False,  # the data set shuffles by seed and epoch
@@ -185,14 +181,14 @@ def _fit(config, vae: VAE, images: Data, run, checkpoints, history, watcher) -> 
     )
 
 
-def _log_likelihood(config: TrainConfig, vae: VAE, images: Data, run, watcher: Watcher):
+def _log_likelihood(config: TrainConfig, vae: VAE, data, run, watcher: Watcher):
     if not config.importance_samples:
         return None
-    total, samples = images.test.num_examples, config.importance_samples
+    total, samples = data.test.num_examples, config.importance_samples
     what = "log p(x|label)" if config.conditional else "log p(x)"
-    a_unit = "an image" if images.unit == "image" else f"a {images.unit}"
+    a_unit = "an image" if data.unit == "image" else f"a {data.unit}"
     progress = watcher.progress(f"{what}, {samples} samples {a_unit}", total)
-    test = images.test.batches(config.examples_a_step, labels=config.conditional)
+    test = data.test.batches(config.number("batch_size"), labels=config.conditional)
 
     def estimate():
         return evaluation.log_likelihood(

@@ -60,6 +60,19 @@ def test_the_elbo_is_tight_at_the_true_posterior_and_below_elsewhere():
     assert wide["elbo"] == pytest.approx(EXACT.mean() - gap, abs=5 * 4 / np.sqrt(len(repeated)))
 
 
+def test_effective_samples_are_those_of_the_widened_posterior():
+    # of p = N(0, 1) and q = N(0, v): E_q[w]^2 / E_q[w^2] = sqrt(2 v - 1) / v in each latent
+    draws = 4000
+    found = vae_tf.log_likelihood(ppca(2.0), X, draws).effective_samples / draws
+    assert found.shape == (len(X),)
+    exact = (np.sqrt(3) / 2) ** L
+    assert found.mean() == pytest.approx(exact, abs=5 * found.std() / np.sqrt(len(X)))
+    assert found.std() < 0.05  # so that the line above means something
+    exact_posterior = vae_tf.log_likelihood(ppca(), X, 100).effective_samples
+    np.testing.assert_allclose(exact_posterior, 100, rtol=1e-3)
+    assert np.all(np.isnan(vae_tf.log_likelihood(ppca(), X, 1).effective_samples))
+
+
 @pytest.mark.parametrize("kwargs", [{"widening": 2.0}, {"shift": 0.3}], ids=str)
 def test_converges_to_the_exact_value_within_its_own_error(kwargs):
     vae = ppca(**kwargs)

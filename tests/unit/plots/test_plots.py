@@ -42,6 +42,16 @@ def test_reconstructions_stand_below_their_originals():
     assert picture[3:5, 0:2].sum() == 4
 
 
+def test_what_the_model_sees_stands_between_an_image_and_its_reconstruction():
+    shape = (12, 2, 2, 1)
+    grey, seen, made = np.full(shape, 0.4), np.ones(shape), np.zeros(shape)
+    figure = plots.reconstructions(grey, made, seen=seen)
+    (picture,) = (i.get_array() for i in figure.axes[0].images)
+    assert picture.shape[0] == 3 * 2 + 2
+    np.testing.assert_allclose([picture[i, 0] for i in (0, 3, 6)], [0.4, 1, 0], rtol=1e-6)
+    assert "sees" in figure.axes[0].get_title()
+
+
 @pytest.mark.parametrize("epochs", [1, 100])
 def test_learning_curves_show_every_part(epochs):
     history = [

@@ -7,9 +7,10 @@ import pytest
 
 from vae_tf import data
 from vae_tf.recipes import RECIPES
-from vae_tf.runs.build import load_data
+from vae_tf.runs.build import kind_of
 from vae_tf.runs.config import TrainConfig
-from vae_tf.runs.suited import caution, grey_share, suited
+from vae_tf.runs.images import Images, grey_share
+from vae_tf.runs.suited import suited
 
 
 def images(share, n=1100, channels=1, levels=256):
@@ -32,7 +33,7 @@ def config(tmp_path):
 
 
 def test_the_share_of_grey_is_measured(config):
-    found = grey_share(load_data(config(images(0.4))))
+    found = grey_share(kind_of(config(images(0.4))).data)
     assert found == pytest.approx(0.4, abs=4 * np.sqrt(0.4 * 0.6 / 20_000))
 
 
@@ -49,15 +50,16 @@ def test_the_share_of_grey_is_measured(config):
 )
 def test_the_likelihood_follows_the_data(config, x, likelihood, binary):
     asked = config(x)
-    loaded = load_data(asked)
-    chosen, words = suited(asked, loaded)
+    kind = kind_of(asked)
+    chosen, words = suited(asked, kind)
     assert chosen.likelihood == likelihood
-    assert loaded.is_binary == binary
+    assert kind.data.is_binary == binary
     assert f"--likelihood {likelihood} as" in words
-    assert set(np.unique(loaded.train.array(50)) % 1) == {0.0} or not binary
-    assert load_data(chosen).fingerprint == loaded.fingerprint
-    assert load_data(chosen).describe() == loaded.describe()
-    assert suited(chosen, loaded) == (chosen, "")
+    assert set(np.unique(kind.data.train.array(50)) % 1) == {0.0} or not binary
+    again = kind_of(chosen).data
+    assert again.fingerprint == kind.data.fingerprint
+    assert again.describe() == kind.data.describe()
+    assert suited(chosen, kind) == (chosen, "")
 
 
 def test_a_binarization_that_is_asked_for_decides(config):
@@ -67,9 +69,9 @@ def test_a_binarization_that_is_asked_for_decides(config):
         "dynamic": "bernoulli",
     }.items():
         asked = config(images(0.1), binarization=binarization)
-        loaded = load_data(asked)
-        assert loaded.binarization == binarization
-        assert suited(asked, loaded)[0].likelihood == likelihood
+        kind = kind_of(asked)
+        assert kind.data.binarization == binarization
+        assert suited(asked, kind)[0].likelihood == likelihood
 
 
 def test_images_drawn_later_are_those_drawn_when_loaded(config):
@@ -81,27 +83,107 @@ def test_images_drawn_later_are_those_drawn_when_loaded(config):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize(
-    ("number", "batch", "decay"),
-    [(20, 32, 0.0), (1600, 40, 0.0), (9_999, 249, 0.0), (10_000, 250, 0.2), (50_000, 250, 0.2)],
-)
-def test_batches_and_decay_follow_the_number_of_examples(config, number, batch, decay):
-    asked = config(images(0.0, 20))
-    loaded = load_data(asked)
+def suited_to(config, number, **settings):
+    """The settings for so many images, and what is said of them."""
+    asked = config(images(0.0, 20), **settings)
+    loaded = kind_of(asked).data
     train = dataclasses.replace(loaded.train, rows=np.zeros(number, int))
-    chosen, words = suited(asked, dataclasses.replace(loaded, train=train))
+    return suited(asked, Images(dataclasses.replace(loaded, train=train)))
+
+
+@pytest.mark.parametrize(
+    ("number", "batch", "decay", "components", "epochs"),
+    [
+        (20, 32, 0.02, 1, 1000),
+        (240, 32, 0.02, 8, 750),
+        (1600, 40, 0.02, 53, 150),
+        (9_999, 249, 0.02, 333, 150),
+        (10_000, 250, 0.2, 500, 150),
+        (50_000, 250, 0.2, 500, 150),  # as measured on binarized MNIST
+        (1_000_000, 250, 0.2, 500, 25),
+    ],
+)
+def test_training_follows_the_number_of_examples(config, number, batch, decay, components, epochs):
+    chosen, words = suited_to(config, number)
     assert (chosen.batch_size, chosen.weight_decay) == (batch, decay)
-    assert f"--batch-size {batch} for {number:,} training images" in words
+    assert (chosen.prior_components, chosen.epochs) == (components, epochs)
+    assert chosen.patience == max(20, epochs // 3)
+    assert f"for {number:,} training images" in words
+    assert f"--batch-size {batch} " in words
+    assert f"--epochs {epochs} " in words
+
+
+def test_what_is_given_decides_what_is_not(config):
+    chosen, words = suited_to(config, 1600, batch_size=800, prior="normal")
+    assert chosen.epochs == 1000  # of two steps
+    assert "components" not in words
+    chosen, _ = suited_to(config, 1600, epochs=90)
+    assert chosen.patience == 30
+
+
+@pytest.mark.parametrize(
+    ("shape", "network", "rate"),
+    [
+        ((28, 28, 1), "mlp", 2e-3),
+        ((32, 32, 1), "mlp", 2e-3),
+        ((32, 32, 3), "conv", 2e-3),
+        ((64, 64, 1), "conv", 2e-3),
+    ],
+)
+def test_networks_follow_the_size_of_the_images(config, shape, network, rate):
+    x = np.zeros((20, *shape), "uint8")
+    x[::2] = 255
+    chosen, words = suited(asked := config(x), kind_of(asked))
+    assert (chosen.network, chosen.learning_rate) == (network, rate)
+    assert f"--network {network} --learning-rate 0.002 for images of {shape[0]} x" in words
+
+
+@pytest.mark.parametrize(
+    ("number", "side", "network"),
+    [(1600, 8, "mlp"), (1600, 20, "conv"), (60_000, 20, "mlp"), (60_000, 40, "conv")],
+)
+def test_few_grey_images_take_convolutions(config, number, side, network):
+    x = np.random.default_rng(0).integers(0, 256, (20, side, side)).astype("uint8")
+    loaded = kind_of(asked := config(x)).data
+    train = dataclasses.replace(loaded.train, rows=np.zeros(number, int))
+    chosen, _ = suited(asked, Images(dataclasses.replace(loaded, train=train)))
+    assert chosen.network == network
+
+
+@pytest.mark.parametrize("settings", [{"network": "mlp"}, {"input_dropout": 0.1}])
+def test_an_mlp_takes_smaller_steps_on_large_images(config, settings):
+    x = np.zeros((20, 64, 64, 3), "uint8")
+    x[::2] = 255
+    chosen, _ = suited(asked := config(x, **settings), kind_of(asked))
+    assert chosen.network == "mlp"
+    assert chosen.learning_rate == pytest.approx(2e-3 * 1024 / (64 * 64 * 3))
+
+
+def test_a_learned_scale_starts_from_the_spread_of_the_pixels(config):
+    x = np.clip(np.random.default_rng(0).normal(120, 40, (200, 6, 6)), 0, 255).astype("uint8")
+    chosen, words = suited(asked := config(x), kind_of(asked))
+    assert chosen.scale == pytest.approx(40 / 255, abs=0.01)  # of 160 images of 36 pixels
+    assert f"--scale {chosen.scale:g} to start from the spread of the pixels" in words
+    fixed = config(x, likelihood="gaussian")
+    assert suited(fixed, kind_of(fixed))[0].scale == 0.1
 
 
 def test_what_is_asked_for_stays(config):
-    asked = config(images(1.0), likelihood="gaussian", batch_size=7, weight_decay=0.1)
-    assert suited(asked, load_data(asked)) == (asked, "")
+    given = {"batch_size": 7, "weight_decay": 0.1, "epochs": 3, "patience": 0, "scale": 0.3}
+    asked = config(
+        images(1.0),
+        likelihood="gaussian",
+        prior_components=9,
+        network="mlp",
+        learning_rate=0.1,
+        **given,
+    )
+    assert suited(asked, kind_of(asked)) == (asked, "")
 
 
 def test_bernoulli_on_grey_warns_in_one_line(config):
     asked = config(images(1.0), likelihood="bernoulli")
-    text = caution(asked, load_data(asked))
+    text = kind_of(asked).caution(asked)
     assert text.startswith("100% of the pixels are between black and white")
     assert "--likelihood gaussian-learned" in text
     assert "\n" not in text
@@ -111,13 +193,14 @@ def test_bernoulli_on_grey_warns_in_one_line(config):
         (images(1.0), {"likelihood": "gaussian"}),
     ):
         asked = config(x, **{"likelihood": "bernoulli", **settings})
-        assert caution(asked, load_data(asked)) == ""
+        assert kind_of(asked).caution(asked) == ""
 
 
 def test_the_recipes_of_mnist_leave_nothing_to_choose_but_what_was_always_so():
     for name in ("demo", "manifold"):
         chosen = RECIPES[name]
         assert chosen.likelihood == "bernoulli"
-        assert "auto" not in (chosen.batch_size, chosen.weight_decay)
+        assert "auto" not in (chosen.batch_size, chosen.weight_decay, chosen.epochs)
+        assert chosen.patience == 50
     assert (RECIPES["demo"].batch_size, RECIPES["demo"].weight_decay) == (100, 0.2)
     assert (RECIPES["manifold"].batch_size, RECIPES["manifold"].weight_decay) == (250, 0.0)

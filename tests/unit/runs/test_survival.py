@@ -128,7 +128,7 @@ def test_more_epochs_go_on_where_the_run_ended(finished, run, tmp_path):
 
 def test_a_longer_run_that_is_killed_before_its_first_epoch_goes_on(run):
     class Killed(training.Watcher):
-        def callbacks(self, config, num_examples):
+        def callbacks(self, config, num_examples, unit):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -206,6 +206,12 @@ class _HeldNormal(Normal):
         self._parameters = {"loc": loc, "scale": scale, "start": start}  # for copies
         self.start = start
 
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return super()._parameter_properties(
+            dtype, num_classes
+        )  # TFP warns of one that is inherited
+
     def _log_prob(self, x):
         scale = tf.convert_to_tensor(self.scale)
         below = tf.cast(scale < 0.99 * self.start, scale.dtype)  # the start itself is rounded

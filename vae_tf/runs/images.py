@@ -1,0 +1,235 @@
+"""Runs of images: their likelihood, what is said of them, their pictures."""
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+
+from vae_tf import data, plots
+from vae_tf.callbacks import TensorBoardPictures
+from vae_tf.data import ImageData
+from vae_tf.data.batch import Batch
+from vae_tf.distributions import Likelihood
+from vae_tf.models import VAE
+from vae_tf.runs import parts
+from vae_tf.runs.config import TrainConfig
+from vae_tf.runs.directory import RunDirectory
+from vae_tf.runs.kind import Kind
+from vae_tf.runs.suited import MANY
+
+SIDE = 10  # samples are a SIDE x SIDE grid
+MANIFOLD_SIDE = 20
+MOST_CLASSES = 20  # in a picture of classes
+PICTURES_EVERY = 10  # epochs between two sets of TensorBoard images
+BLACK, WHITE = 0.02, 0.98
+MOST_GREY = 0.25  # MNIST has 11 % of its values between, digits 42 %, Fashion-MNIST 46 %
+LOOKED_AT = 1000  # training images
+TINY, SMALL = 256, 1024  # numbers in an image
+LEARNING_RATE, FIXED_SCALE = 2e-3, 0.1
+LEAST_SPREAD = 0.02
+
+
+def grey_share(images: ImageData) -> float:
+    """Returns the share of pixels whose stored value lies between black and white."""
+    train = images.train
+    some = train.stored[train.rows[:LOOKED_AT]] / train.white
+    return float(np.mean((some > BLACK) & (some < WHITE)))
+
+
+def spread(images: ImageData) -> float:
+    """Returns the standard deviation of the pixels, to two digits."""
+    train = images.train
+    some = train.stored[train.rows[:LOOKED_AT]] / train.white
+    return max(LEAST_SPREAD, round(float(np.std(some)), 2))
+
+
+class Images(Kind):
+    """A run's images.
+
+    Args:
+        images: in their splits.
+    """
+
+    def __init__(self, images: ImageData):
+        self.data = images
+
+    @classmethod
+    def load(cls, config: TrainConfig) -> "Images":
+        """Returns the images of the settings, binarized as their likelihood needs."""
+        images = data.load(
+            config.dataset,
+            binarization=config.binarization_name,
+            image_size=config.image_size,
+            seed=config.seed,
+            data_dir=config.data_dir,
+            skip_unreadable=config.skip_unreadable,
+        )
+        open_ = config.likelihood == config.binarization == "auto"
+        return cls(images.drawn() if open_ and grey_share(images) <= MOST_GREY else images)
+
+    def likelihood(self, config: TrainConfig) -> Likelihood:
+        """Returns the likelihood of the settings."""
+        return parts.LIKELIHOODS[config.likelihood](config)
+
+    def chosen(self, config: TrainConfig) -> dict[str, tuple[Any, str]]:
+        """Returns what suits the values of the pixels, and their number."""
+        images, found = self.data, {}  # type: ImageData, dict[str, tuple[Any, str]]
+        likelihood, network = config.likelihood, config.network
+        if likelihood == "auto":
+            likelihood = "bernoulli" if images.is_binary else "gaussian-learned"
+            share = f"as {grey_share(images):.0%} of the pixels are between black and white"
+            found["likelihood"] = (likelihood, share)
+        if config.scale == "auto" and likelihood == "gaussian":
+            found["scale"] = (FIXED_SCALE, "for a scale that is fixed")
+        if config.scale == "auto" and likelihood == "gaussian-learned":
+            found["scale"] = (spread(images), "to start from the spread of the pixels")
+        height, width, channels = images.shape
+        numbers, size = height * width * channels, f"for images of {height} x {width} x {channels}"
+        if network == "auto":
+            few = images.train.num_examples < MANY
+            dense = numbers <= (TINY if few and likelihood != "bernoulli" else SMALL)
+            network = "mlp" if dense or config.dropout or config.input_dropout else "conv"
+            found["network"] = (network, size)
+        if config.learning_rate == "auto":
+            # A step moves what a dense layer puts out by the step size times the sum of its inputs
+            rate = LEARNING_RATE * min(1.0, SMALL / numbers) if network == "mlp" else LEARNING_RATE
+            found["learning_rate"] = (rate, size)
+        return found
+
+    def caution(self, config: TrainConfig) -> str:
+        """Returns what to choose in place of a Bernoulli likelihood of grey pixels."""
+        if config.likelihood != "bernoulli" or config.binarization != "auto":
+            return ""
+        if (share := grey_share(self.data)) <= MOST_GREY:
+            return ""
+        return (
+            f"{share:.0%} of the pixels are between black and white, and --likelihood bernoulli "
+            "draws each of them as one or the other; --likelihood gaussian-learned keeps them grey"
+        )
+
+    def notes(self) -> list[str]:
+        """Returns which files were left out."""
+        skipped = self.data.skipped
+        return [f"left out as unreadable: {', '.join(skipped)}"] if skipped else []
+
+    def callbacks(self, run: RunDirectory, config: TrainConfig) -> list[keras.callbacks.Callback]:
+        """Returns the callback that draws reconstructions and samples for TensorBoard."""
+        examples = next(iter(self.data.test.batches(32, config.conditional)))
+        return [TensorBoardPictures(str(run.logs / "pictures"), examples, PICTURES_EVERY)]
+
+    def figures(self, vae: VAE) -> dict[str, Any]:
+        """Returns reconstructions, samples, interpolations, and a manifold of two latents."""
+        chosen = shown(self.data)
+        if vae.parts.conditional:
+            return _of_classes(vae, chosen, self.data)
+        return _of_all(vae, chosen)
+
+
+class Shown(NamedTuple):
+    """Test images that the pictures show."""
+
+    x: np.ndarray  # [N, H, W, C], as the model is fed them
+    labels: np.ndarray  # [N]
+    grey: np.ndarray | None  # [N, H, W, C], of which x was drawn, if it was
+
+    @property
+    def known(self) -> np.ndarray:
+        """The images as a person knows them."""
+        return self.x if self.grey is None else self.grey
+
+
+def _of_all(vae: VAE, chosen: Shown) -> dict:
+    x = chosen.x
+    ends = max(1, min(6, len(x) // 2))  # a tiny test split has few pairs, or one image
+    figures = {
+        "reconstructions": _reconstructions(chosen, vae.reconstruct(x).numpy()),
+        "samples": plots.image_grid(
+            vae.sample(SIDE * SIDE, seed=0).numpy(), "E[x|z] for draws z ~ p(z)", SIDE
+        ),
+        "interpolations": plots.interpolations(vae.interpolate(x[:ends], x[-ends:], 10).numpy()),
+    }
+    if vae.prior.latent_dim == 2:
+        figures["manifold"] = plots.manifold(_manifold(vae))
+    return figures
+
+
+def _of_classes(vae: VAE, chosen: Shown, images: ImageData) -> dict:
+    """Returns the figures of a model that is conditional on the labels."""
+    count = min(images.num_classes, MOST_CLASSES)
+    classes = np.linspace(0, images.num_classes - 1, count).round().astype("int32")
+    x, labels, _ = chosen
+    own = (x, labels)
+    figures = {
+        "reconstructions": _reconstructions(chosen, vae.reconstruct(own).numpy()),
+        "samples": plots.image_grid(
+            _styles(vae, classes, SIDE), "E[x|z, label]: a row a label, a column a style z"
+        ),
+        "label_swap": plots.image_grid(
+            _swapped(vae, chosen, classes),
+            "test images, and the style of each under every label",
+        ),
+    }
+    known, first = np.unique(labels, return_index=True)
+    last = len(labels) - 1 - np.unique(labels[::-1], return_index=True)[1]
+    pairs = np.flatnonzero(first != last)[:6]  # of one label: both ends have it
+    if len(pairs):
+        ends = x[first[pairs]], x[last[pairs]]
+        paths = vae.interpolate(*ends, 10, condition=known[pairs]).numpy()
+        figures["interpolations"] = plots.interpolations(paths)
+    return figures
+
+
+def _styles(vae: VAE, classes: np.ndarray, columns: int) -> np.ndarray:
+    """Returns E[x|z, c], [classes, columns, H, W, C], one z or one noise a column."""
+    condition: np.ndarray = np.repeat(classes, columns)
+    if vae.prior.conditional:
+        noise = np.random.default_rng(0).normal(size=(columns, vae.prior.latent_dim))
+        noise = np.tile(noise.astype("float32"), (len(classes), 1))
+        z = vae.prior.from_noise(tf.constant(noise), None, condition)  # type: ignore[call-arg]
+    else:
+        z = np.tile(vae.prior.distribution().sample(columns, seed=[0, 0]), (len(classes), 1))
+    drawn = vae.generator.image(z, Batch(z, condition=condition)).numpy()
+    return drawn.reshape(len(classes), columns, *drawn.shape[1:])
+
+
+def _swapped(vae: VAE, chosen: Shown, classes: np.ndarray) -> np.ndarray:
+    """Returns each image, then its style under each class, [n, 1 + classes, H, W, C]."""
+    x, labels = chosen.x[:SIDE], chosen.labels[:SIDE]
+    own: list[np.ndarray] = [np.repeat(values, len(classes), 0) for values in (x, labels)]
+    swapped = vae.reconstruct(tuple(own), shown=np.tile(classes, len(x))).numpy()
+    styles = swapped.reshape(len(x), len(classes), *x.shape[1:])
+    return np.concatenate([chosen.known[:SIDE, None], styles], 1)
+
+
+def _reconstructions(chosen: Shown, made: np.ndarray) -> Figure:
+    """Returns the images above their reconstructions, between them what the model saw of them."""
+    return plots.reconstructions(chosen.known, made, seen=None if chosen.grey is None else chosen.x)
+
+
+def shown(images: ImageData, count: int = 48) -> Shown:
+    """Returns test images from all over the split, which may be sorted by label, and labels.
+
+    Where there are no labels they are 0.
+    """
+    test = images.test
+    x, labels = test.array(), test.labels
+    chosen = np.random.default_rng(0).permutation(len(x))[:count]
+    known = np.zeros(len(chosen), int) if labels is None else labels[chosen]
+    grey = test.stored[test.rows[chosen]] / np.float32(test.white) if test.binarize else None
+    return Shown(x[chosen], known, grey)
+
+
+def _manifold(vae: VAE) -> np.ndarray:
+    """Returns E[x|z] on a grid of z, [side, side, H, W, C].
+
+    The grid is even in each latent's probability under the prior, which for N(0, I) is the
+    inverse CDF of Kingma and Welling 2014, figure 4; here from draws, as it serves any prior.
+    """
+    side = MANIFOLD_SIDE
+    draws = vae.prior.distribution().sample(100_000, seed=[0, 0]).numpy()
+    columns, rows = np.quantile(draws, np.linspace(0.03, 0.97, side), axis=0).T
+    z = np.array([[x, y] for y in rows[::-1] for x in columns], "float32")
+    images = vae.decode(z).mean().numpy()
+    return images.reshape(side, side, *images.shape[1:])

@@ -1,0 +1,71 @@
+"""What a run asks its data, whatever they are: images, or the rows of a table.
+
+A new kind of data is one more class here below, named in `runs.build.kind_of`; training, reports
+and pictures know nothing of pixels or columns.
+"""
+
+import abc
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from vae_tf.distributions import Likelihood
+from vae_tf.evaluation import LogLikelihood
+from vae_tf.models import VAE
+from vae_tf.runs.config import TrainConfig
+from vae_tf.runs.directory import RunDirectory
+
+
+class Kind(abc.ABC):
+    """The data of a run, and what follows from their kind.
+
+    Attributes:
+        data: `ImageData`, `TableData`: splits, `shape`, `unit`, `describe()`.
+    """
+
+    data: Any
+
+    @abc.abstractmethod
+    def likelihood(self, config: TrainConfig) -> Likelihood:
+        """Returns the likelihood of the settings, none of which is `auto`."""
+
+    @abc.abstractmethod
+    def figures(self, vae: VAE) -> dict[str, Any]:
+        """Returns the figures of a trained model, by name."""
+
+    def chosen(self, config: TrainConfig) -> dict[str, tuple[Any, str]]:
+        """Returns the settings that this kind of data decides where they are `auto`.
+
+        Returns:
+            For the name of each the value, and the reason in words.
+        """
+        return {}
+
+    def caution(self, config: TrainConfig) -> str:
+        """Returns what is to be said of settings that were asked for; nothing if all is well."""
+        return ""
+
+    def encoder_options(self) -> Mapping[str, Any]:
+        """Returns arguments of the encoder's builder beyond the settings."""
+        return {}
+
+    def notes(self) -> list[str]:
+        """Returns what a user should know of how the data were read."""
+        return []
+
+    def keep(self, run: RunDirectory) -> None:  # noqa: B027 (images keep nothing)
+        """Writes what the trained model is of no use without."""
+
+    def callbacks(self, run: RunDirectory, config: TrainConfig) -> list[keras.callbacks.Callback]:
+        """Returns callbacks that show this kind of data during training."""
+        return []
+
+    def in_users_units(self, report: dict, likelihood: LogLikelihood | None) -> dict:
+        """Returns the report with densities of what the user gave.
+
+        Args:
+            report: with densities of what the model is fed.
+            likelihood: of the test examples, None if it was not asked for.
+        """
+        return report
