@@ -10,7 +10,7 @@ from rich.table import Table
 from vae_tf.exporting import Bundle
 from vae_tf.profiling import PARTS, TrainingProfile
 from vae_tf.runs.directory import RunDirectory
-from vae_tf.runs.report import caution
+from vae_tf.runs.report import cautions
 
 
 def show_report(report: dict, run: RunDirectory, bundle: Bundle | None) -> None:
@@ -31,7 +31,7 @@ def show_report(report: dict, run: RunDirectory, bundle: Bundle | None) -> None:
     own = {"table": run.table} if run.table.exists() else {}
     paths = {"model": run.model, **own, "report": run.report, "pictures": run.pictures}
     _show(table, {**paths, **(_paths(bundle) if bundle else {})})
-    if text := caution(report):
+    for text in cautions(report):
         print(f"- caution: {text}")
 
 

@@ -75,8 +75,8 @@ class Images(Kind):
 
     def chosen(self, config: TrainConfig) -> dict[str, tuple[Any, str]]:
         """Returns what suits the values of the pixels, and their number."""
-        images, found = self.data, {}  # type: ImageData, dict[str, tuple[Any, str]]
-        likelihood, network = config.likelihood, config.network
+        found: dict[str, tuple[Any, str]] = {}
+        images, likelihood, network = self.data, config.likelihood, config.network
         if likelihood == "auto":
             likelihood = "bernoulli" if images.is_binary else "gaussian-learned"
             share = f"as {grey_share(images):.0%} of the pixels are between black and white"

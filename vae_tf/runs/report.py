@@ -12,6 +12,7 @@ from vae_tf.runs.directory import versions
 
 FEW_DRAWS = 5  # effective ones, of an example
 MUCH = 0.1  # a share of the examples
+TRIED = 5  # epochs after the first that may be the best
 
 
 def make_report(
@@ -65,8 +66,25 @@ def support(likelihood: LogLikelihood) -> dict:
     }
 
 
-def caution(report: dict) -> str:
-    """Returns what is to be said beside an NLL that its draws do not support, or nothing."""
+def cautions(report: dict) -> list[str]:
+    """Returns what is to be said beside the numbers of a report, a sentence each."""
+    return [text for text in (_never_better(report), _few_draws(report)) if text]
+
+
+def _never_better(report: dict) -> str:
+    """Returns what to do where training made the model no better than its first epoch did."""
+    first = report["config"]["beta_warmup_epochs"] + 1  # earlier ones are not compared
+    if report["best_epoch"] > first or report["epochs"] - first < TRIED:
+        return ""
+    return (
+        f"in {report['epochs']} epochs the validation ELBO was never better than after epoch "
+        f"{report['best_epoch']}, so the training has not worked; a smaller --learning-rate, or "
+        "--clipnorm 100, may help, and `vae.check` in Python looks the model over"
+    )
+
+
+def _few_draws(report: dict) -> str:
+    """Returns that an NLL is not supported by its draws, if so."""
     test = report["test"]
     share = test.get("few_effective_samples", 0.0)
     if share < MUCH:
