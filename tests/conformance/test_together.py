@@ -53,12 +53,15 @@ def test_every_pair(names):
     [
         ("StandardNormal", "DiagonalNormal", "ELBO", "Bernoulli"),
         *(
-            pytest.param(names, marks=pytest.mark.slow)
-            for names in (
-                ("Joint", "JointPosterior", "VIMCO", "Poisson"),
-                ("VampPrior", "FullNormal", "DReG", "DiscretizedLogisticMixture"),
-                ("RealNVP", "InverseAutoregressive", "StickingTheLanding", "GaussianLearnedScale"),
-            )
+            pytest.param(names, marks=mark)
+            for names, mark in {
+                ("Joint", "JointPosterior", "VIMCO", "Poisson"): pytest.mark.long,
+                ("VampPrior", "FullNormal", "DReG", "DiscretizedLogisticMixture"): pytest.mark.long,
+                (
+                    *("RealNVP", "InverseAutoregressive", "StickingTheLanding"),
+                    "GaussianLearnedScale",
+                ): pytest.mark.slow,
+            }.items()
         ),
     ],
     ids=" + ".join,

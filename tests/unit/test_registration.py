@@ -3,13 +3,15 @@ import sys
 
 import pytest
 
-PARTS = ["distributions.priors", "exporting", "models", "runs.training"]
+PARTS = ["distributions.priors", "runs.training"]
 MORE_PARTS = [
     "callbacks",
     "cli.progress",
     "data",
     "distributions.likelihoods",
     "evaluation",
+    "exporting",
+    "models",
     "networks",
     "objectives.penalties",
     "objectives.schedules",

@@ -177,6 +177,7 @@ def test_a_users_normal_keeps_its_digits_too():
     assert isinstance(copy.distribution().distribution, Normal)
 
 
+@pytest.mark.slow_but(3)
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize(
     ("spread", "centre", "log_scale"), [(1, 0, 0), (4, 3, -0.5), (10, 0, -3), (1, 1000, 0)]

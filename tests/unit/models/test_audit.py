@@ -488,6 +488,7 @@ def test_a_likelihood_that_raises(x):
 # Data, and the report
 
 
+@pytest.mark.slow_but(3)
 @pytest.mark.parametrize("kind", ["dataset", "pairs", "tuple", "list", "float64", "ints"])
 def test_data_come_in_any_form(x, kind):
     data = {

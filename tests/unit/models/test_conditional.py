@@ -205,6 +205,7 @@ def reference(learner):
     return losses(learner, "x, y")
 
 
+@pytest.mark.slow_but(4)
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "x, y"])
 def test_every_form_trains_alike(learner, reference, form):
     loss, weights = losses(learner, form)

@@ -81,6 +81,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow_but(3)
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize("kind", BAD)
 def test_every_batch_is_looked_at(ready, compiled, kind):

@@ -178,6 +178,7 @@ def test_weights_weight(x):
     assert weighted["loss"] == pytest.approx(weighted["nll"] + weighted["kl"], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

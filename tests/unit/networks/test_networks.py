@@ -29,6 +29,7 @@ SMALL["resnet"] = SMALL["conv"]
 UPSAMPLING = ("transposed", "nearest", "bilinear")
 
 
+@pytest.mark.slow_but(1)
 @pytest.mark.parametrize("kind", BUILDERS)
 @settings(max_examples=8, deadline=None)
 @given(st.tuples(st.integers(1, 33), st.integers(1, 33), st.integers(1, 4)), st.integers(1, 5))
