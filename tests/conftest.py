@@ -13,7 +13,11 @@ BEGAN, SECONDS = pytest.StashKey[float](), "processor seconds"
 
 @pytest.hookimpl(tryfirst=True)  # before -m is heeded
 def pytest_collection_modifyitems(items):
-    """Marks the cases of `slow_but(n)` tests as slow, but for n of them, spread evenly."""
+    """Marks the cases of `slow_but(n)` tests as slow, but for n of them, spread evenly.
+
+    The file that takes minutes comes first, or one process would wait for the other at the end.
+    """
+    items.sort(key=lambda item: "test_shipping" not in item.nodeid)
     tests = collections.defaultdict(list)
     for item in items:
         if item.get_closest_marker("slow_but"):
