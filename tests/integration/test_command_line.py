@@ -65,7 +65,7 @@ def test_training_ends_with_a_table(trained):
     assert "cuda" not in done.stderr.lower()
 
 
-@pytest.mark.slow
+@pytest.mark.long  # make demo and a command of README export runs as well
 def test_exporting_a_run(trained, here):
     home, _ = trained
     flags = ["r", "--output", "out"]

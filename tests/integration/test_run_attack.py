@@ -69,7 +69,7 @@ def disk(tmp_path):
         subprocess.run(["umount", str(directory)], check=True)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.95])
+@pytest.mark.parametrize("share", [0.0, pytest.param(0.5, marks=pytest.mark.long), 0.95])
 def test_a_full_disk_ends_in_one_line_and_the_run_goes_on(disk, whole, share):
     """Full before the first checkpoint, on the way, and at the end."""
     files = [path.stat().st_size for path in whole.rglob("*") if path.is_file()]
