@@ -17,7 +17,7 @@ from vae_tf.runs import parts
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.directory import RunDirectory
 from vae_tf.runs.kind import Kind
-from vae_tf.runs.suited import MANY
+from vae_tf.runs.suited import LEARNING_RATE, MANY
 
 SIDE = 10  # samples are a SIDE x SIDE grid
 MANIFOLD_SIDE = 20
@@ -27,22 +27,24 @@ BLACK, WHITE = 0.02, 0.98
 MOST_GREY = 0.25  # MNIST has 11 % of its values between, digits 42 %, Fashion-MNIST 46 %
 LOOKED_AT = 1000  # training images
 TINY, SMALL = 256, 1024  # numbers in an image
-LEARNING_RATE, FIXED_SCALE = 2e-3, 0.1
-LEAST_SPREAD = 0.02
+FIXED_SCALE, LEAST_SPREAD = 0.1, 0.02
+
+
+def _intensities(images: ImageData) -> np.ndarray:
+    """Returns the stored pixels of some training images, in [0, 1]."""
+    train = images.train
+    return train.stored[train.rows[:LOOKED_AT]] / train.white
 
 
 def grey_share(images: ImageData) -> float:
     """Returns the share of pixels whose stored value lies between black and white."""
-    train = images.train
-    some = train.stored[train.rows[:LOOKED_AT]] / train.white
+    some = _intensities(images)
     return float(np.mean((some > BLACK) & (some < WHITE)))
 
 
 def spread(images: ImageData) -> float:
     """Returns the standard deviation of the pixels, to two digits."""
-    train = images.train
-    some = train.stored[train.rows[:LOOKED_AT]] / train.white
-    return max(LEAST_SPREAD, round(float(np.std(some)), 2))
+    return max(LEAST_SPREAD, round(float(np.std(_intensities(images))), 2))
 
 
 class Images(Kind):

@@ -78,8 +78,8 @@ def _never_better(report: dict) -> str:
         return ""
     return (
         f"in {report['epochs']} epochs the validation ELBO was never better than after epoch "
-        f"{report['best_epoch']}, so the training has not worked; a smaller --learning-rate, or "
-        "--clipnorm 100, may help, and `vae.check` in Python looks the model over"
+        f"{report['best_epoch']}, so the training has not worked; a smaller --learning-rate "
+        "may help, and `vae.check` in Python looks the model over"
     )
 
 

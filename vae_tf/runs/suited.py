@@ -15,6 +15,7 @@ from vae_tf.runs.kind import Kind
 MANY = 10_000  # training examples
 STEPS = 40  # an epoch, of few examples
 BATCH, SMALLEST_BATCH = 250, 32
+LEARNING_RATE = 2e-3
 DECAY, DECAY_OF_FEW = 0.2, 0.02
 COMPONENTS, EXAMPLES_A_COMPONENT = 500, 30
 EPOCHS, MOST_EPOCHS = 150, 1_000

@@ -16,6 +16,7 @@ from vae_tf.models import VAE
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.directory import RunDirectory
 from vae_tf.runs.kind import Kind
+from vae_tf.runs.suited import LEARNING_RATE
 
 SHOWN_ROWS = 2000  # in a picture
 
@@ -42,7 +43,7 @@ class Rows(Kind):
 
     def chosen(self, config: TrainConfig) -> dict[str, tuple[Any, str]]:
         """Returns networks for columns; the recipe `table` has all other settings."""
-        found = {"network": ("mlp", "for a table"), "learning_rate": (2e-3, "for a table")}
+        found = {"network": ("mlp", "for a table"), "learning_rate": (LEARNING_RATE, "for a table")}
         return {name: value for name, value in found.items() if getattr(config, name) == "auto"}
 
     def encoder_options(self) -> Mapping[str, Any]:

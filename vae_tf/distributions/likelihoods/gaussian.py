@@ -208,9 +208,8 @@ class _HeldNormal(Normal):
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
-        return super()._parameter_properties(
-            dtype, num_classes
-        )  # TFP warns of one that is inherited
+        # Its own, as TFP warns of one that is inherited by a class with another constructor
+        return super()._parameter_properties(dtype, num_classes)
 
     def _log_prob(self, x):
         scale = tf.convert_to_tensor(self.scale)
