@@ -179,14 +179,8 @@ def test_baselines_do_not_round_the_data(set_dtype_policy):
     np.testing.assert_array_equal(*values)
 
 
-# XLA compiles for half a minute
-XLA = ("FactorVAE",)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind", [k if k in XLA else pytest.param(k, marks=pytest.mark.long) for k in MODELS]
-)
+@pytest.mark.long  # XLA compiles for half a minute; models/test_vae.py has the ELBO in CI
+@pytest.mark.parametrize("kind", MODELS)
 def test_xla_trains(kind):
     vae, plain = small(kind, run_eagerly=False, jit_compile=True), small(kind)
     history = fit(vae, epochs=4)

@@ -2,9 +2,9 @@
 
 import gc
 import re
-from collections.abc import Callable, Sequence
-from operator import methodcaller
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import flatbuffers
 import numpy as np
@@ -26,7 +26,8 @@ BUILTIN_NAMES = {
 def convert(
     saved_model: Path,
     signatures: Sequence[str],
-    finish: Callable[[tf.lite.TFLiteConverter], bytes] = methodcaller("convert"),
+    *,
+    dynamic: bool = False,
 ) -> bytes:
     """Returns signatures of a SavedModel as one `.tflite` file.
 
@@ -35,7 +36,8 @@ def convert(
     Args:
         saved_model: its directory.
         signatures: their names.
-        finish: what makes the file of a converter; as it is, all stays float32.
+        dynamic: whether weights become int8, and activations as they come; else all stays
+            float32.
 
     Raises:
         ExportError: naming each operation that no builtin operator of LiteRT can express.
@@ -47,12 +49,13 @@ def convert(
         )
         # Select-TF operators would convert too, and then run on no phone and in no browser.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        converter.optimizations = [tf.lite.Optimize.DEFAULT] if dynamic else []
         # The converter has Python collect its garbage, in seconds where Keras and TFP are loaded;
         # what is frozen is not looked at.
         gc.freeze()
         try:
-            content = finish(converter)
-        except (OSError, ExportError):
+            content = converter.convert()
+        except OSError:
             raise
         except Exception as error:
             raise _unsupported(signatures, _named_operations(str(error))) from error
@@ -66,7 +69,9 @@ def convert(
 
 def operators(content: bytes) -> list[str]:
     """Returns the names of the operators a `.tflite` file uses, custom ones by their own name."""
-    return sorted(set(map(operator_name, opened(content).operatorCodes)))
+    model = _root(content)
+    codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
+    return sorted({operator_name(schema.OperatorCodeT.InitFromObj(code)) for code in codes})
 
 
 def operator_name(code: schema.OperatorCodeT) -> str:
@@ -84,36 +89,33 @@ def signatures(content: bytes) -> list[str]:
 
 def shapes(content: bytes) -> dict[str, dict[str, dict[str, list[int | None]]]]:
     """Returns signature -> `inputs` and `outputs` -> name -> shape, None where it is free."""
-    model = opened(content)
+    model = _root(content)
 
-    def of(graph: schema.SubGraphT, ends: Sequence[schema.TensorMapT]) -> dict:
-        tensors = {end.name.decode(): graph.tensors[end.tensorIndex] for end in ends}
+    def of(graph: Any, ends: Iterable[Any]) -> dict:
+        tensors = {end.Name().decode(): graph.Tensors(end.TensorIndex()) for end in ends}
         return {
-            name: [
-                None if side < 0 else int(side)
-                for side in (t.shape if t.shapeSignature is None else t.shapeSignature)
-            ]
+            name: [None if side < 0 else int(side) for side in _sides(t)]
             for name, t in tensors.items()
         }
 
     found = {}
-    for signature in model.signatureDefs or []:
-        graph = model.subgraphs[signature.subgraphIndex]
-        ends = {"inputs": of(graph, signature.inputs), "outputs": of(graph, signature.outputs)}
-        found[signature.signatureKey.decode()] = ends
+    for i in range(model.SignatureDefsLength()):
+        signature = model.SignatureDefs(i)
+        graph = model.Subgraphs(signature.SubgraphIndex())
+        found[signature.SignatureKey().decode()] = {
+            "inputs": of(graph, map(signature.Inputs, range(signature.InputsLength()))),
+            "outputs": of(graph, map(signature.Outputs, range(signature.OutputsLength()))),
+        }
     return found
 
 
 def opened(content: bytes) -> schema.ModelT:
-    """Returns what is in a `.tflite` file; its buffers are views.
+    """Returns all that is in a `.tflite` file, to change it; its buffers are views.
 
     Raises:
         ExportError: if it is none.
     """
-    if content[4:8] != IDENTIFIER:
-        received = f"{len(content)} bytes without the identifier {IDENTIFIER.decode()}"
-        raise ExportError("a .tflite file was expected", received, "Pass the file's content.")
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    return schema.ModelT.InitFromObj(_root(content))
 
 
 def packed(model: schema.ModelT) -> bytes:
@@ -153,6 +155,21 @@ def run(content: bytes, signature: str, batches: Sequence[Arrays]) -> list[dict[
                 " ".join(str(error).split()),
                 "Look for an operation whose shape depends on more than the batch.",
             ) from error
+
+
+def _root(content: bytes) -> schema.Model:
+    """Returns a view of a `.tflite` file, which reads what it is asked for: `opened` takes long."""
+    if content[4:8] != IDENTIFIER:
+        received = f"{len(content)} bytes without the identifier {IDENTIFIER.decode()}"
+        raise ExportError("a .tflite file was expected", received, "Pass the file's content.")
+    return schema.Model.GetRootAs(content, 0)
+
+
+def _sides(tensor: schema.Tensor) -> np.ndarray:
+    """Returns the shape of a tensor, -1 where it is free; that of a scalar is empty."""
+    if not tensor.ShapeSignatureIsNone():
+        return tensor.ShapeSignatureAsNumpy()
+    return np.zeros(0, np.int32) if tensor.ShapeIsNone() else tensor.ShapeAsNumpy()
 
 
 def _named_operations(message: str) -> list[str]:

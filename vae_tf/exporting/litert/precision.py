@@ -1,60 +1,73 @@
 """The ways of making a `.tflite` file smaller than float32."""
 
 import copy
-from collections.abc import Callable, Sequence
-from operator import methodcaller
-from typing import TypeAlias
+import functools
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.python.optimize.calibrator import Calibrator
 
-from vae_tf.errors import ExportError, unknown
+from vae_tf.errors import ExportError
 from vae_tf.exporting.litert import files as litert
 from vae_tf.exporting.litert.splitting import NO_BUFFER, joined, split
 from vae_tf.exporting.signatures.endpoint import Arrays
+from vae_tf.quiet import quiet
 
-Converter: TypeAlias = tf.lite.TFLiteConverter
-Way: TypeAlias = Callable[[Converter], bytes]
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 LARGE = 1024  # elements; from there on, `dynamic` quantizes weights too
+WITHOUT_INT8 = "Leave int8 out of precisions."
 
 
-def way(precision: str, samples: Sequence[Arrays] = ()) -> Way:
-    """Returns what makes the file of a converter.
+class Source:
+    """A SavedModel and the files of it; all that is not `dynamic` is made of the float32 one.
 
     Args:
-        precision: one of PRECISIONS.
+        path: its directory.
         samples: for int8, typical batches of the inputs.
-
-    Raises:
-        ExportError: another precision.
     """
-    ways: dict[str, Way] = {
-        "float32": methodcaller("convert"),
-        "float16": _float16,
-        "dynamic": _dynamic,
-        "int8": lambda converter: _int8(converter, samples),
-    }
-    if precision not in ways:
-        raise unknown("precision", precision, PRECISIONS, ExportError)
-    return ways[precision]
+
+    def __init__(self, path: Path, samples: Sequence[Arrays] = ()):
+        self.path, self.samples = path, samples
+        self._float32 = functools.cache(functools.partial(litert.convert, path))
+
+    def file(self, precision: str, names: Sequence[str]) -> bytes:
+        """Returns these signatures as one `.tflite` file.
+
+        Args:
+            precision: one of PRECISIONS.
+            names: of the signatures.
+
+        Raises:
+            ExportError: there can be no such file of a signature.
+        """
+        if precision == "dynamic":
+            return litert.convert(self.path, names, dynamic=True)
+        content = self._float32(tuple(names))
+        if precision == "float16":
+            return _float16(content)
+        if precision != "int8":
+            return content
+        try:
+            with quiet():
+                return _int8(content, self.samples)
+        except ExportError:
+            raise
+        except Exception as error:
+            expected = f"{' and '.join(names)} must be computable in integers"
+            received = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            raise ExportError(expected, received, WITHOUT_INT8) from error
 
 
-def _dynamic(converter: Converter) -> bytes:
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    return converter.convert()
-
-
-def _float16(converter: Converter) -> bytes:
+def _float16(content: bytes) -> bytes:
     """Returns a file whose large float32 constants are float16, and cast where they are used.
 
     TensorFlow's own way halves the small ones too: biases, a learned scale, of which 784 pixels
     lose a tenth of a nat, and the numbers of the random generator.
     """
-    model = litert.opened(converter.convert())
+    model = litert.opened(content)
     halved: set[int] = set()
     dequantize = schema.OperatorCodeT(
         schema.BuiltinOperator.DEQUANTIZE, version=3, builtinCode=schema.BuiltinOperator.DEQUANTIZE
@@ -79,18 +92,16 @@ def _float16(converter: Converter) -> bytes:
     return litert.packed(model)
 
 
-def _int8(converter: Converter, samples: Sequence[Arrays]) -> bytes:
+def _int8(content: bytes, samples: Sequence[Arrays]) -> bytes:
     """Returns a file whose network is of integers; what makes statistics of its outputs is not.
 
     A LOGISTIC of int8 has steps of 1/256: probabilities of exactly 0, and log p(x|z) of minus
     infinity. An EXP of int8 takes all small scales for one. TensorFlow's own way of leaving
     operators out rounds between them all the same, and dies of a segmentation fault for some.
     """
-    content = converter.convert()
     network, cut = split(content)
     if not cut:
-        fix = "Leave int8 out of precisions."
-        raise ExportError("int8 needs a layer with weights", "none", fix)
+        raise ExportError("int8 needs a layer with weights", "none", WITHOUT_INT8)
     names = _inputs(content)
     batches = [[rows[name] for name in names] for rows in samples]
     calibrated = Calibrator(network).calibrate(lambda: iter(batches))

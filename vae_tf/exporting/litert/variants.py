@@ -13,7 +13,7 @@ import tensorflow as tf
 from vae_tf.errors import ExportError, unknown
 from vae_tf.exporting.litert import files as litert
 from vae_tf.exporting.litert.metadata import write_metadata
-from vae_tf.exporting.litert.precision import PRECISIONS, Way, way
+from vae_tf.exporting.litert.precision import PRECISIONS, Source
 from vae_tf.exporting.probes import EXTREME_SEEDS
 from vae_tf.exporting.runtimes import saved_model
 from vae_tf.quiet import quiet
@@ -64,6 +64,9 @@ def make_variants(
     """
     if half not in SIGNATURES:
         raise unknown("half", half, SIGNATURES, ExportError)
+    for precision in precisions:
+        if precision not in PRECISIONS:
+            raise unknown("precision", precision, PRECISIONS, ExportError)
     for batch in batches:
         if batch is not None and (isinstance(batch, bool) or batch < 1):
             fix = "Pass batches=(None, 1, 16)."
@@ -84,14 +87,14 @@ def make_variants(
     files, left_out = {}, {}
     for batch in batches:
         rows = _rows(samples, batch or CALIBRATION_BATCH)
-        with _at_batch(path, loaded, names, batch) as source:
+        with _alone(loaded, names, batch) as alone:
+            source = Source(alone, rows)
             for precision in precisions:
                 name = file_name(half, precision, batch)
                 wanted_z = None if precision == "float32" else drawn
                 exact = partial(_draws, batch=batch, z=wanted_z, others=others)
-                finish = way(precision, rows)
                 try:
-                    content, kept = _convert(source, wanted[precision], finish, exact)
+                    content, kept = _convert(source, precision, wanted[precision], exact)
                 except ExportError as error:
                     if precision == "float32":
                         raise
@@ -106,34 +109,35 @@ def make_variants(
 
 
 def _convert(
-    source: Path, names: Sequence[str], finish: Way, exact: Callable[[bytes], bool]
+    source: Source, precision: str, names: Sequence[str], exact: Callable[[bytes], bool]
 ) -> tuple[bytes, Sequence[str]]:
     """Returns a file, and the names of the signatures that can be in it and stay exact."""
     if len(names) > 1:
         with contextlib.suppress(ExportError):
-            content = litert.convert(source, names, finish)
+            content = source.file(precision, names)
             if exact(content):
                 return content, names
-    return litert.convert(source, names[:1], finish), names[:1]
+    return source.file(precision, names[:1]), names[:1]
 
 
 @contextlib.contextmanager
-def _at_batch(path: Path, loaded: Any, names: Sequence[str], batch: int | None) -> Iterator[Path]:
-    """Yields a SavedModel with these signatures of another, at a fixed batch unless it is None."""
-    if batch is None:
-        yield path
-        return
+def _alone(loaded: Any, names: Sequence[str], batch: int | None) -> Iterator[Path]:
+    """Yields a SavedModel of these signatures of another and no others, at a fixed batch or free.
+
+    The converter reads a SavedModel several times, with all of its signatures.
+    """
     with tempfile.TemporaryDirectory() as directory:
         module = tf.Module()
-        module.loaded = loaded  # has the variables
+        # Not `loaded`, which has the other signatures, too
+        module.captured = [v for name in names for v in loaded.signatures[name].variables]
         with quiet(tf.errors.OpError):
-            functions = {name: _fixed(loaded.signatures[name], batch) for name in names}
+            functions = {name: _of_batch(loaded.signatures[name], batch) for name in names}
             tf.saved_model.save(module, directory, functions)
         yield Path(directory)
 
 
-def _fixed(signature, batch: int):
-    """Returns a signature of free batch as one of a fixed batch, names kept."""
+def _of_batch(signature, batch: int | None):
+    """Returns a signature of free batch as one of this batch, names kept."""
     _, inputs = signature.structured_input_signature
     specs = {
         name: tf.TensorSpec((batch, *spec.shape[1:]), spec.dtype, name)

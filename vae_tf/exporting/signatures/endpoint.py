@@ -93,7 +93,9 @@ class Endpoint:
     @property
     def checked(self) -> Callable[..., dict[str, tf.Tensor]]:
         """What goes into the graph, with an error for inputs of other shapes."""
-        return rows.checked(self.traced or self.function, [i.shape for i in self.inputs])
+        checked = rows.checked(self.traced or self.function, [i.shape for i in self.inputs])
+        # What a graph computes without it needs no AutoGraph, which takes seconds
+        return checked if self.stepwise else tf.autograph.experimental.do_not_convert(checked)
 
 
 def image_input(
