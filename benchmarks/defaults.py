@@ -41,9 +41,9 @@ CASES = {
     "photos": ("auto", "mlp", "mlp, MNIST's step size", "standard normal prior"),
     "patches_32": ("auto", "mlp", "standard normal prior"),
     "patches_64": ("auto",),
-    "wine": ("auto", "standard normal prior"),
-    "breast_cancer": ("auto", "standard normal prior"),
-    "diabetes": ("auto", "standard normal prior"),
+    "wine": ("auto",),
+    "breast_cancer": ("auto",),
+    "diabetes": ("auto",),
     "fashion_mnist": ("auto",),
     "binarized_mnist": ("auto",),
 }

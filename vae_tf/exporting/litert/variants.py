@@ -128,12 +128,21 @@ def _alone(loaded: Any, names: Sequence[str], batch: int | None) -> Iterator[Pat
     """
     with tempfile.TemporaryDirectory() as directory:
         module = tf.Module()
-        # Not `loaded`, which has the other signatures, too
-        module.captured = [v for name in names for v in loaded.signatures[name].variables]
+        module.captured = _captured(loaded, names)
         with quiet(tf.errors.OpError):
             functions = {name: _of_batch(loaded.signatures[name], batch) for name in names}
             tf.saved_model.save(module, directory, functions)
         yield Path(directory)
+
+
+def _captured(loaded: Any, names: Sequence[str]) -> Any:
+    """Returns what these signatures hold: their variables, or all there is with a lookup table."""
+    signatures = [loaded.signatures[name] for name in names]
+    variables = [v for signature in signatures for v in signature.variables]
+    handles = {id(v.handle) for v in variables}
+    held = [x for signature in signatures for x in signature.captured_inputs]
+    tables = any(x.dtype == tf.resource and id(x) not in handles for x in held)
+    return loaded if tables else variables
 
 
 def _of_batch(signature, batch: int | None):
