@@ -11,6 +11,7 @@ from vae_tf.errors import ExportError
 from vae_tf.exporting import calibration, golden, manifest, model_card, parity, publication
 from vae_tf.exporting.litert import directory as litert_directory
 from vae_tf.exporting.litert import files as litert
+from vae_tf.exporting.litert.metadata import Order, labelled
 from vae_tf.exporting.onnx import directory as onnx_directory
 from vae_tf.exporting.options import Options
 from vae_tf.exporting.runtimes import saved_model
@@ -58,16 +59,22 @@ def build(
     golden_outputs = {name: outputs.pop() for name, outputs in expected.items()}
     signatures = {
         e.name: {"saved_model": f"{e.half}/{version}", "litert": None, "litert_operators": []}
+        | {"litert_order": None}
         | describe(e, expected[e.name][0])
         for e in endpoints
     }
+    order = {
+        name: {side: list(entry[side]) for side in ("inputs", "outputs")}
+        for name, entry in signatures.items()
+    }
+    told = {key: facts[key] for key in TOLD_IN_FILES}
     remarks = dict(facts["remarks"])
     for half in dict.fromkeys(e.half for e in endpoints):
         group = [e for e in endpoints if e.half == half]
         saved_model.write(group, stage / half / version)
         warmup.write_warmup(stage / half / version, signatures)
         if half in HALVES_ON_DEVICES:
-            remarks |= _write_litert(stage, half, version, group, signatures)
+            remarks |= _write_litert(stage, half, version, group, signatures, told, order)
     prior = _write_prior(stage / "decoder" / version, halves.parts.prior)
     report = parity.report(stage, facts["version"], endpoints, expected)
     manifest.write_json(stage / "parity.json", report)
@@ -83,7 +90,8 @@ def build(
             halves,
             options=options,
             images=images,
-            metadata={key: facts[key] for key in TOLD_IN_FILES},
+            metadata=told,
+            order=order,
         )
     anomaly = None
     if "score" in signatures and "validation" in images:
@@ -129,21 +137,26 @@ def _write_litert(
     version: str,
     group: Sequence[Endpoint],
     signatures: dict[str, dict[str, Any]],
+    metadata: Mapping[str, Any],
+    order: Order,
 ) -> dict[str, str]:
     """Writes `<half>.tflite`, fills in `signatures`, and returns what signatures lack of it."""
     file = f"{half}.tflite"
     names = [e.name for e in group if e.litert]
-    remarks = {}
-    try:
-        content = litert.convert(stage / half / version, names)
-    except ExportError as error:
-        if names == [group[0].name]:
-            raise
-        remarks = {name: f"LiteRT has no {name}: {error}" for name in names[1:]}
-        content = litert.convert(stage / half / version, names[:1])
-    (stage / file).write_bytes(content)
+    remarks, content = {}, None
+    while content is None:
+        try:
+            content = litert.convert(stage / half / version, names)
+        except ExportError as error:
+            if names == [group[0].name]:
+                raise
+            name = names.pop()
+            remarks[name] = f"LiteRT has no {name}: {error}"
+    (stage / file).write_bytes(labelled(content, half, "float32", None, metadata, order))
+    operators = litert.operators(content)
     for name in litert.signatures(content):
-        signatures[name] |= {"litert": file, "litert_operators": litert.operators(content)}
+        own = {"litert": file, "litert_operators": operators, "litert_order": order[name]}
+        signatures[name] |= own
     return remarks
 
 
