@@ -60,7 +60,7 @@ def bundle(vae, x, tmp_path_factory):
 def test_it_holds_every_signature(bundle):
     assert set(bundle.manifest["signatures"]) == {
         *("encode", "sample", "encode_bytes", "decode", "generate", "generate_png"),
-        *("reconstruct", "score", "impute"),
+        *("prior_log_prob", "reconstruct", "score", "impute"),
     }
     assert bundle.manifest["remarks"] == {}
 

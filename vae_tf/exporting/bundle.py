@@ -52,12 +52,12 @@ class Bundle:
 
     @property
     def encoder_tflite(self) -> Path:
-        """The encoder in LiteRT, float32, of any batch."""
+        """The encoder in LiteRT, float32, of any batch; not there with only="savedmodel"."""
         return self.directory / "encoder.tflite"
 
     @property
     def decoder_tflite(self) -> Path:
-        """The decoder in LiteRT, float32, of any batch."""
+        """The decoder in LiteRT, float32, of any batch; not there with only="savedmodel"."""
         return self.directory / "decoder.tflite"
 
     @property
@@ -191,10 +191,11 @@ def _endpoints(
 ) -> tuple[list[Endpoint], endpoints.Remarks]:
     """Returns the signatures of all parts, and why some are missing."""
     first, remarks = endpoints.encoder_endpoints(halves)
-    second, others = endpoints.decoder_endpoints(halves, scratch)
+    prior = endpoints.of_prior(halves)
+    second, others = endpoints.decoder_endpoints(halves, scratch, prior)
     if not options.whole:
         return [*first, *second], remarks | others
-    third, more = endpoints.vae_endpoints(halves, options.importance_samples)
+    third, more = endpoints.vae_endpoints(halves, options.importance_samples, prior)
     return [*first, *second, *third], remarks | others | more
 
 

@@ -80,7 +80,7 @@ def test_every_signature_takes_the_condition_of_its_rows(bundle):
     signatures = bundle.manifest["signatures"]
     assert set(signatures) == {
         *("encode", "sample", "encode_bytes", "decode", "generate", "generate_png"),
-        *("reconstruct", "score", "impute"),
+        *("prior_log_prob", "reconstruct", "score", "impute"),
     }
     for signature in signatures.values():
         spec = signature["inputs"]["condition"]

@@ -156,6 +156,7 @@ def test_saved_model_the_cpp_loader_cannot_run(parts, target, monkeypatch):
     monkeypatch.setattr(building.parity, "compare", lambda *_: {})
     for step, result in (("convert", b""), ("operators", []), ("signatures", []), ("run", [])):
         monkeypatch.setattr(litert, step, lambda *_, result=result: result)
+    monkeypatch.setattr(building, "labelled", lambda content, *_: content)
     refuses(parts, target, "must run in the C\\+\\+ loader")
 
 

@@ -4,16 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.data.batch import Batch
-from vae_tf.exporting.signatures import generation, row_rng
+from vae_tf.exporting.probes import LARGE_Z, probes
+from vae_tf.exporting.signatures import generation, row_rng, rows
+from vae_tf.exporting.signatures.endpoint import Endpoint, Input
 from vae_tf.exporting.signatures.freezing import Function, frozen
 from vae_tf.exporting.signatures.halves import Halves
 
 # Draws of one example that are decoded at a time: memory is this many times that of `decode`.
 CHUNK = 8
+UNPROVEN = f"log p(z) is not finite for all z up to {LARGE_Z:g} standard deviations of N(0, 1)."
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,35 @@ def densities(halves: Halves) -> tuple[Densities, Densities]:
         )
         fixed_kl = lambda params, _=None: flat_kl(*tf.nest.flatten(params))  # noqa: E731
     return as_they_are, Densities(lambda z, _=None: fixed(z), fixed_kl, constant_draw)
+
+
+def log_prob_endpoint(
+    halves: Halves, eager: Densities, constant: Densities
+) -> tuple[Endpoint | None, str | None]:
+    """Returns `prior_log_prob(z [B, L]) -> {log_prob [B]}`, or in a sentence why there is none.
+
+    With it, encoder and decoder alone make importance weights, whatever the prior is.
+    """
+    taken = halves.condition("prior")
+
+    def of(densities: Densities) -> Callable[..., dict[str, tf.Tensor]]:
+        def prior_log_prob(z: tf.Tensor, *given: tf.Tensor) -> dict[str, tf.Tensor]:
+            fit = taken.also(rows.within(z), given)
+            log_prob = densities.log_prob(tf.where(fit[:, tf.newaxis], z, 0.0), taken.value(given))
+            return rows.spoilt({"log_prob": tf.cast(log_prob, tf.float32)}, fit)
+
+        return prior_log_prob
+
+    endpoint = Endpoint(
+        *("prior_log_prob", "decoder", (Input("z", "float32", (halves.latent,)), *taken.inputs)),
+        *(frozenset({"log_prob"}), of(eager), of(constant)),
+        words={"log_prob": ("log p(z); where the prior is conditional, log p(z|c)", "nats")},
+    )
+    tried = probes(endpoint)
+    columns = [np.concatenate([batch[i.name] for batch in tried]) for i in endpoint.inputs]
+    if not np.isfinite(endpoint.function(*map(tf.constant, columns))["log_prob"]).all():
+        return None, UNPROVEN
+    return endpoint, None
 
 
 def repeated(tensors: Any, times: int) -> Any:

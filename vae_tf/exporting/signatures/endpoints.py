@@ -3,13 +3,25 @@
 from pathlib import Path
 
 from vae_tf.exporting.signatures import codecs, coding, generation, imputation, inference
-from vae_tf.exporting.signatures.densities import densities
+from vae_tf.exporting.signatures.densities import Densities, densities, log_prob_endpoint
 from vae_tf.exporting.signatures.endpoint import Endpoint
 from vae_tf.exporting.signatures.halves import Halves
 from vae_tf.quiet import quiet
 
 NO_NOISE = "The posterior has no from_noise, so no draw of it is a function of a seed."
 Remarks = dict[str, str]  # signature -> what it lacks
+OfPrior = tuple[tuple[Densities, Densities] | None, str]
+
+
+def of_prior(halves: Halves) -> OfPrior:
+    """Returns what depends on the prior, as it is and for graphs, or None and why."""
+    try:
+        with quiet():
+            return densities(halves), ""
+    except Exception as error:
+        first_line = (str(error).splitlines() or [""])[0]
+        reason = f"The prior has no density to export: {type(error).__name__}: {first_line}"
+        return None, reason
 
 
 def encoder_endpoints(halves: Halves) -> tuple[list[Endpoint], Remarks]:
@@ -27,46 +39,52 @@ def encoder_endpoints(halves: Halves) -> tuple[list[Endpoint], Remarks]:
     return endpoints, remarks
 
 
-def decoder_endpoints(halves: Halves, scratch: Path) -> tuple[list[Endpoint], Remarks]:
-    """Returns `decode`, `generate` and `generate_png`, as far as there can be.
+def decoder_endpoints(
+    halves: Halves, scratch: Path, prior: OfPrior | None = None
+) -> tuple[list[Endpoint], Remarks]:
+    """Returns `decode`, `generate`, `prior_log_prob`, `generate_png`, as far as there can be.
 
     Args:
         halves: the model.
         scratch: a directory, for a trial that leaves nothing.
+        prior: of `of_prior`, if it is known already.
     """
     decode = coding.decode_endpoint(halves)
     generate, remark = generation.offer(halves, decode, scratch)
     remarks = Remarks() if remark is None else Remarks(generate=remark)
+    known, reason = of_prior(halves) if prior is None else prior
+    log_prob, lacks = log_prob_endpoint(halves, *known) if known else (None, reason)
+    if lacks is not None:
+        remarks["prior_log_prob"] = lacks
+    found = [endpoint for endpoint in (decode, generate, log_prob) if endpoint is not None]
     if generate is None:
-        return [decode], remarks | {"generate_png": "There is no `generate`."}
-    reason = codecs.lacking(halves)
-    if reason is not None:
-        return [decode, generate], remarks | {"generate_png": reason}
-    png = codecs.generate_png_endpoint(generate, halves.preprocessing)
-    return [decode, generate, png], remarks
+        return found, remarks | {"generate_png": "There is no `generate`."}
+    refusal = codecs.lacking(halves)
+    if refusal is not None:
+        return found, remarks | {"generate_png": refusal}
+    return [*found, codecs.generate_png_endpoint(generate, halves.preprocessing)], remarks
 
 
-def vae_endpoints(halves: Halves, num_samples: int = 64) -> tuple[list[Endpoint], Remarks]:
+def vae_endpoints(
+    halves: Halves, num_samples: int = 64, prior: OfPrior | None = None
+) -> tuple[list[Endpoint], Remarks]:
     """Returns `reconstruct`, `score` and `impute`, as far as there can be.
 
     Args:
         halves: the model.
         num_samples: K, draws of z for each image.
+        prior: of `of_prior`, if it is known already.
     """
     reconstruct = inference.reconstruct_endpoint(halves)
     if not halves.draws:
         return [reconstruct], {"score": NO_NOISE, "impute": NO_NOISE}
-    try:
-        with quiet():
-            of_prior = densities(halves)
-    except Exception as error:
-        reason = f"The prior has no density to export: {type(error).__name__}: "
-        reason += (str(error).splitlines() or [""])[0]
+    known, reason = of_prior(halves) if prior is None else prior
+    if known is None:
         return [reconstruct], {"score": reason, "impute": reason}
-    score = inference.score_endpoint(halves, *of_prior, num_samples)
+    score = inference.score_endpoint(halves, *known, num_samples)
     remarks = Remarks() if halves.parts.likelihood.discrete else Remarks(score=inference.DENSITY)
     refusal = imputation.lacking(halves)
     if refusal is not None:
         return [reconstruct, score], remarks | {"impute": refusal}
-    impute = imputation.impute_endpoint(halves, *of_prior, num_samples)
+    impute = imputation.impute_endpoint(halves, *known, num_samples)
     return [reconstruct, score, impute], remarks
