@@ -1,15 +1,16 @@
 """`python -m export` and `vae-tf-export`: a finished run -> a bundle to serve."""
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from vae_tf.cli import app
-from vae_tf.errors import ConfigError
+from vae_tf.errors import ConfigError, unknown
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,21 @@ class ExportFlags:
     TFDS_DATA_DIR or TFDS's own default if not given."""
     image_dtype: Literal["float32", "uint8"] = "float32"
     """What image inputs are: intensities as the model takes them, or bytes from 0 to 255."""
+    only: str | None = None
+    """savedmodel: no LiteRT file at all, in a fraction of the time."""
+    litert: str | None = None
+    """Precisions of the files in litert/, such as float32,int8; all of float32, float16, dynamic
+    and int8 if not given."""
+    batch: str | None = None
+    """Batch sizes of these files, such as 1,16; `any` is a free one; any,1,16 if not given."""
+    whole: bool = True
+    """Write the third SavedModel, `vae`, with reconstruct, score and impute."""
+    importance_samples: int | None = None
+    """Draws of z for each row in score and impute; 64 if not given."""
+    false_alarm_rate: float | None = None
+    """Share of ordinary images above the threshold on score; 0.01 if not given."""
+    vectors: str | None = None
+    """Names of conditions, by commas, that are vectors of any numbers and no classes."""
     web: bool = False
     """Also write a page, output/web/, that runs encoder and decoder in the browser."""
     onnx: bool = False
@@ -41,9 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return app.run(lambda: _main(flags), "nothing unfinished is visible")
 
 
-def _main(argv: list[str]) -> None:
+def parsed(argv: Sequence[str]) -> ExportFlags:
+    """Returns what the flags say."""
     program = app.program("vae-tf-export", "export")
-    flags = tyro.cli(ExportFlags, args=argv, prog=program, description=ExportFlags.__doc__)
+    return tyro.cli(ExportFlags, args=argv, prog=program, description=ExportFlags.__doc__)
+
+
+def _main(argv: list[str]) -> None:
+    program, flags = app.program("vae-tf-export", "export"), parsed(argv)
     if flags.verify is not None:
         if flags.run is not None or flags.output is not None:
             fix = f"Call `{program} --verify DIR` alone."
@@ -54,23 +75,61 @@ def _main(argv: list[str]) -> None:
         received = " ".join(argv) or "neither"
         fix = f"Call `{program} RUN --output DIR`, or `{program} --verify DIR`."
         raise ConfigError("An export needs a run and an --output", received, fix)
+    options = _options(flags)
     app.import_tensorflow()
     from vae_tf.cli.tables import show_bundle
+    from vae_tf.exporting import FULL
     from vae_tf.runs.bundle import export_run
 
+    dataclasses.replace(FULL, **options)  # refuses wrong values before the run is read
     bundle = export_run(
         flags.run,
         flags.output,
         version=flags.version,
         data_dir=flags.data_dir,
-        image_dtype=flags.image_dtype,
-        onnx=flags.onnx,
+        **options,
     )
     show_bundle(bundle)
     if flags.web:
         from vae_tf.exporting.web.folder import write_web
 
         print(f"page            {write_web(flags.output, flags.output / 'web')}")
+
+
+def _options(flags: ExportFlags) -> dict[str, Any]:
+    """Returns those of `exporting.Options` that the flags say."""
+    options: dict[str, Any] = {
+        **{name: getattr(flags, name) for name in ("image_dtype", "whole", "onnx")},
+        "importance_samples": flags.importance_samples,
+        "false_alarm_rate": flags.false_alarm_rate,
+        "precisions": _listed(flags.litert),
+        "batches": flags.batch and tuple(map(_size, _listed(flags.batch) or ())),
+        "vectors": _listed(flags.vectors),
+    }
+    options = {name: value for name, value in options.items() if value is not None}
+    if flags.only is not None:
+        if flags.only != "savedmodel":
+            raise unknown("--only", flags.only, ["savedmodel"])
+        others = ("litert", "batch", "onnx", "web")
+        if given := [f"--{name}" for name in others if getattr(flags, name)]:
+            expected = f"--only {flags.only} makes SavedModels alone"
+            raise ConfigError(expected, " and ".join(given), "Leave one of them out.")
+        options |= {"only": flags.only, "precisions": ()}
+    return options
+
+
+def _listed(text: str | None) -> tuple[str, ...] | None:
+    """Returns the words between commas, each once; None of nothing."""
+    if text is None:
+        return None
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def _size(word: str) -> int | None:
+    if word != "any" and not (word.isascii() and word.isdecimal() and len(word) < 10):
+        fix = "Call it as in --batch any,1,16."
+        raise ConfigError("--batch must be sizes by commas, or any", repr(word), fix)
+    return None if word == "any" else int(word)
 
 
 def _verify(directory: Path) -> None:

@@ -77,7 +77,7 @@ def _remarks(manifest: Mapping[str, Any]) -> list[str]:
 def _paths(bundle: Bundle) -> dict:
     files = bundle.manifest["litert"] or {"recommended": {}}
     litert = bundle.directory / "litert" / str(bundle.version)
-    return {
+    paths = {
         "model card": bundle.directory / "README.md",
         "encoder": bundle.encoder,
         "decoder": bundle.decoder,
@@ -87,6 +87,7 @@ def _paths(bundle: Bundle) -> dict:
         **{f"small {half}": litert / name for half, name in files["recommended"].items()},
         "manifest": bundle.manifest_path,
     }
+    return {name: path for name, path in paths.items() if path.exists()}
 
 
 def _show(table: Table, paths: dict) -> None:

@@ -73,7 +73,7 @@ def build(
         group = [e for e in endpoints if e.half == half]
         saved_model.write(group, stage / half / version)
         warmup.write_warmup(stage / half / version, signatures)
-        if half in HALVES_ON_DEVICES:
+        if half in HALVES_ON_DEVICES and not options.only:
             remarks |= _write_litert(stage, half, version, group, signatures, told, order)
     prior = _write_prior(stage / "decoder" / version, halves.parts.prior)
     report = parity.report(stage, facts["version"], endpoints, expected)

@@ -7,6 +7,7 @@ from vae_tf.errors import ExportError
 IMAGE_DTYPES = ("float32", "uint8")
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 BATCHES = (None, 1, 16)  # None: any
+SAVED_MODEL = "savedmodel"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Options:
         onnx: whether to write ONNX files.
         vectors: names of conditions that are vectors [K] of any numbers. All other conditions
             that networks take as vectors are classes, one-hot, and clients send their number.
+        only: "savedmodel" for a bundle without any `.tflite` or ONNX file.
     """
 
     image_dtype: str = "float32"
@@ -33,14 +35,15 @@ class Options:
     batches: tuple[int | None, ...] = BATCHES
     onnx: bool = False
     vectors: tuple[str, ...] = ()
+    only: str | None = None
 
     def __post_init__(self) -> None:
         if self.image_dtype not in IMAGE_DTYPES:
             fix = "Pass float32 or uint8."
             raise ExportError(f"image_dtype must be one of {IMAGE_DTYPES}", self.image_dtype, fix)
-        if self.importance_samples < 1:
+        if not _positive(self.importance_samples):
             samples = self.importance_samples
-            raise ExportError("importance_samples must be positive", samples, "Pass 64.")
+            raise ExportError("importance_samples must be a positive integer", samples, "Pass 64.")
         if not 0 < self.false_alarm_rate < 1:
             rate = self.false_alarm_rate
             raise ExportError("false_alarm_rate must be between 0 and 1", rate, "Pass 0.01.")
@@ -48,6 +51,20 @@ class Options:
         if strangers:
             fix = f"Choose among {PRECISIONS}."
             raise ExportError("precisions must be known", sorted(strangers), fix)
+        if not self.batches or not all(size is None or _positive(size) for size in self.batches):
+            expected = "batches must be sizes, positive integers, or None for any"
+            raise ExportError(expected, self.batches, "Pass batches=(None, 1, 16).")
+        if self.only not in (None, SAVED_MODEL):
+            fix = f"Pass only={SAVED_MODEL!r}, or leave it out."
+            raise ExportError(f"only must be {SAVED_MODEL!r}", repr(self.only), fix)
+        if self.only and (self.precisions or self.onnx):
+            received = f"precisions {self.precisions}" if self.precisions else "onnx=True"
+            fix = "Leave out one of them."
+            raise ExportError(f"a bundle of only={self.only!r} has no other files", received, fix)
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 HALVES = Options()
