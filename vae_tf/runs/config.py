@@ -46,11 +46,14 @@ class TrainConfig:
     """Share of the mlp's hidden units dropped in training."""
     input_dropout: float = 0.0
     """Share of the encoder's inputs dropped in training (mlp)."""
+    shortcut: bool = False
+    """Give the mlp decoder's outputs the latents too, by a linear map. It suits tables."""
     condition: Literal["none", "label"] = "none"
     """What encoder and decoder are given too. label: the class of each image, so that the
     model draws images of a class that you choose."""
-    latent_dim: int = 40
-    """Number of latent variables."""
+    latent_dim: Literal["auto"] | int = "auto"
+    """Number of latent variables. auto: 40, and of a table half as many as columns, from 2 to
+    16."""
     prior: Literal[
         "auto", "normal", "learned-normal", "mixture", "vamp", "realnvp", "maf", "conditional"
     ] = "auto"

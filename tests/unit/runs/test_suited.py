@@ -174,6 +174,7 @@ def test_what_is_asked_for_stays(config):
         images(1.0),
         likelihood="gaussian",
         prior_components=9,
+        latent_dim=7,
         network="mlp",
         learning_rate=0.1,
         **given,
