@@ -45,7 +45,7 @@ from vae_tf.runs.tables import latent_dim_of
 
 TABLES, SHARES, DIGITS = ("breast_cancer", "diabetes", "wine"), (0.1, 0.3, 0.5), "binarized_mnist"
 SEEDS, OTHER_SEEDS = range(5), (100, 101)
-TRAIN_DIGITS, TEST_DIGITS = 5000, 1000  # neighbours and regressions take too long for more
+TRAIN_DIGITS, TEST_DIGITS = 20_000, 1000  # neighbours and regressions take long for more
 EDGE = 0.01
 LEVEL, IMPUTATIONS, SAMPLES = 0.9, 200, 1000
 BEGIN, END = "<!-- benchmarks/imputation.py writes this -->", "<!-- to here -->"
@@ -107,7 +107,7 @@ class Settings:
 def settings_of(problem: Problem) -> Settings:
     """Returns one setting for all tables, and one for digits."""
     if problem.black_and_white:
-        return Settings(20, (500, 500), 1500, 100, 5, 0.2, 1e-3)
+        return Settings(20, (500, 500), 5000, 100, 5, 0.2, 1e-3)
     latent_dim = latent_dim_of(problem.x.shape[1])
     return Settings(latent_dim, (64,), 8000, 64, 20, 0.1, 2e-3, min_scale=0.2)
 
