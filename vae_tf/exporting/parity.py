@@ -60,11 +60,23 @@ def _runnable(endpoint: Endpoint) -> Callable[..., dict[str, tf.Tensor]]:
 
 
 def compare(
-    runtime: str, signature: str, expected: Sequence[Arrays], received: Sequence[Arrays]
+    runtime: str,
+    signature: str,
+    expected: Sequence[Arrays],
+    received: Sequence[Arrays],
+    limits: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Returns per output the largest error over all batches, in its own unit and relative.
 
     The relative error of a batch is max|received - expected| / max|expected|.
+
+    Args:
+        runtime: which has `received`.
+        signature: its name.
+        expected: batches of outputs.
+        received: likewise.
+        limits: of the outputs that have some, as in the manifest. Of `choices` all must be
+            equal; `whole` numbers may have been rounded to the next one.
 
     Raises:
         ExportError: if names, shapes or dtypes differ, anything is not finite, or an error is
@@ -79,7 +91,7 @@ def compare(
                 f"{where} must return {kinds[0]}", f"{kinds[1]}", "Keep the batch dimension free."
             )
         for name, value in want.items():
-            scale, tolerance, error = _difference(value, have[name])
+            scale, tolerance, error = _difference(value, have[name], (limits or {}).get(name, {}))
             if not error <= tolerance:  # also where error is NaN
                 raise ExportError(
                     f"{where} must agree with the reference within {tolerance:.3g} on {name!r}",
@@ -94,8 +106,12 @@ def compare(
     return worst
 
 
-def _difference(want: np.ndarray, have: np.ndarray) -> tuple[float, float, float]:
+def _difference(
+    want: np.ndarray, have: np.ndarray, limits: Mapping[str, Any]
+) -> tuple[float, float, float]:
     """Returns the largest |want|, what error that allows, and the error; of files, in levels."""
+    if "choices" in limits:
+        return 1.0, 0.0, float(np.any(want != have))
     if want.dtype.kind == "O":
         pairs = zip(want.ravel(), have.ravel(), strict=True)
         apart = np.array([_levels_apart(*pair) for pair in pairs])
@@ -103,7 +119,7 @@ def _difference(want: np.ndarray, have: np.ndarray) -> tuple[float, float, float
     scale = float(np.abs(want).max(initial=0.0))
     with np.errstate(invalid="ignore"):  # inf - inf is NaN, and that is refused
         error = float(np.abs(have - want).max(initial=0.0))
-    return scale, RELATIVE * scale + ABSOLUTE, error
+    return scale, RELATIVE * scale + ABSOLUTE + ("whole" in limits), error
 
 
 def _levels_apart(want: bytes, have: bytes) -> float:
@@ -139,7 +155,7 @@ def report(
         if content and name in litert.signatures(content):
             received["litert"] = litert.run(content, name, batches)
         signatures[name] = {
-            runtime: compare(runtime, name, expected[name], outputs)
+            runtime: compare(runtime, name, expected[name], outputs, endpoint.limits)
             for runtime, outputs in received.items()
         }
         default = ["serving_default"] if defaults[endpoint.half] == name else []
@@ -148,9 +164,10 @@ def report(
     answers = cpp_loader.run([call for _, call in calls])
     for (name, _), answer in zip(calls, answers, strict=True):
         served[name] += answer
+    limits = {e.name: e.limits for e in endpoints}
     for name, answered in served.items():
         want = [*expected[name]] * (len(answered) // len(expected[name]))
-        signatures[name]["cpp_loader"] = compare("cpp_loader", name, want, answered)
+        signatures[name]["cpp_loader"] = compare("cpp_loader", name, want, answered, limits[name])
     return {
         "reference": "Keras, float32, CPU",
         "tolerance": {"relative": RELATIVE, "absolute": ABSOLUTE},

@@ -5,7 +5,6 @@ from vae_tf.runs.config import TrainConfig
 CONFIG = TrainConfig(
     network="mlp",
     learning_rate=2e-3,
-    hidden=(128, 128),
     shortcut=True,
     prior="normal",
     batch_size=64,

@@ -103,6 +103,7 @@ def _networks(
     shared: dict[str, Any] = {"activation": config.activation, "condition": condition}
     own, of_decoder, widths = dict(options), {}, config.filters
     if config.network == "mlp":
+        assert not isinstance(config.hidden, str)  # by now the data have decided
         shared["dropout"], widths = config.dropout, config.hidden
         own["input_dropout"], of_decoder["shortcut"] = config.input_dropout, config.shortcut
     elif config.dropout or config.input_dropout or config.shortcut:

@@ -36,8 +36,9 @@ class TrainConfig:
     network: Literal["auto", "mlp", "conv", "resnet"] = "auto"
     """Encoder and decoder. mlp: dense; conv: convolutional; resnet: residual convolutional;
     auto: mlp for tables and small images, conv for larger ones."""
-    hidden: tuple[int, ...] = (500, 500)
-    """Widths of the mlp's hidden layers; the decoder has them in reverse."""
+    hidden: Literal["auto"] | tuple[int, ...] = "auto"
+    """Widths of the mlp's hidden layers; the decoder has them in reverse. auto: 500 500; of a
+    table 128 128, and 128 below 1,000 training rows."""
     filters: tuple[int, ...] = (32, 64)
     """Channels of each level of conv and resnet; the decoder has them in reverse."""
     activation: str = "silu"
@@ -159,7 +160,8 @@ class TrainConfig:
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
         for name in ("hidden", "filters"):
             sizes = getattr(self, name)
-            self._require(name, len(sizes) > 0 and min(sizes) >= 1, "one or more sizes of 1 up")
+            holds = self._auto(name) or (len(sizes) > 0 and min(sizes) >= 1)
+            self._require(name, holds, "one or more sizes of 1 up")
         if self.image_size is not None:
             self._require("image_size", min(self.image_size) >= 1, "two sizes of at least 1")
         if self.clipnorm is not None:
@@ -183,13 +185,11 @@ class TrainConfig:
         # What a table has anyway, as its config.json says it, too
         only: dict[str, tuple] = {"network": ("auto", "mlp"), "likelihood": ("auto",)}
         only |= {"binarization": ("auto", "none"), "condition": ("none",)}
-        only |= {"image_size": (None,), "export": (None,)}
+        only["image_size"] = (None,)
         for name, values in only.items():
             if getattr(self, name) not in values:
                 received = f"--{name.replace('_', '-')} {getattr(self, name)}"
                 fix = "Drop the flag; the likelihood of a table is that of its columns' kinds."
-                if name == "export":
-                    fix = "Drop the flag; models of tables are used from Python as yet."
                 raise ConfigError("A table does without this flag", received, fix)
 
     def _require(self, name: str, holds: bool, expected: str) -> None:

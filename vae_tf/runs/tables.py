@@ -20,6 +20,7 @@ from vae_tf.runs.suited import LEARNING_RATE
 
 SHOWN_ROWS = 2000  # in a picture
 LEAST_LATENTS, MOST_LATENTS = 2, 16
+HIDDEN, MANY_ROWS = (128, 128), 1000
 
 
 def latent_dim_of(columns: int) -> int:
@@ -55,6 +56,9 @@ class Rows(Kind):
         columns = len(self.data.table.modelled)
         found: dict[str, tuple[Any, str]] = {"network": ("mlp", "for a table")}
         found["learning_rate"] = (LEARNING_RATE, "for a table")
+        rows = self.data.train.num_examples
+        hidden = HIDDEN if rows >= MANY_ROWS else HIDDEN[:1]
+        found["hidden"] = (hidden, f"for {rows:,} training rows")
         found["latent_dim"] = (latent_dim_of(columns), f"for {columns} columns")
         return {name: value for name, value in found.items() if getattr(config, name) == "auto"}
 
