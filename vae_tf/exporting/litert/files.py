@@ -16,6 +16,15 @@ from vae_tf.errors import ExportError
 from vae_tf.exporting.signatures.endpoint import Arrays
 from vae_tf.quiet import quiet
 
+# What to do about operations that LiteRT lacks, by the beginnings of their names
+REMEDIES = {
+    ("TensorList",): "Pass unroll=True to recurrent layers.",
+    ("ResizeBicubic", "ScaleAndTranslate"): 'Take interpolation="bilinear" or "nearest".',
+    ("DenseBincount",): 'Take output_mode="one_hot", or int.',
+    ("HashTable", "LookupTable", "AsString", "StringTo"): "Give the network numbers of classes.",
+    ("MaxPool3D", "AvgPool3D"): "Take a Conv3D with strides in place of pooling.",
+}
+OTHER_REMEDY = "Replace these operations in the model, in from_noise or in statistics(params)."
 IDENTIFIER = b"TFL3"
 ALIGNMENT = 16  # kernels may use weights where they lie
 BUILTIN_NAMES = {
@@ -176,12 +185,14 @@ def _named_operations(message: str) -> list[str]:
     """Returns the operations a converter's message complains of, else its first line."""
     listed = re.findall(r"^\s*(?:TF Select|Flex|Custom) ops: (.+)$", message, re.MULTILINE)
     names = {name.strip() for line in listed for name in line.split(",")}
+    names |= set(re.findall(r"'tf\.(\w+)' op", message))
     return sorted(names) or [(message.strip().splitlines() or ["no message"])[0]]
 
 
 def _unsupported(signatures: Sequence[str], names: Sequence[str]) -> ExportError:
+    fixes = [fix for begun, fix in REMEDIES.items() if any(n.startswith(begun) for n in names)]
     return ExportError(
         f"{' and '.join(signatures)} must be expressible in LiteRT's builtin operators",
         ", ".join(names),
-        "Replace these operations in the model, in from_noise or in statistics(params).",
+        " ".join(fixes or [OTHER_REMEDY]),
     )
