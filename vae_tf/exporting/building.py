@@ -11,6 +11,7 @@ from vae_tf.exporting import calibration, golden, manifest, model_card, parity, 
 from vae_tf.exporting.litert import agreeing
 from vae_tf.exporting.litert import directory as litert_directory
 from vae_tf.exporting.litert import files as litert
+from vae_tf.exporting.litert.ends import statistics_endpoint
 from vae_tf.exporting.onnx import directory as onnx_directory
 from vae_tf.exporting.options import Options
 from vae_tf.exporting.runtimes import saved_model
@@ -69,7 +70,9 @@ def build(
         warmup.write_warmup(stage / half / version, signatures)
         if half in HALVES_ON_DEVICES:
             file = stage / f"{half}.tflite"
-            errors, lacking = agreeing.write(file, stage / half / version, group, expected)
+            errors, lacking = agreeing.write(
+                file, stage / half / version, group, expected, statistics_endpoint(halves, half)
+            )
             by_litert |= errors
             remarks |= lacking
             for name in errors:

@@ -6,6 +6,7 @@ from typing import Any
 
 from vae_tf.errors import ExportError
 from vae_tf.exporting import parity
+from vae_tf.exporting.litert import ends
 from vae_tf.exporting.litert import files as litert
 from vae_tf.exporting.probes import probes
 from vae_tf.exporting.signatures.endpoint import Arrays, Endpoint
@@ -18,6 +19,7 @@ def write(
     saved_model: Path,
     endpoints: Sequence[Endpoint],
     expected: Mapping[str, Sequence[Arrays]],
+    statistics: Endpoint,
 ) -> tuple[Errors, dict[str, str]]:
     """Returns the errors of each signature in `file`, and what is left out, why.
 
@@ -28,6 +30,7 @@ def write(
         saved_model: of the half.
         endpoints: its signatures; LiteRT has the others only beside the first.
         expected: signature -> what Keras makes of its probes.
+        statistics: of the half, in `ends`.
     """
     wanted = [endpoint for endpoint in endpoints if endpoint.litert]
     remarks: dict[str, str] = {}
@@ -35,6 +38,7 @@ def write(
         try:
             content = litert.convert(saved_model, [e.name for e in tried])
             errors = {e.name: _errors(content, e, expected[e.name]) for e in tried}
+            ends.check(statistics)
         except ExportError as error:
             lacking = [e.name for e in tried[1:]] or [file.name]
             remarks = {name: f"left out of LiteRT, since {error}" for name in lacking}

@@ -13,6 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from vae_tf.errors import ExportError
+from vae_tf.exporting.litert.exact import exact
 from vae_tf.exporting.signatures.endpoint import Arrays
 from vae_tf.quiet import quiet
 
@@ -51,10 +52,10 @@ def convert(
     Raises:
         ExportError: naming each operation that no builtin operator of LiteRT can express.
     """
-    with quiet():
+    with quiet(), exact(saved_model) as path:
         # from_concrete_functions(keras_model) would write a file without weights, silently.
         converter = tf.lite.TFLiteConverter.from_saved_model(
-            str(saved_model), signature_keys=list(signatures)
+            str(path), signature_keys=list(signatures)
         )
         # Select-TF operators would convert too, and then run on no phone and in no browser.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
