@@ -64,9 +64,10 @@ def build(
     }
     remarks = dict(facts["remarks"])
     by_litert: agreeing.Errors = {}
+    networks = halves.parts.encoder, halves.parts.decoder
     for half in dict.fromkeys(e.half for e in endpoints):
         group = [e for e in endpoints if e.half == half]
-        saved_model.write(group, stage / half / version)
+        saved_model.write(group, stage / half / version, networks)
         warmup.write_warmup(stage / half / version, signatures)
         if half in HALVES_ON_DEVICES:
             file = stage / f"{half}.tflite"

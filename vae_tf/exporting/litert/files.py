@@ -21,8 +21,8 @@ from vae_tf.quiet import quiet
 REMEDIES = {
     ("TensorList",): "Pass unroll=True to recurrent layers.",
     ("ResizeBicubic", "ScaleAndTranslate"): 'Take interpolation="bilinear" or "nearest".',
-    ("DenseBincount",): 'Take output_mode="one_hot", or int.',
-    ("HashTable", "LookupTable", "AsString", "StringTo"): "Give the network numbers of classes.",
+    ("DenseBincount",): 'Take output_mode="one_hot" and add up.',
+    ("HashTable", "LookupTable", "AsString", "StringTo"): "Look up before, and pass numbers.",
     ("MaxPool3D", "AvgPool3D"): "Take a Conv3D with strides in place of pooling.",
 }
 OTHER_REMEDY = "Replace these operations in the model, in from_noise or in statistics(params)."
