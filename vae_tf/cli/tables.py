@@ -82,8 +82,7 @@ def _paths(bundle: Bundle) -> dict:
         "encoder": bundle.encoder,
         "decoder": bundle.decoder,
         **({} if bundle.whole is None else {"both": bundle.whole}),
-        "encoder.tflite": bundle.encoder_tflite,
-        "decoder.tflite": bundle.decoder_tflite,
+        **{path.name: path for path in (bundle.encoder_tflite, bundle.decoder_tflite) if path},
         **{f"small {half}": litert / name for half, name in files["recommended"].items()},
         "manifest": bundle.manifest_path,
     }

@@ -52,14 +52,18 @@ class Bundle:
         return path if path.is_dir() else None
 
     @property
-    def encoder_tflite(self) -> Path:
-        """The encoder in LiteRT, float32, of any batch."""
-        return self.directory / "encoder.tflite"
+    def encoder_tflite(self) -> Path | None:
+        """The encoder in LiteRT, float32, of any batch; None if the bundle has none."""
+        return self._litert("encode")
 
     @property
-    def decoder_tflite(self) -> Path:
-        """The decoder in LiteRT, float32, of any batch."""
-        return self.directory / "decoder.tflite"
+    def decoder_tflite(self) -> Path | None:
+        """The decoder in LiteRT, float32, of any batch; None if the bundle has none."""
+        return self._litert("decode")
+
+    def _litert(self, signature: str) -> Path | None:
+        file = self.manifest["signatures"][signature]["litert"]
+        return file and self.directory / file
 
     @property
     def manifest_path(self) -> Path:
@@ -103,9 +107,10 @@ def write_bundle(
         options: what the bundle is to hold beyond its halves.
 
     Raises:
-        ExportError: if anything cannot be exported, disagrees with Keras, is there already or
-            cannot be written. Nothing is left behind then; for the one exception, a failure
-            amid the final renames, see `publication`.
+        ExportError: if a SavedModel cannot be made or disagrees with Keras, the version is there
+            already, or anything cannot be written. Nothing is left behind then; for the one
+            exception, a failure amid the final renames, see `publication`. A LiteRT file that
+            cannot be made, or disagrees, is left out, with a remark in the manifest.
     """
     directory = Path(directory).absolute()
     shape = _check_arguments(parts, version, event_shape)

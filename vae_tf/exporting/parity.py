@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError, VAEError
-from vae_tf.exporting.litert import files as litert
 from vae_tf.exporting.probes import BATCH_SIZES, LARGE_Z, probes
 from vae_tf.exporting.runtimes import cpp_loader, saved_model
 from vae_tf.exporting.signatures.endpoint import Arrays, Endpoint, check_outputs
@@ -137,34 +136,39 @@ def report(
     version: int,
     endpoints: Sequence[Endpoint],
     expected: Mapping[str, Sequence[Arrays]],
+    by_litert: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Returns the parity report of the artefacts below `stage`; each signature runs everywhere.
+
+    Args:
+        stage: where the SavedModels are.
+        version: theirs.
+        endpoints: of all halves.
+        expected: signature -> what Keras makes of its probes.
+        by_litert: signature -> errors of LiteRT, for those that it has.
 
     Raises:
         ExportError: from `compare`, or if a runtime refuses an artefact.
     """
     signatures: dict[str, dict[str, Any]] = {}
+    limits: dict[str, Mapping[str, Mapping[str, Any]]] = {}
     defaults = {e.half: e.name for e in reversed(endpoints)}  # the first of each half
     calls, opened = [], functools.cache(saved_model.opened)
     for endpoint in endpoints:
         name, batches = endpoint.name, probes(endpoint)
         directory = stage / endpoint.half / str(version)
-        file = stage / f"{endpoint.half}.tflite"
-        received = {"python_saved_model": opened(directory)(name, batches)}
-        content = file.read_bytes() if file.exists() else None  # `vae` has none
-        if content and name in litert.signatures(content):
-            received["litert"] = litert.run(content, name, batches)
-        signatures[name] = {
-            runtime: compare(runtime, name, expected[name], outputs, endpoint.limits)
-            for runtime, outputs in received.items()
-        }
+        received = opened(directory)(name, batches)
+        limits[name] = endpoint.limits
+        errors = compare("python_saved_model", name, expected[name], received, limits[name])
+        signatures[name] = {"python_saved_model": errors}
+        if name in by_litert:
+            signatures[name]["litert"] = dict(by_litert[name])
         default = ["serving_default"] if defaults[endpoint.half] == name else []
         calls += [(name, cpp_loader.Call(directory, key, batches)) for key in (name, *default)]
     served: dict[str, list[Arrays]] = {e.name: [] for e in endpoints}
     answers = cpp_loader.run([call for _, call in calls])
     for (name, _), answer in zip(calls, answers, strict=True):
         served[name] += answer
-    limits = {e.name: e.limits for e in endpoints}
     for name, answered in served.items():
         want = [*expected[name]] * (len(answered) // len(expected[name]))
         signatures[name]["cpp_loader"] = compare("cpp_loader", name, want, answered, limits[name])

@@ -58,8 +58,8 @@ def export(
         options: what the bundle is to hold.
 
     Raises:
-        ExportError: the version exists, the model cannot be converted, or a converted file
-            disagrees with the model. Nothing is left behind.
+        ExportError: the version exists, or a SavedModel cannot be made, or disagrees with the
+            model. Nothing is left behind.
     """
     instance("vae", vae, VAE)
     splits = {"train": train, "validation": validation, "test": test}

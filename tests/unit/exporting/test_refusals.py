@@ -67,22 +67,6 @@ def test_random_decoder(make_parts, decoder_with, target):
     refuses(make_parts(decoder=decoder), target, "decode in .* must agree with the reference")
 
 
-@pytest.mark.parametrize(
-    ("function", "operation"),
-    [
-        (lambda x: x + tf.random.stateless_normal(tf.shape(x), [1, 2]), "StatelessRandom"),
-        pytest.param(
-            lambda x: x * tf.reduce_sum(tf.linalg.inv(tf.eye(2) + x[0, 0, 0, 0])),
-            "MatrixInverse",
-            marks=pytest.mark.slow,
-        ),
-    ],
-)
-def test_operations_that_need_flex_are_named(make_parts, decoder_with, target, function, operation):
-    decoder = decoder_with(Lambda(function))
-    refuses(make_parts(decoder=decoder), target, f"builtin operators. Received: .*{operation}")
-
-
 def test_model_that_is_no_graph(make_parts, decoder_with, target):
     class Eager(Lambda):
         def compute_output_shape(self, shape):
@@ -129,21 +113,6 @@ def test_encoder_of_unknown_size(make_parts, target):
 def test_unbuilt_model(make_parts, target):
     unbuilt = keras.Sequential([keras.layers.Dense(30), keras.layers.Reshape((6, 5, 1))])
     refuses(make_parts(decoder=unbuilt), target, "decoder must be built")
-
-
-def test_corrupted_tflite(parts, target, monkeypatch):
-    convert = litert.convert
-
-    def corrupted(saved_model, signatures):
-        content = convert(saved_model, signatures)
-        if "encode" in signatures:
-            return content
-        kernel = parts["decoder"].weights[0].numpy().T.tobytes()
-        assert kernel in content
-        return content.replace(kernel, bytes(len(kernel)))
-
-    monkeypatch.setattr(litert, "convert", corrupted)
-    refuses(parts, target, "decode in litert must agree")
 
 
 def test_saved_model_the_cpp_loader_cannot_run(parts, target, monkeypatch):
