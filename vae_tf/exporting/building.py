@@ -1,5 +1,6 @@
 """The parts of a bundle, built and verified in a staging area."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from vae_tf.exporting.litert import agreeing
 from vae_tf.exporting.litert import directory as litert_directory
 from vae_tf.exporting.litert import files as litert
 from vae_tf.exporting.litert.ends import statistics_endpoint
+from vae_tf.exporting.litert.metadata import labelled
 from vae_tf.exporting.onnx import directory as onnx_directory
 from vae_tf.exporting.options import Options
 from vae_tf.exporting.runtimes import saved_model
@@ -59,9 +61,15 @@ def build(
     golden_outputs = {name: outputs.pop() for name, outputs in expected.items()}
     signatures = {
         e.name: {"saved_model": f"{e.half}/{version}", "litert": None, "litert_operators": []}
+        | {"litert_order": None}
         | describe(e, expected[e.name][0])
         for e in endpoints
     }
+    order = {
+        name: {side: list(entry[side]) for side in ("inputs", "outputs")}
+        for name, entry in signatures.items()
+    }
+    told = {key: facts[key] for key in TOLD_IN_FILES}
     remarks = dict(facts["remarks"])
     by_litert: agreeing.Errors = {}
     networks = halves.parts.encoder, halves.parts.decoder
@@ -71,8 +79,16 @@ def build(
         warmup.write_warmup(stage / half / version, signatures)
         if half in HALVES_ON_DEVICES:
             file = stage / f"{half}.tflite"
+            label = functools.partial(
+                labelled, half=half, precision="float32", batch=None, metadata=told, order=order
+            )
             errors, lacking = agreeing.write(
-                file, stage / half / version, group, expected, statistics_endpoint(halves, half)
+                file,
+                stage / half / version,
+                group,
+                expected,
+                label,
+                statistics_endpoint(halves, half),
             )
             by_litert |= errors
             remarks |= lacking
@@ -80,6 +96,7 @@ def build(
                 signatures[name] |= {
                     "litert": file.name,
                     "litert_operators": litert.operators(file.read_bytes()),
+                    "litert_order": order[name],
                 }
     prior = _write_prior(stage / "decoder" / version, halves.parts.prior)
     report = parity.report(stage, facts["version"], endpoints, expected, by_litert)
@@ -96,7 +113,8 @@ def build(
             halves,
             options=options,
             images=images,
-            metadata={key: facts[key] for key in TOLD_IN_FILES},
+            metadata=told,
+            order=order,
         )
     anomaly = None
     if "score" in signatures and "validation" in images:

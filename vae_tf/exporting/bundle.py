@@ -5,7 +5,6 @@ building -> parity -> publication; export/README.md is the contract.
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from vae_tf.data.tables.table import Table
 from vae_tf.errors import ExportError
 from vae_tf.exporting import building, manifest, precision, publication, verification
 from vae_tf.exporting.options import HALVES, Options
+from vae_tf.exporting.reading import AGAIN, parsed
 from vae_tf.exporting.runtimes import cpp_loader
 from vae_tf.exporting.signatures import columns, endpoints
 from vae_tf.exporting.signatures.endpoint import Endpoint
@@ -155,18 +155,24 @@ def write_bundle(
                 images=examples,
                 pictures=pictures or {},
             )
-            publication.publish(stage, directory, version, fingerprint)
+            outdated = manifest.single_files(directory)
+            publication.publish(stage, directory, version, fingerprint, outdated)
         return _open(directory)
 
 
 def verify_bundle(directory: str | Path) -> Bundle:
-    """Returns the bundle in `directory` after checking its hashes and running its signatures.
+    """Returns the bundle in `directory` after checking its files and running its signatures.
 
     Raises:
-        ExportError: if a file is missing or changed, or a signature does not run as it did.
+        ExportError: if a file is missing, changed or not listed, or a signature does not run as
+            it did.
     """
     directory = Path(directory).absolute()
-    verification.verify(directory)
+    try:
+        verification.verify(directory)
+    except OSError as error:
+        expected = f"{directory} must be a directory that can be read"
+        raise ExportError(expected, " ".join(str(error).split()), AGAIN) from error
     return _open(directory)
 
 
@@ -231,7 +237,11 @@ def _check_arguments(
 
 def _open(directory: Path) -> Bundle:
     facts = manifest.read(directory)
-    parity = json.loads((directory / "parity.json").read_text("utf-8"))
+    try:
+        parity = parsed((directory / "parity.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        expected = f"{directory / 'parity.json'} must be the report of an export"
+        raise ExportError(expected, error, AGAIN) from error
     return Bundle(directory, facts["version"], facts, parity)
 
 

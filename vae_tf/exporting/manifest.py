@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
+from vae_tf.exporting.reading import AGAIN, check_manifest, parsed, shown, version_of
 from vae_tf.version import __version__
 
 NAME = "manifest.json"
@@ -68,28 +69,6 @@ def digests(root: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
     return {p.relative_to(root).as_posix(): digest(p) for p in paths if p.is_file()}
 
 
-def check_digests(root: Path, expected: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuses files that are missing, not what they were, or new beside them under a version.
-
-    Raises:
-        ExportError: naming the first such file.
-    """
-    versions = {"/".join(name.split("/")[:2]) for name in expected if _is_versioned(name)}
-    strangers = sorted(set(digests(root, sorted(versions))) - set(expected))
-    if strangers:
-        listed = f"{root} must hold under its versions what the manifest lists"
-        raise ExportError(listed, f"{strangers[0]} as well", "Remove it, or copy the bundle again.")
-    for name, want in expected.items():
-        path = root / name
-        have = digest(path)["sha256"] if path.is_file() else "no such file"
-        if have != want["sha256"]:
-            raise ExportError(
-                f"{path} must have sha256 {want['sha256']}",
-                have,
-                "Copy the bundle again, or finish an export cut short by exporting once more.",
-            )
-
-
 def other_versions(directory: Path, version: int) -> dict[str, dict[str, Any]]:
     """Returns version -> digests of what was published under earlier versions and is in place."""
     try:
@@ -98,9 +77,17 @@ def other_versions(directory: Path, version: int) -> dict[str, dict[str, Any]]:
         return {}
     found = dict(before.get("other_versions", {}))
     key = str(before["version"])
-    found[key] = {n: d for n, d in before["files"].items() if _is_versioned(n)}
+    found[key] = {n: d for n, d in before["files"].items() if version_of(n)}
     found.pop(str(version), None)
-    return {key: files for key, files in found.items() if (directory / "encoder" / key).is_dir()}
+    return {key: files for key, files in found.items() if any(directory.glob(f"[!.]*/{key}"))}
+
+
+def single_files(directory: Path) -> list[str]:
+    """Returns the files of the version exported last that the next one replaces, or removes."""
+    try:
+        return [name for name in read(directory)["files"] if not version_of(name)]
+    except ExportError:
+        return []
 
 
 def created_at() -> str:
@@ -157,9 +144,11 @@ def read(directory: Path) -> dict[str, Any]:
     """
     path = directory / NAME
     try:
+        if not path.is_file():
+            raise FileNotFoundError("no such file")
         text = path.read_text("utf-8")
-        content = json.loads(text)
-        known = content["format_version"] in READABLE
+        content = parsed(text)
+        known = type(content["format_version"]) is int and content["format_version"] in READABLE
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ExportError(
             f"{path} must be the manifest of an exported bundle",
@@ -169,22 +158,17 @@ def read(directory: Path) -> dict[str, Any]:
     if not known:
         raise ExportError(
             f"{path} must have a format_version among {READABLE}",
-            content["format_version"],
+            shown(content["format_version"]),
             "Read it with the vae_tf version named in it.",
         )
     if content["format_version"] > 1:  # the first format had no hash of its own
         last = f',\n  "sha256": "{content.get("sha256")}"{END}'
         if not text.endswith(last) or _last_entry(text.removesuffix(last) + END) != last:
             expected = f"{path} must be as it was written"
-            raise ExportError(expected, "another sha256 than its own", "Copy the bundle again.")
+            raise ExportError(expected, "another sha256 than its own", AGAIN)
+    check_manifest(content)
     return content
 
 
 def _last_entry(text: str) -> str:
     return f',\n  "sha256": "{hashlib.sha256(text.encode()).hexdigest()}"{END}'
-
-
-def _is_versioned(name: str) -> bool:
-    """Returns whether a file lies under a version: `<part>/<number>/...`."""
-    parts = name.split("/")
-    return len(parts) > 2 and parts[1].isdecimal()

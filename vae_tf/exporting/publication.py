@@ -7,7 +7,7 @@ Four invariants hold at every instant, and so after a kill at any instant:
    verified: it arrived there by one `os.rename` out of a sealed staging area. A version that
    has become visible neither changes nor vanishes.
 2. A staging area is sealed (holds SEAL) only after all it contains is verified and on disk.
-   SEAL lists what to rename, in order, the manifest last.
+   SEAL lists what to rename, in order, the manifest last, and what to remove after that.
 3. Whoever writes below DIR holds the lock. So a staging area found by a new holder is dead:
    unsealed, it is deleted; sealed, its remaining renames are done (rolled forward). An entry
    missing from a sealed area has been renamed: whoever gives one up removes SEAL first.
@@ -18,7 +18,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +98,12 @@ def staging(directory: Path, version: int) -> Iterator[Path]:
             shutil.rmtree(stage, ignore_errors=True)
 
 
-def publish(stage: Path, directory: Path, version: int, fingerprint: str) -> None:
+def publish(
+    stage: Path, directory: Path, version: int, fingerprint: str, outdated: Sequence[str] = ()
+) -> None:
     """Seals `stage` and renames its entries into `directory`; the lock must be held.
+
+    Single files of the version before, `outdated`, go where this version has none.
 
     Raises:
         ExportError: if a rename fails. Before the first one nothing is left behind; after it
@@ -107,8 +111,10 @@ def publish(stage: Path, directory: Path, version: int, fingerprint: str) -> Non
     """
     names = entries(stage, version)
     try:
-        _seal(stage, {"version": version, "fingerprint": fingerprint, "entries": names})
-        _roll_forward(stage, directory, names)
+        gone = [name for name in outdated if name not in names]
+        seal = {"version": version, "fingerprint": fingerprint, "entries": names, "gone": gone}
+        _seal(stage, seal)
+        _roll_forward(stage, directory, seal)
     except BaseException as error:
         if all((stage / name).exists() for name in names):
             _discard(stage)
@@ -133,7 +139,7 @@ def recover(directory: Path) -> list[dict[str, Any]]:
             continue
         seal = json.loads((stage / SEAL).read_text("utf-8"))
         if all(_can_publish(stage, directory, name) for name in seal["entries"]):
-            _roll_forward(stage, directory, seal["entries"])
+            _roll_forward(stage, directory, seal)
             completed.append(seal)
         else:
             _discard(stage)
@@ -158,9 +164,9 @@ def _seal(stage: Path, content: dict[str, Any]) -> None:
     _fsync(stage.parent)
 
 
-def _roll_forward(stage: Path, directory: Path, names: Sequence[str]) -> None:
+def _roll_forward(stage: Path, directory: Path, seal: Mapping[str, Any]) -> None:
     """Renames what is left of a sealed `stage` into `directory`, then deletes it."""
-    for name in names:
+    for name in seal["entries"]:
         source, target = stage / name, directory / name
         if not source.exists():
             continue
@@ -172,6 +178,10 @@ def _roll_forward(stage: Path, directory: Path, names: Sequence[str]) -> None:
                 path.rmdir()
             raise
         _fsync(target.parent)
+    for name in seal.get("gone", ()):
+        (directory / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where other files are
+            (directory / name).parent.rmdir()
     _fsync(directory)
     # SEAL last, so that a kill in here is still known for a publication that succeeded.
     for path in stage.iterdir():

@@ -1,6 +1,6 @@
 """`<half>.tflite`: the signatures that LiteRT can have, and computes as Keras does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ def write(
     saved_model: Path,
     endpoints: Sequence[Endpoint],
     expected: Mapping[str, Sequence[Arrays]],
+    label: Callable[[bytes], bytes],
     statistics: Endpoint | None = None,
 ) -> tuple[Errors, dict[str, str]]:
     """Returns the errors of each signature in `file`, and what is left out, why.
@@ -28,21 +29,24 @@ def write(
     Args:
         file: written, unless it would have nothing in it.
         saved_model: of the half.
-        endpoints: its signatures; LiteRT has the others only beside the first.
+        endpoints: its signatures; where not all can be had, the last ones are left out.
         expected: signature -> what Keras makes of its probes.
+        label: returns the file with what it is to say of itself.
         statistics: of the half, by `ends`; they are tried too.
     """
-    wanted = [endpoint for endpoint in endpoints if endpoint.litert]
+    tried = [endpoint for endpoint in endpoints if endpoint.litert]
     remarks: dict[str, str] = {}
-    for tried in [wanted, wanted[:1]][-len(wanted) :]:
+    while tried:
         try:
-            content = litert.convert(saved_model, [e.name for e in tried])
+            content = label(litert.convert(saved_model, [e.name for e in tried]))
             errors = {e.name: _errors(content, e, expected[e.name]) for e in tried}
             if statistics:
                 ends.check(statistics)
         except ExportError as error:
-            lacking = [e.name for e in tried[1:]] or [file.name]
-            remarks = {name: f"left out of LiteRT, since {error}" for name in lacking}
+            last = tried.pop()
+            if not tried:
+                return {}, {file.name: f"left out of LiteRT, since {error}"}
+            remarks[last.name] = f"left out of LiteRT, since {error}"
             continue
         file.write_bytes(content)
         return errors, remarks

@@ -9,6 +9,7 @@ import numpy as np
 from vae_tf.data.batch import Batch
 from vae_tf.exporting import manifest
 from vae_tf.exporting.litert import choice, judgement, variants
+from vae_tf.exporting.litert.metadata import Order
 from vae_tf.exporting.litert.nll import HeldOut
 from vae_tf.exporting.options import Options
 from vae_tf.exporting.signatures.endpoint import Endpoint
@@ -28,6 +29,7 @@ def write(
     options: Options,
     images: Mapping[str, Batch],
     metadata: Mapping[str, Any],
+    order: Order,
 ) -> dict[str, Any]:
     """Returns the manifest's `litert` after writing the files, and report.json beside them.
 
@@ -39,6 +41,7 @@ def write(
         options: which files to make.
         images: examples of the splits.
         metadata: what each file says of itself.
+        order: of the inputs and outputs of each signature.
     """
     precisions = [p for p in options.precisions if p != "int8" or "train" in images]
     dropped = len(precisions) < len(options.precisions)
@@ -58,6 +61,7 @@ def write(
             batches=options.batches,
             representative=samples,
             metadata=metadata,
+            order=order,
         )
         files, refused = files | made, refused | impossible
     known = {name for half in representative for name in variants.SIGNATURES[half]}

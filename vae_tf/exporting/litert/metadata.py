@@ -1,7 +1,7 @@
-"""What a `.tflite` file says of itself: a description in words, and JSON beside the weights."""
+"""What a `.tflite` file says of itself: words, JSON beside the weights, and its positions."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,18 +12,55 @@ from vae_tf.exporting.litert import files as litert
 from vae_tf.exporting.manifest import plain
 
 NAME = "vae_tf"
+Order = Mapping[str, Mapping[str, Sequence[str]]]  # signature -> `inputs`, `outputs` -> names
 
 
-def write_metadata(content: bytes, description: str, metadata: Mapping[str, Any]) -> bytes:
+def labelled(
+    content: bytes,
+    half: str,
+    precision: str,
+    batch: int | None,
+    metadata: Mapping[str, Any],
+    order: Order,
+) -> bytes:
+    """Returns a `.tflite` file that says what it is, its inputs and outputs in this order.
+
+    Args:
+        content: the file.
+        half: "encoder" or "decoder".
+        precision: of its weights.
+        batch: None if it is free.
+        metadata: what else it is to say of itself.
+        order: of all its signatures, or of more.
+    """
+    shapes = litert.shapes(content)
+    own = {"half": half, "precision": precision, "batch": batch}
+    here = {name: order[name] for name in shapes if name in order}
+    words = f"{half} of a VAE, {precision}, batch {batch or 'free'}, by vae_tf"
+    facts = {**metadata, **own, "signatures": shapes, "order": here}
+    return write_metadata(content, words, facts, here)
+
+
+def write_metadata(
+    content: bytes, description: str, metadata: Mapping[str, Any], order: Order | None = None
+) -> bytes:
     """Returns a `.tflite` file with a description and, under the name "vae_tf", JSON.
 
-    What the file had under that name is replaced; entries of others stay.
+    What the file had under that name is replaced; entries of others stay. Where an `order` is
+    given, inputs and outputs get their positions by it: the converter has its own, which follows
+    neither the signature nor the alphabet.
 
     Raises:
         ExportError: if `content` is no `.tflite` file.
     """
     text = json.dumps(plain(metadata), sort_keys=True)
     model = litert.opened(content)
+    for signature in model.signatureDefs or []:
+        graph = model.subgraphs[signature.subgraphIndex]
+        for side, names in (order or {}).get(signature.signatureKey.decode(), {}).items():
+            ends = getattr(signature, side)
+            ends.sort(key=lambda end, names=names: names.index(end.name.decode()))
+            setattr(graph, side, np.int32([end.tensorIndex for end in ends]))
     model.description = description
     model.metadata = model.metadata or []
     buffer = schema.BufferT(data=np.frombuffer(text.encode(), np.uint8))

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from vae_tf.errors import ExportError, unknown
 from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.litert.metadata import write_metadata
+from vae_tf.exporting.litert.metadata import Order, labelled
 from vae_tf.exporting.litert.precision import PRECISIONS, Source
 from vae_tf.exporting.probes import EXTREME_SEEDS
 from vae_tf.exporting.runtimes import saved_model
@@ -40,6 +40,7 @@ def make_variants(
     batches: Sequence[int | None] = BATCHES,
     representative: Mapping[str, np.ndarray] | None = None,
     metadata: Mapping[str, Any] | None = None,
+    order: Order | None = None,
 ) -> tuple[dict[str, bytes], dict[str, str]]:
     """Returns file name -> `.tflite` file for each precision and batch, and what is left out, why.
 
@@ -57,6 +58,7 @@ def make_variants(
         representative: for int8, input name -> typical values [N, ...]; a hundred or more.
         metadata: what each file is to say of itself, as JSON, besides half, precision, batch
             and the shapes of its signatures.
+        order: of the inputs and outputs of each signature; None for the converter's.
 
     Raises:
         ExportError: an unknown half or precision, or representative data that are none.
@@ -103,10 +105,7 @@ def make_variants(
                     left_out[name] = str(error)
                     continue
                 wanted[precision] = kept
-                own = {"half": half, "precision": precision, "batch": batch}
-                facts = {**(metadata or {}), **own, "signatures": litert.shapes(content)}
-                words = f"{half} of a VAE, {precision}, batch {batch or 'free'}, by vae_tf"
-                files[name] = write_metadata(content, words, facts)
+                files[name] = labelled(content, half, precision, batch, metadata or {}, order or {})
     return files, left_out
 
 

@@ -48,8 +48,13 @@ def checked(
         first, *others = (
             tf.ensure_shape(x, (None, *shape)) for x, shape in zip(inputs, shapes, strict=True)
         )
-        for x in others:  # LiteRT leaves this out
-            tf.debugging.assert_equal(tf.shape(x)[0], tf.shape(first)[0], "one row for each")
+        size = tf.shape(first)[0]
+        for x in others:
+            tf.debugging.assert_equal(tf.shape(x)[0], size, "one row for each")
+        # LiteRT leaves assertions out, and TensorFlow some reshapes.
+        others = [
+            tf.reshape(x, [size, *shape]) for x, shape in zip(others, shapes[1:], strict=True)
+        ]
         outputs = function(first, *others)
         return {name: _of_its_shape(value) for name, value in outputs.items()}
 

@@ -1,7 +1,8 @@
 """A static folder from a bundle: a page that explores the latent space with LiteRT.js.
 
 index.html, style.css, icon.svg and js/ are copies of `page/` beside this module; litert/ is
-LiteRT.js with its WebAssembly, from npm; model/ has .tflite files of fixed batch and model.json.
+LiteRT.js with its WebAssembly, from npm; model/ has .tflite files of fixed batch and model.json;
+files.json lists them all with their sha256.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from vae_tf.exporting import manifest, publication
 from vae_tf.exporting.web import model as web_model
 
 PAGE = Path(__file__).with_name("page")
+LIST = "files.json"
 RUNTIME = ("@litertjs/core", "2.5.3")  # as pinned in export/web/package-lock.json
 CLONE = Path(__file__).parents[3] / "export/web"
 # LiteRT.js takes `compat` where a browser lacks relaxed SIMD, as Safari does. Threads would need
@@ -66,6 +68,9 @@ def write_web(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(libraries / source, path)
             web_model.write(bundle, facts, aside / "new/model")
+            names = sorted(path.name for path in (aside / "new").iterdir())
+            listed = manifest.digests(aside / "new", names)
+            manifest.write_json(aside / "new" / LIST, listed)
             # Two renames: for an instant there is no page, never half of one.
             if target.exists():
                 os.rename(target, aside / "old")
