@@ -271,22 +271,27 @@ def cases(names: tuple[str, ...]) -> list[tuple[str, float]]:
 
 
 def page() -> None:
-    """Writes the errors into the table of docs/missing_data.md."""
+    """Writes errors and NLLs into the tables of docs/missing_data.md."""
     lines = json.loads((common.RESULTS / "imputation.json").read_text())
-    errors = [line for line in lines if line["metric"] == "rmse"]
-    methods = list(dict.fromkeys(line["method"] for line in errors))
     covered = {x["data"]: x for x in lines if x["metric"].startswith("coverage")}
-    rows = [f"| data | {' | '.join(methods)} | its coverage |", "|---" * (2 + len(methods)) + "|"]
-    for data in dict.fromkeys(line["data"] for line in errors):
-        own = {line["method"]: line for line in errors if line["data"] == data}
-        cells = [f"{own[m]['value']:.3f} ± {own[m]['stderr']:.3f}" for m in methods]
-        cells.append(f"{covered[data]['value']:.1%} ± {covered[data]['stderr']:.1%}")
-        rows.append(f"| {data} | {' | '.join(cells)} |")
+    text = ""
+    for metric, suffix in {"rmse": "", "nll": ", NLL"}.items():
+        errors = [line for line in lines if line["metric"] == metric]
+        methods = list(dict.fromkeys(line["method"] for line in errors))
+        heading = ["data", *methods, *(["its coverage"] if metric == "rmse" else [])]
+        text += f"| {' | '.join(heading)} |\n{'|---' * len(heading)}|\n"
+        for data in sorted({line["data"] for line in errors}):
+            own = {line["method"]: line for line in errors if line["data"] == data}
+            cells = [f"{own[m]['value']:.3f} ± {own[m]['stderr']:.3f}" for m in methods]
+            if metric == "rmse":
+                known = covered.get(data)
+                share = "" if known is None else f"{known['value']:.1%} ± {known['stderr']:.1%}"
+                cells.append(share)
+            text += f"| {data}{suffix} | {' | '.join(cells)} |\n"
+        text += "\n" if metric == "rmse" else ""
     path = common.RESULTS.parents[1] / "docs/missing_data.md"
     before, _, rest = path.read_text("utf-8").partition(BEGIN)
-    path.write_text(
-        f"{before}{BEGIN}\n{chr(10).join(rows)}\n{END}{rest.partition(END)[2]}", "utf-8"
-    )
+    path.write_text(f"{before}{BEGIN}\n{text}{END}{rest.partition(END)[2]}", "utf-8")
 
 
 def main(*names: str) -> None:

@@ -91,7 +91,7 @@ def test_a_file_that_computes_something_else(tmp_path, monkeypatch):
         return content.replace(kernel, bytes(len(kernel)))
 
     def written():
-        return agreeing.write(file, tmp_path / "1", [decode, more], expected)
+        return agreeing.write(file, tmp_path / "1", [decode, more], expected, bytes)
 
     monkeypatch.setattr(litert, "convert", corrupted)
     errors, remarks = written()
