@@ -1,4 +1,4 @@
-"""Writes docs/exports.md from results/export_parity.json and results/export_load.json.
+"""Writes docs/exports.md from export_parity.json, export_load.json and export_layers.json.
 
 python benchmarks/export_page.py
 """
@@ -96,6 +96,28 @@ def load(result: dict) -> str:
     return text + table(["signature", "requests", "p50, ms", "p99, ms"], lines)
 
 
+LAYERS = """## Keras's layers
+
+Each alone, with weights of its own (`benchmarks/export_layers.py`,
+[export_layers.json](../benchmarks/results/export_layers.json)): the largest error of the
+SavedModel in TensorFlow's C++ loader, and of float32 files in LiteRT, of any batch and of one row.
+A layer that LiteRT lacks is in the SavedModels all the same; the remark is the export's.
+"""
+
+
+def layers(entries: list[dict]) -> str:
+    """Returns what SavedModels and LiteRT have of each layer."""
+
+    def cell(error: float | None) -> str:
+        return "none" if error is None else f"{error:.1e}"
+
+    rows = [
+        [f"`{e['layer']}`", cell(e["saved_model"]), cell(e["litert"]), e["remark"] or ""]
+        for e in entries
+    ]
+    return table(["layer", "SavedModel", "LiteRT", "remark"], rows)
+
+
 def main() -> None:
     """Writes the page."""
     rows = json.loads((common.RESULTS / "export_parity.json").read_text())
@@ -106,6 +128,8 @@ def main() -> None:
         parts += [title, "In bold what the export recommends.\n", detail(of)]
     parts += ["## Load on the C++ loader\n"]
     parts += [load(json.loads((common.RESULTS / "export_load.json").read_text()))]
+    entries = json.loads((common.RESULTS / "export_layers.json").read_text())
+    parts += [LAYERS, layers(entries)]
     commits = ", ".join(sorted({row["commit"] for row in rows}))
     parts.append(f"Measured at {commits} on {rows[0]['machine']['cpu']}, two cores.\n")
     PAGE.write_text("\n".join(parts), "utf-8")

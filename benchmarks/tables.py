@@ -1,26 +1,29 @@
-"""NLL of tables in the user's units: the VAE, a Gaussian fit, and the truth where it is known.
+"""NLL of tables in the user's units: `train.py`, a normal distribution, and the truth if known.
 
 python benchmarks/tables.py
 """
 
+import dataclasses
 import json
 import math
 import os
+import shutil
 import sys
+import tempfile
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import common
-import keras
 import numpy as np
 import pandas as pd
 from sklearn import datasets
 
-import vae_tf
-from vae_tf.data import Table
+from vae_tf.data.tables.table_data import TableData, load_table
+from vae_tf.recipes import recipe
+from vae_tf.runs.training import train
 
-SEEDS = (0, 1)
-SAMPLES = 300
+SEEDS = range(5)  # of splits, a tenth of the rows for the test, and of trainings
 CENTRES = np.array([[-2.0, 0.0], [2.0, 1.5], [0.0, -2.5]])
 CHOICE = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])
 RATES = np.array([2.0, 8.0, 20.0])
@@ -64,72 +67,61 @@ def real_tables() -> dict[str, pd.DataFrame]:
     return found
 
 
-def gaussian_nll(table: Table, train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
-    """Returns the NLL of rows under the normal distribution of the training rows' numbers.
+def gaussian_nll(data: TableData) -> np.ndarray:
+    """Returns the NLL of the test rows under the normal distribution of the training rows' numbers.
 
     Columns of words are independent of the others, with their frequencies (one added to each); a
     count is a number among the others.
     """
-    fitted, held_out = table.encode(train), table.encode(test, unknown="missing")
-    worded = [c.kind in ("binary", "category") for c in table.modelled]
-    numbers, words = np.flatnonzero(~np.array(worded)), np.flatnonzero(worded)
-    mean = fitted.x[:, numbers].mean(0)
-    cov = np.cov(fitted.x[:, numbers].astype("float64"), rowvar=False)
+    columns, fitted, held_out = data.table.modelled, data.train.array(), data.test.array()
+    worded = np.array([column.kind in ("binary", "category") for column in columns])
+    numbers, words = np.flatnonzero(~worded), np.flatnonzero(worded)
+    mean = fitted[:, numbers].mean(0)
+    cov = np.cov(fitted[:, numbers].astype("float64"), rowvar=False)
     spread = np.diag(np.diag(cov))
     cov = 0.98 * np.atleast_2d(cov) + 0.02 * spread  # shrunk: some columns are all but sums
-    away = held_out.x[:, numbers] - mean
+    away = held_out[:, numbers] - mean
     nll = 0.5 * np.sum(away * np.linalg.solve(cov, away.T).T, 1)
-    nll += 0.5 * np.linalg.slogdet(2 * math.pi * cov)[1] - table.log_jacobian(held_out.x)
+    nll += 0.5 * np.linalg.slogdet(2 * math.pi * cov)[1] - data.table.log_jacobian(held_out)
     for j in words:
-        counts = np.bincount(fitted.x[:, j].astype(int), minlength=len(table.modelled[j].values))
-        nll -= np.log((counts + 1) / (counts + 1).sum())[held_out.x[:, j].astype(int)]
+        counts = np.bincount(fitted[:, j].astype(int), minlength=len(columns[j].values))
+        nll -= np.log((counts + 1) / (counts + 1).sum())[held_out[:, j].astype(int)]
     return nll
 
 
-def vae_nll(table: Table, train: pd.DataFrame, test: pd.DataFrame, seed: int) -> np.ndarray:
-    """Returns the importance-weighted NLL of rows, as `train.py` would train for them."""
-    likelihood, size = table.likelihood(), 8
-    encoder = vae_tf.networks.mlp_encoder(
-        table.shape, size, (128, 128), features=table.features, seed=seed
+def nll_of_run(file: Path, seed: int) -> dict[str, float]:
+    """Returns the test NLL of `train.py --dataset table:FILE`, and of the normal distribution."""
+    run_dir = file.parent / f"run-{seed}"
+    config = dataclasses.replace(
+        recipe("table"), dataset=f"table:{file}", run_dir=str(run_dir), seed=seed
     )
-    shapes = likelihood.parameter_shapes(table.shape)
-    decoder = vae_tf.networks.mlp_decoder(size, shapes, (128, 128), seed=seed + 1)
-    vae = vae_tf.VAE(encoder, decoder, likelihood=likelihood, seed=seed)
-    vae.compile(keras.optimizers.AdamW(2e-3, weight_decay=0.01))
-    rows = np.random.default_rng(seed).permutation(len(train))
-    cut = max(1, len(train) // 9)
-    parts = (train.iloc[rows[cut:]], train.iloc[rows[:cut]])
-    fitted, validation = (table.encode(part) for part in parts)
-    stop = vae_tf.callbacks.EarlyStopping(patience=20, restore_best_weights=True)
-    vae.fit(
-        fitted, validation_data=validation, batch_size=64, epochs=150, verbose=0, callbacks=[stop]
-    )
-    held_out = table.encode(test, unknown="missing")
-    found = vae_tf.log_likelihood(vae, held_out, SAMPLES, seed=seed)
-    return -(found.per_example + table.log_jacobian(*held_out[:2]))
+    vae = train(config)["test"]["importance_weighted_nll"]
+    gaussian = float(np.mean(gaussian_nll(load_table(str(file), seed=seed))))
+    shutil.rmtree(run_dir)
+    return {"vae": vae, "gaussian": gaussian, "vae - gaussian": vae - gaussian}
 
 
-def records(data: str, frame: pd.DataFrame, truth=None, seeds=SEEDS) -> list[dict]:
-    """Returns the NLL of both methods: mean over splits, and the standard error of that mean."""
-    found: dict[str, list[float]] = {"vae": [], "gaussian": []}
-    for seed in seeds:
-        rows = np.random.default_rng(100 + seed).permutation(len(frame))
-        cut = len(frame) // 5
-        test, train = frame.iloc[rows[:cut]], frame.iloc[rows[cut:]]
-        table = Table.from_frame(train)
-        found["vae"].append(float(np.mean(vae_nll(table, train, test, seed))))
-        found["gaussian"].append(float(np.mean(gaussian_nll(table, train, test))))
-        print(
-            data, seed, {name: round(values[-1], 3) for name, values in found.items()}, flush=True
-        )
+def records(data: str, frame: pd.DataFrame, truth=None) -> list[dict]:
+    """Returns the NLL of both methods, and by how much they differ on the same rows.
+
+    Means over splits, and the standard errors of these means.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory, "table.csv")
+        frame.to_csv(file, index=False)
+        splits = []
+        for seed in SEEDS:
+            splits.append(nll_of_run(file, seed))
+            print(data, seed, {k: round(v, 3) for k, v in splits[-1].items()}, flush=True)
     result = []
-    for method, values in found.items():
-        error = float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
+    for method in splits[0]:
+        values = [split[method] for split in splits]
+        error = float(np.std(values, ddof=1) / math.sqrt(len(values)))
         result.append(_record(data, method, float(np.mean(values)), error))
     return result if truth is None else [*result, _record(data, "truth", *truth)]
 
 
-def _record(data: str, method: str, value: float, stderr: float | None) -> dict:
+def _record(data: str, method: str, value: float, stderr: float) -> dict:
     metric = "nll, nats a row in the user's units"
     return {"data": data, "method": method, "metric": metric, "value": value, "stderr": stderr}
 

@@ -6,12 +6,14 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 import vae_tf
-from vae_tf.cli import train
+from vae_tf.cli import export, train
 from vae_tf.data import Table
 from vae_tf.data.tables.table_data import load_table
 from vae_tf.errors import ConfigError
+from vae_tf.exporting import verify_bundle
 from vae_tf.runs.config import TrainConfig
 
 FLAGS = ["--epochs", "2", "--importance-samples", "20", "--hidden", "16", "--latent-dim", "2"]
@@ -63,6 +65,29 @@ def test_a_run_of_a_table_goes_on(run):
     assert train.main([*flags, "--resume", "--epochs", "3"]) == 0
     report = json.loads((run / "run" / "report.json").read_text())
     assert report["epochs"] == 3
+
+
+def test_a_run_of_a_table_is_served_in_its_columns(run):
+    assert export.main([str(run / "run"), "--output", str(run / "bundle")]) == 0
+    bundle = verify_bundle(run / "bundle")
+    table = Table.load(run / "run" / "table.json")
+    assert Table.from_config(bundle.manifest["table"]) == table
+    assert {"encode_columns", "decode_columns", "generate_columns"} <= set(
+        bundle.manifest["signatures"]
+    )
+    vae = keras.models.load_model(run / "run" / "model.keras")
+    rows = pd.read_csv(run / "people.CSV")[9:15]  # of which the third has no height
+    encode = tf.saved_model.load(bundle.encoder).signatures["encode_columns"]
+    found = encode(
+        income=tf.constant(rows["income"].to_numpy()),
+        height=tf.constant(rows["height"].to_numpy()),
+        colour=tf.constant(rows["colour"].tolist()),
+    )
+    want = vae.parts.q(table.encode(rows).tensors()).mean()
+    np.testing.assert_allclose(found["z_mean"], want, rtol=1e-4, atol=1e-5)
+    card = (run / "bundle" / "README.md").read_text("utf-8")
+    assert "column 'income', positive" in card
+    assert "pictures/1/marginals.png" in card
 
 
 def test_refusals_are_one_line(run, capsys):

@@ -12,8 +12,16 @@ from vae_tf.runs.config import TrainConfig
 GROUPS = {
     "data": ("dataset", "kinds", "image_size", "skip_unreadable", "data_dir", "binarization"),
     "model": (
-        *("network", "hidden", "filters", "activation", "dropout", "input_dropout", "latent_dim"),
-        *("likelihood", "scale", "prior", "prior_components", "posterior", "condition"),
+        *("network", "hidden", "filters", "activation", "dropout", "input_dropout", "shortcut"),
+        *(
+            "latent_dim",
+            "likelihood",
+            "scale",
+            "prior",
+            "prior_components",
+            "posterior",
+            "condition",
+        ),
     ),
     "objective": (
         *("objective", "objective_samples", "beta", "beta_warmup_epochs", "beta_schedule"),

@@ -77,17 +77,15 @@ def _remarks(manifest: Mapping[str, Any]) -> list[str]:
 def _paths(bundle: Bundle) -> dict:
     files = bundle.manifest["litert"] or {"recommended": {}}
     litert = bundle.directory / "litert" / str(bundle.version)
-    paths = {
+    return {
         "model card": bundle.directory / "README.md",
         "encoder": bundle.encoder,
         "decoder": bundle.decoder,
         **({} if bundle.whole is None else {"both": bundle.whole}),
-        "encoder.tflite": bundle.encoder_tflite,
-        "decoder.tflite": bundle.decoder_tflite,
+        **{path.name: path for path in (bundle.encoder_tflite, bundle.decoder_tflite) if path},
         **{f"small {half}": litert / name for half, name in files["recommended"].items()},
         "manifest": bundle.manifest_path,
     }
-    return {name: path for name, path in paths.items() if path.exists()}
 
 
 def _show(table: Table, paths: dict) -> None:

@@ -1,5 +1,6 @@
 """The parts of a bundle, built and verified in a staging area."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from vae_tf.data.batch import Batch
-from vae_tf.errors import ExportError
 from vae_tf.exporting import calibration, golden, manifest, model_card, parity, publication
+from vae_tf.exporting.litert import agreeing
 from vae_tf.exporting.litert import directory as litert_directory
 from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.litert.metadata import Order, labelled
+from vae_tf.exporting.litert.ends import statistics_endpoint
+from vae_tf.exporting.litert.metadata import labelled
 from vae_tf.exporting.onnx import directory as onnx_directory
 from vae_tf.exporting.options import Options
 from vae_tf.exporting.runtimes import saved_model
@@ -48,7 +50,7 @@ def build(
         pictures: PNGs for the model card, by name.
 
     Raises:
-        ExportError: if a part cannot be converted, or a runtime disagrees with Keras.
+        ExportError: if a SavedModel cannot be written, or disagrees with Keras in a runtime.
     """
     version = str(facts["version"])
     # Keras first: a model whose own numbers are wrong needs no further work.
@@ -69,14 +71,35 @@ def build(
     }
     told = {key: facts[key] for key in TOLD_IN_FILES}
     remarks = dict(facts["remarks"])
+    by_litert: agreeing.Errors = {}
+    networks = halves.parts.encoder, halves.parts.decoder
     for half in dict.fromkeys(e.half for e in endpoints):
         group = [e for e in endpoints if e.half == half]
-        saved_model.write(group, stage / half / version)
+        saved_model.write(group, stage / half / version, networks)
         warmup.write_warmup(stage / half / version, signatures)
         if half in HALVES_ON_DEVICES and not options.only:
-            remarks |= _write_litert(stage, half, version, group, signatures, told, order)
+            file = stage / f"{half}.tflite"
+            label = functools.partial(
+                labelled, half=half, precision="float32", batch=None, metadata=told, order=order
+            )
+            errors, lacking = agreeing.write(
+                file,
+                stage / half / version,
+                group,
+                expected,
+                label,
+                statistics_endpoint(halves, half),
+            )
+            by_litert |= errors
+            remarks |= lacking
+            for name in errors:
+                signatures[name] |= {
+                    "litert": file.name,
+                    "litert_operators": litert.operators(file.read_bytes()),
+                    "litert_order": order[name],
+                }
     prior = _write_prior(stage / "decoder" / version, halves.parts.prior)
-    report = parity.report(stage, facts["version"], endpoints, expected)
+    report = parity.report(stage, facts["version"], endpoints, expected, by_litert)
     manifest.write_json(stage / "parity.json", report)
     for endpoint in endpoints:
         path = stage / "golden" / version / f"{endpoint.name}.npz"
@@ -100,9 +123,11 @@ def build(
             halves.request(images["validation"]),
             options.false_alarm_rate,
         )
-    onnx = (
-        onnx_directory.write(stage, facts["version"], endpoints, expected) if options.onnx else None
-    )
+    onnx = None
+    if options.onnx:
+        onnx = onnx_directory.write(stage, facts["version"], endpoints, expected)
+        reasons = {e.name: onnx[e.name]["reason"] for e in endpoints if e.litert}
+        remarks |= {f"{name} in ONNX": reason for name, reason in reasons.items() if reason}
     content = manifest.plain(
         {
             "format_version": manifest.FORMAT_VERSION,
@@ -113,7 +138,7 @@ def build(
             "generate": {
                 "available": "generate" in signatures,
                 "litert": signatures.get("generate", {}).get("litert") is not None,
-                "reason": remarks.get("generate"),
+                "reason": remarks.get("generate", remarks.get("decoder.tflite")),
             },
             "litert": files,
             "onnx": onnx,
@@ -129,35 +154,6 @@ def build(
     _write_around(stage, version, content, pictures)
     files = manifest.digests(stage, publication.entries(stage, facts["version"])[:-1])
     manifest.write(stage, {**content, "files": files})
-
-
-def _write_litert(
-    stage: Path,
-    half: str,
-    version: str,
-    group: Sequence[Endpoint],
-    signatures: dict[str, dict[str, Any]],
-    metadata: Mapping[str, Any],
-    order: Order,
-) -> dict[str, str]:
-    """Writes `<half>.tflite`, fills in `signatures`, and returns what signatures lack of it."""
-    file = f"{half}.tflite"
-    names = [e.name for e in group if e.litert]
-    remarks, content = {}, None
-    while content is None:
-        try:
-            content = litert.convert(stage / half / version, names)
-        except ExportError as error:
-            if names == [group[0].name]:
-                raise
-            name = names.pop()
-            remarks[name] = f"LiteRT has no {name}: {error}"
-    (stage / file).write_bytes(labelled(content, half, "float32", None, metadata, order))
-    operators = litert.operators(content)
-    for name in litert.signatures(content):
-        own = {"litert": file, "litert_operators": operators, "litert_order": order[name]}
-        signatures[name] |= own
-    return remarks
 
 
 def _write_around(

@@ -13,12 +13,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from vae_tf.data.tables.table import Table
 from vae_tf.errors import ExportError
 from vae_tf.exporting import building, manifest, precision, publication, verification
 from vae_tf.exporting.options import HALVES, Options
 from vae_tf.exporting.reading import AGAIN, parsed
 from vae_tf.exporting.runtimes import cpp_loader
-from vae_tf.exporting.signatures import endpoints
+from vae_tf.exporting.signatures import columns, endpoints
 from vae_tf.exporting.signatures.endpoint import Endpoint
 from vae_tf.exporting.signatures.halves import Halves
 from vae_tf.exporting.signatures.preprocessing import Preprocessing
@@ -51,14 +52,18 @@ class Bundle:
         return path if path.is_dir() else None
 
     @property
-    def encoder_tflite(self) -> Path:
-        """The encoder in LiteRT, float32, of any batch; not there with only="savedmodel"."""
-        return self.directory / "encoder.tflite"
+    def encoder_tflite(self) -> Path | None:
+        """The encoder in LiteRT, float32, of any batch; None if the bundle has none."""
+        return self._litert("encode")
 
     @property
-    def decoder_tflite(self) -> Path:
-        """The decoder in LiteRT, float32, of any batch; not there with only="savedmodel"."""
-        return self.directory / "decoder.tflite"
+    def decoder_tflite(self) -> Path | None:
+        """The decoder in LiteRT, float32, of any batch; None if the bundle has none."""
+        return self._litert("decode")
+
+    def _litert(self, signature: str) -> Path | None:
+        file = self.manifest["signatures"][signature]["litert"]
+        return file and self.directory / file
 
     @property
     def manifest_path(self) -> Path:
@@ -81,6 +86,7 @@ def write_bundle(
     provenance: Mapping[str, Any] | None = None,
     images: Mapping[str, Any] | None = None,
     pictures: Mapping[str, bytes] | None = None,
+    table: Table | None = None,
     options: Options = HALVES,
 ) -> Bundle:
     """Returns the bundle written to `directory`, verified in every runtime it is meant for.
@@ -97,12 +103,14 @@ def write_bundle(
             files are made for the first, the threshold of `score` is set by the second, and what
             LiteRT files cost in log-likelihood is found on the third.
         pictures: PNG files for the model card, by name.
+        table: what the model's numbers mean, for signatures that speak in its columns.
         options: what the bundle is to hold beyond its halves.
 
     Raises:
-        ExportError: if anything cannot be exported, disagrees with Keras, is there already or
-            cannot be written. Nothing is left behind then; for the one exception, a failure
-            amid the final renames, see `publication`.
+        ExportError: if a SavedModel cannot be made or disagrees with Keras, the version is there
+            already, or anything cannot be written. Nothing is left behind then; for the one
+            exception, a failure amid the final renames, see `publication`. A LiteRT file that
+            cannot be made, or disagrees, is left out, with a remark in the manifest.
     """
     directory = Path(directory).absolute()
     shape = _check_arguments(parts, version, event_shape)
@@ -112,6 +120,8 @@ def write_bundle(
     concepts = {name: getattr(parts, name) for name in ("prior", "posterior", "likelihood")}
     facts: dict[str, Any] = {name: manifest.concept(part) for name, part in concepts.items()}
     facts["preprocessing"] = dict(preprocessing or {})
+    if table is not None:
+        facts["table"] = table.get_config()
     fingerprint = manifest.fingerprint(
         (parts.encoder, parts.decoder, *concepts.values()), {"image_shape": shape, **facts}
     )
@@ -135,7 +145,7 @@ def write_bundle(
         }
         with publication.staging(directory, version) as stage:
             halves = _as_float32(halves)
-            offered, remarks = _endpoints(halves, stage, options)
+            offered, remarks = _endpoints(halves, stage, options, table)
             building.build(
                 stage,
                 offered,
@@ -187,12 +197,16 @@ def _as_float32(halves: Halves) -> Halves:
 
 
 def _endpoints(
-    halves: Halves, scratch: Path, options: Options
+    halves: Halves, scratch: Path, options: Options, table: Table | None
 ) -> tuple[list[Endpoint], endpoints.Remarks]:
     """Returns the signatures of all parts, and why some are missing."""
     first, remarks = endpoints.encoder_endpoints(halves)
     prior = endpoints.of_prior(halves)
     second, others = endpoints.decoder_endpoints(halves, scratch, prior)
+    if table is not None:
+        generate = next((e for e in second if e.name == "generate"), None)
+        of_encoder, of_decoder = columns.endpoints_of(table, halves, generate)
+        first, second = [*first, *of_encoder], [*second, *of_decoder]
     if not options.whole:
         return [*first, *second], remarks | others
     third, more = endpoints.vae_endpoints(halves, options.importance_samples, prior)

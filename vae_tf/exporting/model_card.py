@@ -9,6 +9,8 @@ CAPTIONS = {
     "label_swap": "Test images, and the style of each under every label.",
     "interpolations": "Straight lines between two test images in latent space.",
     "manifold": "The two-dimensional latent space.",
+    "marginals": "Each column, of the training rows and of samples.",
+    "pairs": "Pairs of columns, of the training rows and of samples.",
 }
 NUMBERS = {  # key in the run's report -> what it is; nats per image
     "elbo": "ELBO",

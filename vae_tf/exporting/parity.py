@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError, VAEError
-from vae_tf.exporting.litert import files as litert
 from vae_tf.exporting.probes import BATCH_SIZES, LARGE_Z, probes
 from vae_tf.exporting.runtimes import cpp_loader, saved_model
 from vae_tf.exporting.signatures.endpoint import Arrays, Endpoint, check_outputs
@@ -60,11 +59,23 @@ def _runnable(endpoint: Endpoint) -> Callable[..., dict[str, tf.Tensor]]:
 
 
 def compare(
-    runtime: str, signature: str, expected: Sequence[Arrays], received: Sequence[Arrays]
+    runtime: str,
+    signature: str,
+    expected: Sequence[Arrays],
+    received: Sequence[Arrays],
+    limits: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Returns per output the largest error over all batches, in its own unit and relative.
 
     The relative error of a batch is max|received - expected| / max|expected|.
+
+    Args:
+        runtime: which has `received`.
+        signature: its name.
+        expected: batches of outputs.
+        received: likewise.
+        limits: of the outputs that have some, as in the manifest. Of `choices` all must be
+            equal; `whole` numbers may have been rounded to the next one.
 
     Raises:
         ExportError: if names, shapes or dtypes differ, anything is not finite, or an error is
@@ -79,7 +90,7 @@ def compare(
                 f"{where} must return {kinds[0]}", f"{kinds[1]}", "Keep the batch dimension free."
             )
         for name, value in want.items():
-            scale, tolerance, error = _difference(value, have[name])
+            scale, tolerance, error = _difference(value, have[name], (limits or {}).get(name, {}))
             if not error <= tolerance:  # also where error is NaN
                 raise ExportError(
                     f"{where} must agree with the reference within {tolerance:.3g} on {name!r}",
@@ -94,8 +105,12 @@ def compare(
     return worst
 
 
-def _difference(want: np.ndarray, have: np.ndarray) -> tuple[float, float, float]:
+def _difference(
+    want: np.ndarray, have: np.ndarray, limits: Mapping[str, Any]
+) -> tuple[float, float, float]:
     """Returns the largest |want|, what error that allows, and the error; of files, in levels."""
+    if "choices" in limits:
+        return 1.0, 0.0, float(np.any(want != have))
     if want.dtype.kind == "O":
         pairs = zip(want.ravel(), have.ravel(), strict=True)
         apart = np.array([_levels_apart(*pair) for pair in pairs])
@@ -103,7 +118,7 @@ def _difference(want: np.ndarray, have: np.ndarray) -> tuple[float, float, float
     scale = float(np.abs(want).max(initial=0.0))
     with np.errstate(invalid="ignore"):  # inf - inf is NaN, and that is refused
         error = float(np.abs(have - want).max(initial=0.0))
-    return scale, RELATIVE * scale + ABSOLUTE, error
+    return scale, RELATIVE * scale + ABSOLUTE + ("whole" in limits), error
 
 
 def _levels_apart(want: bytes, have: bytes) -> float:
@@ -121,27 +136,33 @@ def report(
     version: int,
     endpoints: Sequence[Endpoint],
     expected: Mapping[str, Sequence[Arrays]],
+    by_litert: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Returns the parity report of the artefacts below `stage`; each signature runs everywhere.
+
+    Args:
+        stage: where the SavedModels are.
+        version: theirs.
+        endpoints: of all halves.
+        expected: signature -> what Keras makes of its probes.
+        by_litert: signature -> errors of LiteRT, for those that it has.
 
     Raises:
         ExportError: from `compare`, or if a runtime refuses an artefact.
     """
     signatures: dict[str, dict[str, Any]] = {}
+    limits: dict[str, Mapping[str, Mapping[str, Any]]] = {}
     defaults = {e.half: e.name for e in reversed(endpoints)}  # the first of each half
     calls, opened = [], functools.cache(saved_model.opened)
     for endpoint in endpoints:
         name, batches = endpoint.name, probes(endpoint)
         directory = stage / endpoint.half / str(version)
-        file = stage / f"{endpoint.half}.tflite"
-        received = {"python_saved_model": opened(directory)(name, batches)}
-        content = file.read_bytes() if file.exists() else None  # `vae` has none
-        if content and name in litert.signatures(content):
-            received["litert"] = litert.run(content, name, batches)
-        signatures[name] = {
-            runtime: compare(runtime, name, expected[name], outputs)
-            for runtime, outputs in received.items()
-        }
+        received = opened(directory)(name, batches)
+        limits[name] = endpoint.limits
+        errors = compare("python_saved_model", name, expected[name], received, limits[name])
+        signatures[name] = {"python_saved_model": errors}
+        if name in by_litert:
+            signatures[name]["litert"] = dict(by_litert[name])
         default = ["serving_default"] if defaults[endpoint.half] == name else []
         calls += [(name, cpp_loader.Call(directory, key, batches)) for key in (name, *default)]
     served: dict[str, list[Arrays]] = {e.name: [] for e in endpoints}
@@ -150,7 +171,7 @@ def report(
         served[name] += answer
     for name, answered in served.items():
         want = [*expected[name]] * (len(answered) // len(expected[name]))
-        signatures[name]["cpp_loader"] = compare("cpp_loader", name, want, answered)
+        signatures[name]["cpp_loader"] = compare("cpp_loader", name, want, answered, limits[name])
     return {
         "reference": "Keras, float32, CPU",
         "tolerance": {"relative": RELATIVE, "absolute": ABSOLUTE},

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from vae_tf.exporting.signatures.endpoint import Endpoint, Input
+from vae_tf.exporting.signatures.endpoint import Endpoint, Input, example_of
 
 BATCH_SIZES = (1, 2, 5)
 LARGE_Z = 10.0  # standard deviations; N(0, 1) leaves 1e-23 beyond
@@ -29,6 +29,8 @@ def specimens(inputs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, np.ndar
     """Returns batches of one and of two for the `inputs` of a signature in a manifest."""
 
     def values(spec: Mapping[str, Any], size: int) -> np.ndarray:
+        if "choices" in spec or "typical" in spec:
+            return filled((size,), example_of(spec), spec["dtype"])
         if spec["dtype"] == "string":
             return np.array([picture(np.random.default_rng(i)) for i in range(size)], object)
         if spec["dtype"] == "int32" and "range" not in spec:
@@ -38,6 +40,13 @@ def specimens(inputs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, np.ndar
         return np.full((size, *spec["shape"][1:]), value, spec["dtype"])
 
     return [{name: values(spec, size) for name, spec in inputs.items()} for size in (1, 2)]
+
+
+def filled(shape: tuple[int, ...], value: Any, dtype: str) -> np.ndarray:
+    """Returns an array of one value, a word or a number."""
+    if dtype != "string":
+        return np.full(shape, value, dtype)
+    return np.full(shape, value.encode(), object)
 
 
 def picture(rng: np.random.Generator) -> bytes:
@@ -51,6 +60,8 @@ def picture(rng: np.random.Generator) -> bytes:
 
 def _values(given: Input, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     shape = (size, *given.shape)
+    if given.more:
+        return _of_column(given, size, rng)
     if given.only is not None:
         kinds = [np.full(shape, given.only)]
     elif given.name == "seed":
@@ -81,3 +92,21 @@ def _values(given: Input, size: int, rng: np.random.Generator) -> Iterator[np.nd
         z, large = rng.standard_normal(shape), np.full(shape, LARGE_Z)
         kinds = [z, np.zeros(shape), LARGE_Z * z, large, -large]
     return (kind.astype(given.dtype) for kind in kinds)
+
+
+def _of_column(given: Input, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yields values of a table's column: every choice, or typical numbers; and missing ones."""
+    limits = given.more
+    if "choices" in limits:
+        choices = limits["choices"]
+        for first in range(max(3, -(-len(choices) // size))):
+            chosen = [choices[(first * size + i) % len(choices)] for i in range(size)]
+            parts = [filled((1,), value, given.dtype) for value in chosen]
+            yield np.concatenate(parts)
+    else:
+        low, high = limits["typical"]
+        for kind in (rng.uniform(low, high, size), np.full(size, low), np.full(size, high)):
+            yield (np.rint(kind) if "whole" in limits else kind).astype(given.dtype)
+    if "missing" in limits:
+        value = "" if given.dtype == "string" else np.nan
+        yield filled((size,), value, given.dtype)

@@ -33,7 +33,8 @@ def verify(directory: Path) -> dict[str, Any]:
     for (name, (inputs, expected)), (served,) in zip(
         wanted.items(), cpp_loader.run(calls), strict=True
     ):
-        parity.compare("cpp_loader", name, [expected or served], [served])
+        limits = signatures[name]["outputs"]
+        parity.compare("cpp_loader", name, [expected or served], [served], limits)
         file = signatures[name]["litert"]
         if file is not None:
             content = opened.setdefault(file, (directory / file).read_bytes())

@@ -65,6 +65,7 @@ def mlp_decoder(
     *,
     activation: str = "silu",
     dropout: float = 0.0,
+    shortcut: bool = False,
     condition: Condition = None,
     seed: int | None = 1,
 ) -> keras.Model:
@@ -76,6 +77,9 @@ def mlp_decoder(
         hidden: widths of the hidden layers.
         activation: a Keras activation's name.
         dropout: share of hidden units dropped in training.
+        shortcut: whether the latents, and a condition, also reach the outputs directly, by a
+            linear map, so that hidden layers have to add what is not linear alone. It suits
+            tables, whose columns are often nearly linear in each other.
         condition: see `vae_tf.networks`; it enters the first layer beside the latents.
         seed: of the initial weights.
 
@@ -85,7 +89,10 @@ def mlp_decoder(
     outputs = outputs_of(outputs)
     initializers, conditions = Initializers(seed), Conditions(condition)
     z = keras.Input((whole("latent_dim", latent_dim),), name="z")
-    h = _hidden(conditions.beside(z), hidden, activation, dropout, seed, initializers)
+    first = conditions.beside(z)
+    h = _hidden(first, hidden, activation, dropout, seed, initializers)
+    if shortcut:
+        h = keras.layers.Concatenate()([first, h])
     return conditions.model("decoder", z, dense_heads(h, outputs, initializers), field="z")
 
 

@@ -5,8 +5,7 @@ from vae_tf.runs.config import TrainConfig
 CONFIG = TrainConfig(
     network="mlp",
     learning_rate=2e-3,
-    hidden=(128, 128),
-    latent_dim=8,
+    shortcut=True,
     prior="normal",
     batch_size=64,
     weight_decay=0.01,

@@ -92,7 +92,8 @@ def _networks(
     condition: int | None,
     options: Mapping[str, Any],
 ):
-    heads = posterior.parameter_shapes(config.latent_dim)
+    latent_dim = config.number("latent_dim")
+    heads = posterior.parameter_shapes(latent_dim)
     outputs = likelihood.parameter_shapes(event_shape)
     try:
         keras.activations.get(config.activation)
@@ -100,18 +101,19 @@ def _networks(
         fix = "Name one of keras.activations, such as relu, silu, gelu or tanh."
         raise ConfigError("--activation must be known to Keras", config.activation, fix) from None
     shared: dict[str, Any] = {"activation": config.activation, "condition": condition}
-    own, widths = dict(options), config.filters
+    own, of_decoder, widths = dict(options), {}, config.filters
     if config.network == "mlp":
+        assert not isinstance(config.hidden, str)  # by now the data have decided
         shared["dropout"], widths = config.dropout, config.hidden
-        own["input_dropout"] = config.input_dropout
-    elif config.dropout or config.input_dropout:
+        own["input_dropout"], of_decoder["shortcut"] = config.input_dropout, config.shortcut
+    elif config.dropout or config.input_dropout or config.shortcut:
         fix = "Drop the flag, or use --network mlp."
         received = f"--network {config.network} with it"
-        raise ConfigError("Dropout belongs to the mlp network", received, fix)
+        raise ConfigError("Dropout and the shortcut belong to the mlp network", received, fix)
     make_encoder, make_decoder = NETWORKS[config.network]
     encoder = make_encoder(
         event_shape,
-        config.latent_dim,
+        latent_dim,
         widths,
         outputs=heads,
         seed=2 * config.seed,
@@ -119,7 +121,7 @@ def _networks(
         **own,
     )
     decoder = make_decoder(
-        config.latent_dim, outputs, widths[::-1], seed=2 * config.seed + 1, **shared
+        latent_dim, outputs, widths[::-1], seed=2 * config.seed + 1, **shared, **of_decoder
     )
     return encoder, decoder
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from vae_tf.checks import instance
-from vae_tf.data import Split
-from vae_tf.errors import DataError, ExportError
+from vae_tf.data import Split, Table
+from vae_tf.errors import DataError
 from vae_tf.exporting import FULL, Bundle, Options, write_bundle
 from vae_tf.models import VAE
 from vae_tf.runs.build import kind_of
@@ -17,7 +17,10 @@ from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.directory import RunDirectory
 from vae_tf.runs.training import load_run
 
-SHOWN = ("manifold", "samples", "reconstructions", "label_swap", "interpolations")
+SHOWN = (
+    *("manifold", "samples", "reconstructions", "label_swap", "interpolations"),
+    *("marginals", "pairs"),
+)
 LABELS = "labels_fingerprint"
 MOST_IMAGES = 2000  # of each split; what is judged by them needs no more
 
@@ -34,6 +37,7 @@ def export(
     preprocessing: Mapping | None = None,
     provenance: Mapping | None = None,
     pictures: Mapping[str, bytes] | None = None,
+    table: Table | None = None,
     options: Options = FULL,
 ) -> Bundle:
     """Writes SavedModels, LiteRT files and what goes with them, proven before they appear.
@@ -50,11 +54,12 @@ def export(
         preprocessing: how raw data become the encoder's input, for the manifest.
         provenance: where the model comes from, for the manifest.
         pictures: PNGs for the model card, by name.
+        table: of a model of rows; adds signatures that take and give its columns.
         options: what the bundle is to hold.
 
     Raises:
-        ExportError: the version exists, the model cannot be converted, or a converted file
-            disagrees with the model. Nothing is left behind.
+        ExportError: the version exists, or a SavedModel cannot be made, or disagrees with the
+            model. Nothing is left behind.
     """
     instance("vae", vae, VAE)
     splits = {"train": train, "validation": validation, "test": test}
@@ -67,6 +72,7 @@ def export(
         provenance=provenance,
         images={name: values for name, values in splits.items() if values is not None},
         pictures=pictures,
+        table=table,
         options=options,
     )
 
@@ -93,10 +99,8 @@ def export_run(
         ExportError: as for `export`.
     """
     vae, saved = load_run(run)
-    if str(saved["config"].get("dataset")).startswith("table:"):
-        fix = "Use it from Python: keras.models.load_model and vae_tf.data.Table.load."
-        raise ExportError("An exported run must be of images", f"{run}, which is of a table", fix)
     home = RunDirectory(run)
+    table = Table.load(home.table) if home.table.is_file() else None
     data = saved["data"]
     provenance = {
         "config": saved["config"],
@@ -111,9 +115,10 @@ def export_run(
         directory,
         version=version,
         **_splits(saved, data_dir),
-        preprocessing={key: data[key] for key in keys},
+        preprocessing={key: data[key] for key in keys if key in data},
         provenance=provenance,
         pictures={name: path.read_bytes() for name, path in paths.items() if path.is_file()},
+        table=table,
         options=dataclasses.replace(FULL, **options),
     )
 
@@ -123,17 +128,26 @@ def _splits(saved: Mapping[str, Any], data_dir: str | None) -> dict[str, Any]:
     config = TrainConfig(**saved["config"], data_dir=data_dir)
     try:
         images = kind_of(config).data
-        found = images.describe(labels=config.conditional)
+        described = images.describe(labels=config.conditional)
     except DataError:
         return {}
-    if any(found.get(key) != saved["data"].get(key) for key in ("fingerprint", LABELS)):
+    if any(described.get(key) != saved["data"].get(key) for key in ("fingerprint", LABELS)):
         return {}
     splits = {"train": images.train, "validation": images.validation, "test": images.test}
-    return {name: _some(split, config.conditional) for name, split in splits.items()}
+    found = {name: _some(split, config.conditional) for name, split in splits.items()}
+    return {name: examples for name, examples in found.items() if examples is not None}
 
 
 def _some(split: Split, labels: bool) -> Any:
-    """Returns images, or pairs with labels, from all over a split, which may be sorted by label."""
+    """Returns examples, or pairs with labels, from all over a split, which may be sorted by label.
+
+    Rows with gaps are left out; where all have some, there are none.
+    """
     order = np.random.default_rng(0).permutation(split.num_examples)
     part = split.part(np.sort(order[:MOST_IMAGES]))
-    return (part.array(), part.labels) if labels else part.array()
+    if labels:
+        return part.array(), part.labels
+    x, mask = part.array(), part.mask()
+    if mask is not None:
+        x = x[np.all(mask, tuple(range(1, mask.ndim)))]
+    return x if len(x) else None

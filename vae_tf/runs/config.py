@@ -36,8 +36,9 @@ class TrainConfig:
     network: Literal["auto", "mlp", "conv", "resnet"] = "auto"
     """Encoder and decoder. mlp: dense; conv: convolutional; resnet: residual convolutional;
     auto: mlp for tables and small images, conv for larger ones."""
-    hidden: tuple[int, ...] = (500, 500)
-    """Widths of the mlp's hidden layers; the decoder has them in reverse."""
+    hidden: Literal["auto"] | tuple[int, ...] = "auto"
+    """Widths of the mlp's hidden layers; the decoder has them in reverse. auto: 500 500; of a
+    table 128 128, and 128 below 1,000 training rows."""
     filters: tuple[int, ...] = (32, 64)
     """Channels of each level of conv and resnet; the decoder has them in reverse."""
     activation: str = "silu"
@@ -46,11 +47,14 @@ class TrainConfig:
     """Share of the mlp's hidden units dropped in training."""
     input_dropout: float = 0.0
     """Share of the encoder's inputs dropped in training (mlp)."""
+    shortcut: bool = False
+    """Give the mlp decoder's outputs the latents too, by a linear map. It suits tables."""
     condition: Literal["none", "label"] = "none"
     """What encoder and decoder are given too. label: the class of each image, so that the
     model draws images of a class that you choose."""
-    latent_dim: int = 40
-    """Number of latent variables."""
+    latent_dim: Literal["auto"] | int = "auto"
+    """Number of latent variables. auto: 40, and of a table half as many as columns, from 2 to
+    16."""
     prior: Literal[
         "auto", "normal", "learned-normal", "mixture", "vamp", "realnvp", "maf", "conditional"
     ] = "auto"
@@ -156,7 +160,8 @@ class TrainConfig:
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
         for name in ("hidden", "filters"):
             sizes = getattr(self, name)
-            self._require(name, len(sizes) > 0 and min(sizes) >= 1, "one or more sizes of 1 up")
+            holds = self._auto(name) or (len(sizes) > 0 and min(sizes) >= 1)
+            self._require(name, holds, "one or more sizes of 1 up")
         if self.image_size is not None:
             self._require("image_size", min(self.image_size) >= 1, "two sizes of at least 1")
         if self.clipnorm is not None:
@@ -180,13 +185,11 @@ class TrainConfig:
         # What a table has anyway, as its config.json says it, too
         only: dict[str, tuple] = {"network": ("auto", "mlp"), "likelihood": ("auto",)}
         only |= {"binarization": ("auto", "none"), "condition": ("none",)}
-        only |= {"image_size": (None,), "export": (None,)}
+        only["image_size"] = (None,)
         for name, values in only.items():
             if getattr(self, name) not in values:
                 received = f"--{name.replace('_', '-')} {getattr(self, name)}"
                 fix = "Drop the flag; the likelihood of a table is that of its columns' kinds."
-                if name == "export":
-                    fix = "Drop the flag; models of tables are used from Python as yet."
                 raise ConfigError("A table does without this flag", received, fix)
 
     def _require(self, name: str, holds: bool, expected: str) -> None:

@@ -28,6 +28,7 @@ MOST_GREY = 0.25  # MNIST has 11 % of its values between, digits 42 %, Fashion-M
 LOOKED_AT = 1000  # training images
 TINY, SMALL = 256, 1024  # numbers in an image
 FIXED_SCALE, LEAST_SPREAD = 0.1, 0.02
+LATENT_DIM, HIDDEN = 40, (500, 500)
 
 
 def _intensities(images: ImageData) -> np.ndarray:
@@ -92,8 +93,16 @@ class Images(Kind):
         if network == "auto":
             few = images.train.num_examples < MANY
             dense = numbers <= (TINY if few and likelihood != "bernoulli" else SMALL)
-            network = "mlp" if dense or config.dropout or config.input_dropout else "conv"
+            network = (
+                "mlp"
+                if dense or config.dropout or config.input_dropout or config.shortcut
+                else "conv"
+            )
             found["network"] = (network, size)
+        if config.latent_dim == "auto":
+            found["latent_dim"] = (LATENT_DIM, "for images")
+        if config.hidden == "auto" and network == "mlp":
+            found["hidden"] = (HIDDEN, "for images")
         if config.learning_rate == "auto":
             # A step moves what a dense layer puts out by the step size times the sum of its inputs
             rate = LEARNING_RATE * min(1.0, SMALL / numbers) if network == "mlp" else LEARNING_RATE

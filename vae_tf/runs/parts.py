@@ -43,6 +43,11 @@ class Setting:
     examples: Callable[[int], np.ndarray]
     num_classes: int | None = None
 
+    @property
+    def latent_dim(self) -> int:
+        """L."""
+        return self.config.number("latent_dim")
+
 
 LIKELIHOODS: dict[str, Callable[[TrainConfig], likelihoods.Likelihood]] = {
     "bernoulli": lambda config: likelihoods.Bernoulli(),
@@ -55,27 +60,29 @@ LIKELIHOODS: dict[str, Callable[[TrainConfig], likelihoods.Likelihood]] = {
 }
 
 PRIORS: dict[str, Callable[[Setting], priors.Prior]] = {
-    "normal": lambda s: priors.StandardNormal(s.config.latent_dim),
-    "learned-normal": lambda s: priors.LearnedNormal(s.config.latent_dim),
+    "normal": lambda s: priors.StandardNormal(s.latent_dim),
+    "learned-normal": lambda s: priors.LearnedNormal(s.latent_dim),
     "mixture": lambda s: priors.MixtureOfNormals(
-        s.config.latent_dim, s.config.number("prior_components"), s.config.seed
+        s.latent_dim, s.config.number("prior_components"), s.config.seed
     ),
     "vamp": lambda s: priors.VampPrior.from_data(
-        s.config.latent_dim,
+        s.latent_dim,
         s.examples(s.config.number("prior_components")),
         s.config.number("prior_components"),
     ),
-    "realnvp": lambda s: priors.RealNVP(s.config.latent_dim),
-    "maf": lambda s: priors.MaskedAutoregressive(s.config.latent_dim),
+    "realnvp": lambda s: priors.RealNVP(s.latent_dim),
+    "maf": lambda s: priors.MaskedAutoregressive(s.latent_dim),
     "conditional": lambda s: priors.Conditional(
-        conditional_prior_network(s.num_classes, s.config.latent_dim, seed=s.config.seed + 2)
+        conditional_prior_network(s.num_classes, s.latent_dim, seed=s.config.seed + 2)
     ),
 }
 
 POSTERIORS: dict[str, Callable[[TrainConfig], posteriors.Posterior]] = {
     "diagonal": lambda config: posteriors.DiagonalNormal(),
     "full": lambda config: posteriors.FullNormal(),
-    "iaf": lambda config: posteriors.InverseAutoregressive(config.latent_dim, config.latent_dim),
+    "iaf": lambda config: posteriors.InverseAutoregressive(
+        config.number("latent_dim"), config.number("latent_dim")
+    ),
 }
 
 OBJECTIVES: dict[str, Callable[[int], Objective]] = {

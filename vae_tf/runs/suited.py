@@ -60,6 +60,7 @@ def _sentence(chosen) -> str:
     """Returns flags and reasons, those of one reason together."""
     flags: dict[str, list[str]] = {}
     for name, (value, reason) in chosen.items():
-        shown = f"{value:g}" if isinstance(value, float) else str(value)
+        values = value if isinstance(value, tuple) else (value,)
+        shown = " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
         flags.setdefault(reason, []).append(f"--{name.replace('_', '-')} {shown}")
     return "; ".join(f"{' '.join(group)} {reason}" for reason, group in flags.items())

@@ -19,6 +19,16 @@ from vae_tf.runs.kind import Kind
 from vae_tf.runs.suited import LEARNING_RATE
 
 SHOWN_ROWS = 2000  # in a picture
+LEAST_LATENTS, MOST_LATENTS = 2, 16
+HIDDEN, MANY_ROWS = (128, 128), 1000
+
+
+def latent_dim_of(columns: int) -> int:
+    """Returns the number of latent variables that suits a table of so many columns: half of them.
+
+    Measured over four tables, see docs/tables.md.
+    """
+    return max(LEAST_LATENTS, min(-(-columns // 2), MOST_LATENTS))
 
 
 class Rows(Kind):
@@ -43,7 +53,13 @@ class Rows(Kind):
 
     def chosen(self, config: TrainConfig) -> dict[str, tuple[Any, str]]:
         """Returns networks for columns; the recipe `table` has all other settings."""
-        found = {"network": ("mlp", "for a table"), "learning_rate": (LEARNING_RATE, "for a table")}
+        columns = len(self.data.table.modelled)
+        found: dict[str, tuple[Any, str]] = {"network": ("mlp", "for a table")}
+        found["learning_rate"] = (LEARNING_RATE, "for a table")
+        rows = self.data.train.num_examples
+        hidden = HIDDEN if rows >= MANY_ROWS else HIDDEN[:1]
+        found["hidden"] = (hidden, f"for {rows:,} training rows")
+        found["latent_dim"] = (latent_dim_of(columns), f"for {columns} columns")
         return {name: value for name, value in found.items() if getattr(config, name) == "auto"}
 
     def encoder_options(self) -> Mapping[str, Any]:

@@ -90,7 +90,7 @@ def test_only_savedmodels_make_a_whole_bundle(parts, tmp_path):
     assert not [name for name in bundle.manifest["files"] if name.endswith(".tflite")]
     # A version with files for phones, and one without: none of the former stays
     write_bundle(**parts, directory=bundle.directory, version=2)
-    assert bundle.decoder_tflite.is_file()
+    assert (bundle.directory / "decoder.tflite").is_file()
     write_bundle(**parts, directory=bundle.directory, version=3, options=few)
-    assert not bundle.decoder_tflite.exists()
+    assert not (bundle.directory / "decoder.tflite").exists()
     assert verify_bundle(bundle.directory).version == 3

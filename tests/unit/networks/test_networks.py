@@ -305,3 +305,17 @@ def test_what_cannot_be_built_is_refused(message):
     with pytest.raises(ConfigError, match=message) as refusal:
         REFUSED[message]()
     assert "\n" not in str(refusal.value)
+
+
+def test_a_shortcut_adds_a_linear_map_of_latents_and_condition():
+    decoder = mlp_decoder(3, {"loc": (5,)}, (8,), condition=(2,), shortcut=True)
+    hidden = next(layer for layer in decoder.layers if isinstance(layer, keras.layers.Dense))
+    kernel, bias = hidden.get_weights()
+    hidden.set_weights([0 * kernel, 0 * bias])  # and what is left is linear, silu(0) being 0
+    assert decoder.get_layer("loc_output").kernel.shape == (3 + 2 + 8, 5)
+    rng = np.random.default_rng(0)
+    z, condition = rng.normal(size=(4, 3)), rng.normal(size=(4, 2))
+    found = decoder({"z": z, "condition": condition})["loc"]
+    kernel, bias = decoder.get_layer("loc_output").get_weights()
+    expected = np.concatenate([z, condition], 1) @ kernel[:5] + bias
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)

@@ -7,7 +7,7 @@ import pytest
 
 from vae_tf import data
 from vae_tf.recipes import RECIPES
-from vae_tf.runs.build import kind_of
+from vae_tf.runs.build import build_model, kind_of
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.images import Images, grey_share
 from vae_tf.runs.suited import suited
@@ -174,11 +174,29 @@ def test_what_is_asked_for_stays(config):
         images(1.0),
         likelihood="gaussian",
         prior_components=9,
+        latent_dim=7,
+        hidden=(8,),
         network="mlp",
         learning_rate=0.1,
         **given,
     )
     assert suited(asked, kind_of(asked)) == (asked, "")
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "latents", "hidden"),
+    [(200, 2, 2, (128,)), (200, 13, 7, (128,)), (1400, 60, 16, (128, 128))],
+)
+def test_networks_of_a_table_follow_its_size(tmp_path, rows, columns, latents, hidden):
+    values = np.random.default_rng(0).normal(size=(rows, columns))
+    names = ",".join(f"c{i}" for i in range(columns))
+    np.savetxt(tmp_path / "t.csv", values, delimiter=",", header=names, comments="")
+    asked = dataclasses.replace(RECIPES["table"], dataset=f"table:{tmp_path / 't.csv'}")
+    chosen, words = suited(asked, kind := kind_of(asked))
+    assert (chosen.latent_dim, chosen.hidden, chosen.shortcut) == (latents, hidden, True)
+    assert f"--latent-dim {latents} for {columns} columns" in words
+    assert f"--hidden {' '.join(map(str, hidden))} for " in words
+    assert build_model(asked, kind).prior.latent_dim == latents
 
 
 def test_bernoulli_on_grey_warns_in_one_line(config):

@@ -13,9 +13,19 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from vae_tf.errors import ExportError
+from vae_tf.exporting.litert.exact import exact
 from vae_tf.exporting.signatures.endpoint import Arrays
 from vae_tf.quiet import quiet
 
+# What to do about operations that LiteRT lacks, by the beginnings of their names
+REMEDIES = {
+    ("TensorList",): "Pass unroll=True to recurrent layers.",
+    ("ResizeBicubic", "ScaleAndTranslate"): 'Take interpolation="bilinear" or "nearest".',
+    ("DenseBincount",): 'Take output_mode="one_hot" and add up.',
+    ("HashTable", "LookupTable", "AsString", "StringTo"): "Look up before, and pass numbers.",
+    ("MaxPool3D", "AvgPool3D"): "Take a Conv3D with strides in place of pooling.",
+}
+OTHER_REMEDY = "Replace these operations in the model, in from_noise or in statistics(params)."
 IDENTIFIER = b"TFL3"
 ALIGNMENT = 16  # kernels may use weights where they lie
 BUILTIN_NAMES = {
@@ -42,10 +52,10 @@ def convert(
     Raises:
         ExportError: naming each operation that no builtin operator of LiteRT can express.
     """
-    with quiet():
+    with quiet(), exact(saved_model) as path:
         # from_concrete_functions(keras_model) would write a file without weights, silently.
         converter = tf.lite.TFLiteConverter.from_saved_model(
-            str(saved_model), signature_keys=list(signatures)
+            str(path), signature_keys=list(signatures)
         )
         # Select-TF operators would convert too, and then run on no phone and in no browser.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -176,12 +186,14 @@ def _named_operations(message: str) -> list[str]:
     """Returns the operations a converter's message complains of, else its first line."""
     listed = re.findall(r"^\s*(?:TF Select|Flex|Custom) ops: (.+)$", message, re.MULTILINE)
     names = {name.strip() for line in listed for name in line.split(",")}
+    names |= set(re.findall(r"'tf\.(\w+)' op", message))
     return sorted(names) or [(message.strip().splitlines() or ["no message"])[0]]
 
 
 def _unsupported(signatures: Sequence[str], names: Sequence[str]) -> ExportError:
+    fixes = [fix for begun, fix in REMEDIES.items() if any(n.startswith(begun) for n in names)]
     return ExportError(
         f"{' and '.join(signatures)} must be expressible in LiteRT's builtin operators",
         ", ".join(names),
-        "Replace these operations in the model, in from_noise or in statistics(params).",
+        " ".join(fixes or [OTHER_REMEDY]),
     )

@@ -61,8 +61,7 @@ def make_variants(
         order: of the inputs and outputs of each signature; None for the converter's.
 
     Raises:
-        ExportError: an unknown half or precision, representative data that are none, or a half
-            that cannot be converted to float32.
+        ExportError: an unknown half or precision, or representative data that are none.
     """
     if half not in SIGNATURES:
         raise unknown("half", half, SIGNATURES, ExportError)
@@ -91,15 +90,18 @@ def make_variants(
         rows = _rows(samples, batch or CALIBRATION_BATCH)
         with _alone(loaded, names, batch) as alone:
             source = Source(alone, rows)
-            for precision in precisions:
+            lacking = None  # in float32, and so in all
+            for precision in sorted(precisions, key=PRECISIONS.index):
                 name = file_name(half, precision, batch)
                 wanted_z = None if precision == "float32" else drawn
                 exact = partial(_draws, batch=batch, z=wanted_z, others=others)
                 try:
+                    if lacking:
+                        raise lacking
                     content, kept = _convert(source, precision, wanted[precision], exact)
+                    litert.run(content, kept[0], [_ones(loaded.signatures[kept[0]], batch or 1)])
                 except ExportError as error:
-                    if precision == "float32":
-                        raise
+                    lacking = error if precision == "float32" else lacking
                     left_out[name] = str(error)
                     continue
                 wanted[precision] = kept
@@ -170,6 +172,15 @@ def _draws(
 def _drawn(path: Path, others: Mapping[str, tf.TensorSpec]) -> np.ndarray:
     """Returns the z [N, L] that `generate` of a SavedModel draws for SEEDS."""
     return saved_model.run(path, "generate", _seeded(SEEDS[np.newaxis], others))[0]["z"]
+
+
+def _ones(signature, rows: int) -> dict[str, np.ndarray]:
+    """Returns a batch of ones for a signature."""
+    _, inputs = signature.structured_input_signature
+    return {
+        name: np.ones((rows, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
+        for name, spec in inputs.items()
+    }
 
 
 def _others(generate) -> dict[str, tf.TensorSpec]:

@@ -1,6 +1,6 @@
 """SavedModels: written with each weight once, and run by TensorFlow's Python loader."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import keras
@@ -13,8 +13,15 @@ from vae_tf.exporting.signatures.endpoint import Arrays, Endpoint
 from vae_tf.quiet import quiet
 
 
-def write(endpoints: Sequence[Endpoint], directory: Path) -> None:
+def write(
+    endpoints: Sequence[Endpoint], directory: Path, networks: Iterable[keras.Model] = ()
+) -> None:
     """Writes `directory` as a SavedModel of one half: its signatures, the first as serving_default.
+
+    Args:
+        endpoints: the signatures.
+        directory: to be created.
+        networks: in which lookup tables may be, of which a graph itself does not know.
 
     Raises:
         ExportError: if a model cannot be traced into a graph.
@@ -22,6 +29,11 @@ def write(endpoints: Sequence[Endpoint], directory: Path) -> None:
     # No track(): it stores each weight twice. tf.saved_model.save(model) stores it once, but
     # under names the C++ loader does not find.
     archive = keras.export.ExportArchive()
+    for network in networks:
+        for layer in network._flatten_layers():
+            for value in vars(layer).values():
+                if isinstance(value, tf.saved_model.experimental.TrackableResource):
+                    archive.track(value)
     with quiet(tf.errors.OpError), values_only():
         try:
             for endpoint in endpoints:

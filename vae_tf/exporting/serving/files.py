@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_tf.exporting.serving.warmup import example_picture
+from vae_tf.exporting.signatures.endpoint import example_of
 
 TEMPLATES = Path(__file__).with_name("templates")
 MOUNT = "/models"  # where compose.yaml has the bundle
@@ -55,13 +56,17 @@ def signature_table(described: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
     """
 
     def example(spec: Mapping[str, Any]) -> Any:
+        value = example_of(spec)
+        if spec["dtype"] == "string" and value is not None:
+            return base64.b64encode(value.encode()).decode()
         if spec["dtype"] == "string":
             return base64.b64encode(example_picture(described)).decode()
         one = {"float": 1.0, "bool": True}.get(spec["dtype"].rstrip("0123456789"), 1)
-        return spec.get("only", one)
+        return one if value is None else value
 
     def spec_of(spec: Mapping[str, Any]) -> dict[str, Any]:
-        return {"dtype": spec["dtype"], "shape": list(spec["shape"])}
+        more = {"choices": spec["choices"]} if "choices" in spec else {}
+        return {"dtype": spec["dtype"], "shape": list(spec["shape"]), **more}
 
     return {
         name: {
@@ -91,10 +96,14 @@ def _shell(table: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             continue
         body = {"signature_name": name, "instances": [{k: _row(s) for k, s in inputs.items()}]}
         request = f"predict {entry['model']} '{json.dumps(body)}'"
-        if any(spec["dtype"] == "string" for spec in entry["outputs"].values()):
+        if any(_is_file(spec) for spec in entry["outputs"].values()):
             yield f"\necho {name}: {name}.png\nsave {name}.png {request}\n"
         else:
             yield f"\necho {name}:\n{request}\n"
+
+
+def _is_file(spec: Mapping[str, Any]) -> bool:
+    return spec["dtype"] == "string" and "choices" not in spec
 
 
 def _row(spec: Mapping[str, Any]) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
+from vae_tf.exporting.signatures.endpoint import example_of
 
 PATH = "assets.extra/tf_serving_warmup_requests"
 BATCH_SIZES = (1, 16)
@@ -90,9 +91,11 @@ def example_picture(signatures: Mapping[str, Mapping[str, Any]]) -> bytes:
 def _constant(spec: Mapping[str, Any], size: int, signatures: Mapping[str, Any]) -> bytes:
     """Returns a TensorProto of one value, which stands for all elements: few bytes, any shape."""
     shape = (size, *spec["shape"][1:])
+    given = example_of(spec)
     if spec["dtype"] == "string":
-        return tf.make_tensor_proto(example_picture(signatures), shape=shape).SerializeToString()
-    value = np.asarray(spec.get("only", 1), spec["dtype"])
+        text = example_picture(signatures) if given is None else given.encode()
+        return tf.make_tensor_proto(text, shape=shape).SerializeToString()
+    value = np.asarray(1 if given is None else given, spec["dtype"])
     return tf.make_tensor_proto(value, shape=shape).SerializeToString()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from vae_tf.data.batch import Batch
 from vae_tf.exporting.signatures import rows
 from vae_tf.exporting.signatures.endpoint import Endpoint, Input, Words, image_input
 from vae_tf.exporting.signatures.halves import Halves
@@ -27,7 +28,12 @@ def encode_endpoint(halves: Halves) -> Endpoint:
 
 def encoded(halves: Halves, x: tf.Tensor, condition=None) -> dict[str, tf.Tensor]:
     """Returns the statistics of q(z|x), float32 [B, ...]."""
-    return _float32(halves.parts.posterior.statistics(halves.encode(x, condition)))
+    return encoded_statistics(halves, halves.batch(x, condition))
+
+
+def encoded_statistics(halves: Halves, batch: Batch) -> dict[str, tf.Tensor]:
+    """Returns the statistics of q(z|x), float32 [B, ...], of a batch that may have gaps."""
+    return _float32(halves.parts.posterior.statistics(halves.parts.encoded(batch)))
 
 
 def sample_endpoint(halves: Halves) -> Endpoint:

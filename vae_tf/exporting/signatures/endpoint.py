@@ -44,6 +44,8 @@ class Input:
         bounds: the smallest and largest value it may have, where they are known.
         whole: whether it takes whole numbers alone.
         role: "condition" of an input that is one, whatever its name.
+        more: what else the manifest is to say of its values; `choices`, all that it may have;
+            `typical`, two between which most are; `missing`, the one that stands for none.
     """
 
     name: str
@@ -54,12 +56,13 @@ class Input:
     bounds: tuple[float, float] | None = None
     whole: bool = False
     role: str | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def limits(self) -> dict[str, Any]:
         """What the manifest says of its values."""
         said: dict[str, Any] = {"only": self.only, "range": self.bounds}
-        said |= {"whole": self.whole or None, "role": self.role}
+        said |= {"whole": self.whole or None, "role": self.role, **self.more}
         return {key: value for key, value in said.items() if value is not None}
 
 
@@ -72,6 +75,7 @@ class Endpoint:
         traced: what goes into the graph, where that is another way of writing `function`.
         litert: whether a `.tflite` file is to have it.
         words: what outputs mean, where OUTPUTS has something else under their names.
+        limits: what the manifest is to say of outputs' values, as `Input.more`.
         stepwise: whether `function` is run eagerly for that; loops over draws take too long so.
     """
 
@@ -83,6 +87,7 @@ class Endpoint:
     traced: Callable[..., dict[str, tf.Tensor]] | None = None
     litert: bool = True
     words: Mapping[str, Words] = field(default_factory=dict)
+    limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     stepwise: bool = True
 
     @property
@@ -139,6 +144,17 @@ def check_outputs(endpoint: Endpoint, outputs: Arrays, batch: int) -> None:
             )
 
 
+def example_of(limits: Mapping[str, Any]) -> Any:
+    """Returns a value that an input may have, by what the manifest says of it; else None."""
+    if "choices" in limits:
+        return limits["choices"][0]
+    if "typical" in limits:
+        return float(
+            np.mean(limits["typical"]) // 1 if "whole" in limits else np.mean(limits["typical"])
+        )
+    return limits.get("only")
+
+
 def describe(endpoint: Endpoint, outputs: Arrays) -> dict[str, Any]:
     """Returns the manifest's entry for one signature, given one batch of its outputs."""
 
@@ -158,6 +174,7 @@ def describe(endpoint: Endpoint, outputs: Arrays) -> dict[str, Any]:
                 "string" if value.dtype.kind == "O" else value.dtype.name,
                 meanings.get(name, OTHER_OUTPUT),
             )
+            | dict(endpoint.limits.get(name, {}))
             for name, value in outputs.items()
         },
     }

@@ -57,7 +57,7 @@ class Halves:
 
     def batch(self, x: tf.Tensor, condition: Any = None) -> Batch:
         """Returns data x [B, *shape] and their condition as networks take them."""
-        return Batch(x, tf.ones_like(x) if self._masked else None, condition)
+        return Batch(x, tf.ones_like(x) if self.masked else None, condition)
 
     def encode(self, x: tf.Tensor, condition: Any = None) -> Any:
         """Returns the posterior's parameters, each [B, ...]."""
@@ -65,11 +65,12 @@ class Halves:
 
     def decode(self, z: tf.Tensor, condition: Any = None) -> Any:
         """Returns the likelihood's parameters, each [B, ...]."""
-        x = tf.ones([tf.shape(z)[0], *self.shape]) if self._masked else None
+        x = tf.ones([tf.shape(z)[0], *self.shape]) if self.masked else None
         return self.parts.decoded(z, Batch(x, x, condition))
 
     @property
-    def _masked(self) -> bool:
+    def masked(self) -> bool:
+        """Whether a network takes a mask."""
         wirings = (self.parts.encoder_wiring, self.parts.decoder_wiring)
         return any("mask" in wiring.names for wiring in wirings)
 

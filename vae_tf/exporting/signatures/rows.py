@@ -56,6 +56,15 @@ def checked(
             tf.reshape(x, [size, *shape]) for x, shape in zip(others, shapes[1:], strict=True)
         ]
         outputs = function(first, *others)
-        return {name: tf.ensure_shape(value, value.shape) for name, value in outputs.items()}
+        return {name: _of_its_shape(value) for name, value in outputs.items()}
 
     return of_those_shapes
+
+
+def _of_its_shape(value: tf.Tensor) -> tf.Tensor:
+    """Returns a tensor [B, ...] of the shape that its graph promises, also where B is 0.
+
+    By a reshape, for LiteRT has no EnsureShape where it cannot follow the shapes itself.
+    """
+    sides = value.shape[1:] if value.shape.rank else [None]
+    return value if None in sides else tf.reshape(value, [-1, *sides])

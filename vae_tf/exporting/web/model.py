@@ -83,7 +83,15 @@ def _write_models(bundle: Path, facts: Mapping[str, Any], directory: Path) -> di
             content = there.read_bytes()
         elif precision == "float32":  # a bundle without variants
             path = bundle / half / version
-            made, _ = variants.make_variants(path, half, precisions=[precision], batches=[batch])
+            made, lacking = variants.make_variants(
+                path, half, precisions=[precision], batches=[batch]
+            )
+            if file not in made:
+                what, fix = (
+                    f"the page needs {file}",
+                    "Change the model, or export without the page.",
+                )
+                raise ExportError(what, lacking[file], fix)
             content = made[file]
         else:
             continue
