@@ -11,6 +11,7 @@ from vae_tf.errors import ExportError
 AGAIN = "Copy the bundle again."
 RANGES = {
     "float32": (-3.4e38, 3.4e38),
+    "float64": (-1.7e308, 1.7e308),
     "int32": (-(2**31), 2**31 - 1),
     "uint8": (0, 255),
     "string": (0, 0),
