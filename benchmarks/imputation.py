@@ -41,7 +41,6 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 
 import vae_tf
-from vae_tf.runs.tables import latent_dim_of
 
 TABLES, SHARES, DIGITS = ("breast_cancer", "diabetes", "wine"), (0.1, 0.3, 0.5), "binarized_mnist"
 SEEDS, OTHER_SEEDS = range(5), (100, 101)
@@ -108,7 +107,7 @@ def settings_of(problem: Problem) -> Settings:
     """Returns one setting for all tables, and one for digits."""
     if problem.black_and_white:
         return Settings(20, (500, 500), 5000, 100, 5, 0.2, 1e-3)
-    latent_dim = latent_dim_of(problem.x.shape[1])
+    latent_dim = -(-problem.x.shape[1] // 2)
     return Settings(latent_dim, (64,), 8000, 64, 20, 0.1, 2e-3, min_scale=0.2)
 
 

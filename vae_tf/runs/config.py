@@ -53,8 +53,7 @@ class TrainConfig:
     """What encoder and decoder are given too. label: the class of each image, so that the
     model draws images of a class that you choose."""
     latent_dim: Literal["auto"] | int = "auto"
-    """Number of latent variables. auto: 40, and of a table half as many as columns, from 2 to
-    16."""
+    """Number of latent variables. auto: 40, and of a table as many as columns, from 2 to 32."""
     prior: Literal[
         "auto", "normal", "learned-normal", "mixture", "vamp", "realnvp", "maf", "conditional"
     ] = "auto"

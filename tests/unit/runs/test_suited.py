@@ -185,7 +185,7 @@ def test_what_is_asked_for_stays(config):
 
 @pytest.mark.parametrize(
     ("rows", "columns", "latents", "hidden"),
-    [(200, 2, 2, (128,)), (200, 13, 7, (128,)), (1400, 60, 16, (128, 128))],
+    [(200, 1, 2, (128,)), (200, 13, 13, (128,)), (1400, 60, 32, (128, 128))],
 )
 def test_networks_of_a_table_follow_its_size(tmp_path, rows, columns, latents, hidden):
     values = np.random.default_rng(0).normal(size=(rows, columns))
