@@ -117,7 +117,7 @@ def test_unbuilt_model(make_parts, target):
 
 def test_saved_model_the_cpp_loader_cannot_run(parts, target, monkeypatch):
     # What tf.saved_model.save(keras_model) writes loads and runs in Python only.
-    def python_only(endpoints, directory):
+    def python_only(endpoints, directory, networks=()):
         tf.saved_model.save(parts[endpoints[0].half], str(directory))
 
     monkeypatch.setattr(building.saved_model, "write", python_only)
@@ -137,7 +137,7 @@ def test_full_disk(parts, target, monkeypatch):
 
 
 def test_full_disk_inside_tensorflow(parts, target, monkeypatch):
-    def full(endpoints, directory):
+    def full(endpoints, directory, networks=()):
         raise tf.errors.ResourceExhaustedError(None, None, f"{directory}; No space left on device")
 
     monkeypatch.setattr(building.saved_model, "write", full)
