@@ -1,7 +1,8 @@
 """SavedModels as LiteRT's converter should see them: functions written out that it gets wrong.
 
 It makes softplus(x) a log(exp(x) + 1), infinite from x = 89 on; log1p(x) a log(x + 1) and expm1(x)
-an exp(x) - 1, in which the digits of a small x are lost.
+an exp(x) - 1, in which the digits of a small x are lost. Its rsqrt(0) is NaN, also where the next
+operation would bound it.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from tensorflow.core.framework import function_pb2, types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 NAME = "saved_model.pb"
+LEAST = 2e-38  # below are numbers that LiteRT takes for 0
 
 
 @contextlib.contextmanager
@@ -58,6 +60,11 @@ def expm1(x: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.abs(x) < 0.5, series, tf.exp(x) - 1.0)
 
 
+def rsqrt(x: tf.Tensor) -> tf.Tensor:
+    """Returns 1 / sqrt(x) of x >= 0, and 7e18 where that is infinite."""
+    return tf.math.rsqrt(tf.maximum(x, LEAST))
+
+
 def _polynomial(x: tf.Tensor, coefficients: Sequence[float]) -> tf.Tensor:
     *others, value = coefficients
     for coefficient in reversed(others):
@@ -66,7 +73,12 @@ def _polynomial(x: tf.Tensor, coefficients: Sequence[float]) -> tf.Tensor:
 
 
 # Operation -> the name of its output, and the way
-WAYS = {"Softplus": ("activations", softplus), "Log1p": ("y", log1p), "Expm1": ("y", expm1)}
+WAYS = {
+    "Softplus": ("activations", softplus),
+    "Log1p": ("y", log1p),
+    "Expm1": ("y", expm1),
+    "Rsqrt": ("y", rsqrt),
+}
 
 
 def _name(op: str) -> str:
