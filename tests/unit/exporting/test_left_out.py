@@ -85,8 +85,9 @@ def test_a_file_that_computes_something_else(tmp_path, monkeypatch):
     function = lambda z: {"image": dense(z)}  # noqa: E731
     decode = Endpoint("decode", "decoder", (z,), frozenset(), function)
     more = Endpoint("generate", "decoder", (z,), frozenset(), lambda z: {"z": 2 * z})
-    saved_model.write([decode, more], tmp_path / "1")
-    expected = {e.name: reference(e, probes(e)) for e in (decode, more)}
+    last = Endpoint("prior_log_prob", "decoder", (z,), frozenset(), lambda z: {"z": -z})
+    saved_model.write([decode, more, last], tmp_path / "1")
+    expected = {e.name: reference(e, probes(e)) for e in (decode, more, last)}
     file, convert = tmp_path / "decoder.tflite", litert.convert
 
     def corrupted(path, signatures):
@@ -95,7 +96,7 @@ def test_a_file_that_computes_something_else(tmp_path, monkeypatch):
         return content.replace(kernel, bytes(len(kernel)))
 
     def written():
-        return agreeing.write(file, tmp_path / "1", [decode, more], expected, bytes)
+        return agreeing.write(file, tmp_path / "1", [decode, more, last], expected, bytes)
 
     monkeypatch.setattr(litert, "convert", corrupted)
     errors, remarks = written()
@@ -108,6 +109,6 @@ def test_a_file_that_computes_something_else(tmp_path, monkeypatch):
     monkeypatch.setattr(litert, "convert", convert)
     expected["generate"] = [{"z": value["z"] + 1} for value in expected["generate"]]
     errors, remarks = written()
-    assert set(errors) == {"decode"}
-    assert litert.signatures(file.read_bytes()) == ["decode"]
+    assert set(errors) == {"decode", "prior_log_prob"}
+    assert set(litert.signatures(file.read_bytes())) == set(errors)
     assert set(remarks) == {"generate"}

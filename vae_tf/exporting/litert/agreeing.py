@@ -29,28 +29,38 @@ def write(
     Args:
         file: written, unless it would have nothing in it.
         saved_model: of the half.
-        endpoints: its signatures; where not all can be had, the last ones are left out.
+        endpoints: its signatures; LiteRT has the others only beside the first.
         expected: signature -> what Keras makes of its probes.
         label: returns the file with what it is to say of itself.
         statistics: of the half, by `ends`; they are tried too.
     """
-    tried = [endpoint for endpoint in endpoints if endpoint.litert]
+    wanted = [endpoint for endpoint in endpoints if endpoint.litert]
+
+    def attempt(*tried: Endpoint) -> tuple[bytes, Errors]:
+        content = label(litert.convert(saved_model, [e.name for e in tried]))
+        errors = {e.name: _errors(content, e, expected[e.name]) for e in tried}
+        if statistics:
+            ends.check(statistics)
+        return content, errors
+
     remarks: dict[str, str] = {}
-    while tried:
-        try:
-            content = label(litert.convert(saved_model, [e.name for e in tried]))
-            errors = {e.name: _errors(content, e, expected[e.name]) for e in tried}
-            if statistics:
-                ends.check(statistics)
-        except ExportError as error:
-            last = tried.pop()
-            if not tried:
-                return {}, {file.name: f"left out of LiteRT, since {error}"}
-            remarks[last.name] = f"left out of LiteRT, since {error}"
-            continue
-        file.write_bytes(content)
-        return errors, remarks
-    return {}, remarks
+    try:
+        content, errors = attempt(*wanted)
+    except ExportError as failure:  # of which of them?
+        if len(wanted) == 1:
+            return {}, {file.name: f"left out of LiteRT, since {failure}"}
+        kept: list[Endpoint] = []
+        for endpoint in wanted:
+            try:
+                content, errors = attempt(*kept, endpoint)
+            except ExportError as error:
+                if not kept:
+                    return {}, {file.name: f"left out of LiteRT, since {error}"}
+                remarks[endpoint.name] = f"left out of LiteRT, since {error}"
+            else:
+                kept.append(endpoint)
+    file.write_bytes(content)
+    return errors, remarks
 
 
 def _errors(content: bytes, endpoint: Endpoint, expected: Sequence[Arrays]) -> dict[str, Any]:
