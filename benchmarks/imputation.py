@@ -281,7 +281,7 @@ def page() -> None:
         text += f"| {' | '.join(heading)} |\n{'|---' * len(heading)}|\n"
         for data in sorted({line["data"] for line in errors}):
             own = {line["method"]: line for line in errors if line["data"] == data}
-            cells = [f"{own[m]['value']:.3f} ± {own[m]['stderr']:.3f}" for m in methods]
+            cells = [f"{own[m]['value']:.4f} ± {own[m]['stderr']:.4f}" for m in methods]
             if metric == "rmse":
                 known = covered.get(data)
                 share = "" if known is None else f"{known['value']:.1%} ± {known['stderr']:.1%}"

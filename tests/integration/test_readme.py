@@ -155,7 +155,7 @@ def test_the_table_of_imputation_errors_is_the_measured_one():
     assert len(errors) == 5 * (len(rows) - 2)  # two tables, each with a heading
     for line in errors:
         row = rows[f"| {line['data']}" + (", NLL" if line["metric"] == "nll" else "")]
-        assert f"{line['value']:.3f} ± {line['stderr']:.3f}" in row
+        assert f"{line['value']:.4f} ± {line['stderr']:.4f}" in row
     for line in (line for line in lines if line["metric"].startswith("coverage")):
         assert f"{line['value']:.1%} ± {line['stderr']:.1%}" in rows[f"| {line['data']}"]
 

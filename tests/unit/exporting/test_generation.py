@@ -238,7 +238,7 @@ def test_a_prior_that_can_only_be_sampled(make_parts, draw, tmp_path):
     assert "no from_noise" in facts["generate"]["reason"]
     assert facts["signatures"]["generate"]["litert"] is None
     assert facts["signatures"]["generate"]["inputs"]["temperature"]["only"] == 1
-    assert litert.signatures(bundle.decoder_tflite.read_bytes()) == ["decode"]
+    assert litert.signatures(bundle.decoder_tflite.read_bytes()) == ["decode", "prior_log_prob"]
     assert set(bundle.parity["signatures"]["generate"]) == {"python_saved_model", "cpp_loader"}
     verify_bundle(tmp_path)
 
@@ -332,4 +332,9 @@ def test_a_bundle_from_before_generate_is_read(exported, tmp_path):
     del facts["generate"], facts["signatures"]["generate"]
     facts.pop("sha256", None)
     manifest.write(path, facts)
-    assert set(verify_bundle(path).manifest["signatures"]) == {"encode", "sample", "decode"}
+    assert set(verify_bundle(path).manifest["signatures"]) == {
+        "encode",
+        "sample",
+        "decode",
+        "prior_log_prob",
+    }
