@@ -7,10 +7,8 @@ CONFIG = TrainConfig(
     learning_rate=2e-3,
     shortcut=True,
     prior="normal",
-    batch_size=64,
     weight_decay=0.01,
-    epochs=300,
-    patience=40,
+    patience=60,
     lr_schedule="constant",
     importance_samples=1000,
 )

@@ -6,7 +6,7 @@ and pictures know nothing of pixels or columns.
 
 import abc
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
@@ -22,9 +22,11 @@ class Kind(abc.ABC):
 
     Attributes:
         data: `ImageData`, `TableData`: splits, `shape`, `unit`, `describe()`.
+        least_steps: of a training of so few examples that its usual epochs have fewer.
     """
 
     data: Any
+    least_steps: ClassVar[int] = 6_000
 
     @abc.abstractmethod
     def likelihood(self, config: TrainConfig) -> Likelihood:

@@ -19,7 +19,7 @@ LEARNING_RATE = 2e-3
 DECAY, DECAY_OF_FEW = 0.2, 0.02
 COMPONENTS, EXAMPLES_A_COMPONENT = 500, 30
 EPOCHS, MOST_EPOCHS = 150, 1_000
-LEAST_STEPS, MOST_STEPS = 6_000, 100_000  # of a whole training
+MOST_STEPS = 100_000  # of a whole training
 LEAST_PATIENCE = 20
 
 
@@ -44,16 +44,16 @@ def suited(config: TrainConfig, kind: Kind) -> tuple[TrainConfig, str]:
     choose("weight_decay", DECAY if many else DECAY_OF_FEW)
     if config.prior_name in ("mixture", "vamp"):
         choose("prior_components", COMPONENTS if many else max(1, number // EXAMPLES_A_COMPONENT))
-    choose("epochs", _epochs(-(-number // batch)))
+    choose("epochs", _epochs(-(-number // batch), kind.least_steps))
     epochs = chosen["epochs"][0] if "epochs" in chosen else config.number("epochs")
     choose("patience", max(LEAST_PATIENCE, epochs // 3))
     values = {name: value for name, (value, _) in chosen.items()}
     return dataclasses.replace(config, **values), _sentence(chosen)
 
 
-def _epochs(steps: int) -> int:
-    """Returns the epochs of so many steps in which a training has neither few nor very many."""
-    return max(1, min(max(EPOCHS, LEAST_STEPS // steps), MOST_EPOCHS, MOST_STEPS // steps))
+def _epochs(steps: int, least: int) -> int:
+    """Returns the epochs of so many steps in which a training has `least`, and not very many."""
+    return max(1, min(max(EPOCHS, least // steps), MOST_EPOCHS, MOST_STEPS // steps))
 
 
 def _sentence(chosen) -> str:

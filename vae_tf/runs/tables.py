@@ -39,6 +39,9 @@ class Rows(Kind):
         data: its rows in their splits.
     """
 
+    # Columns that all but follow from others are told apart late
+    least_steps = 20_000
+
     def __init__(self, data: TableData):
         self.data = data
 
@@ -59,7 +62,7 @@ class Rows(Kind):
         found["learning_rate"] = (LEARNING_RATE, "for a table")
         rows = self.data.train.num_examples
         hidden = HIDDEN if rows >= MANY_ROWS else HIDDEN[:1]
-        found["hidden"] = (hidden, f"for {rows:,} training rows")
+        found["hidden"] = (hidden, f"for {rows:,} training {self.data.unit}s")
         found["latent_dim"] = (latent_dim_of(columns), f"for {columns} columns")
         return {name: value for name, value in found.items() if getattr(config, name) == "auto"}
 

@@ -195,7 +195,7 @@ def test_networks_of_a_table_follow_its_size(tmp_path, rows, columns, latents, h
     chosen, words = suited(asked, kind := kind_of(asked))
     assert (chosen.latent_dim, chosen.hidden, chosen.shortcut) == (latents, hidden, True)
     assert f"--latent-dim {latents} for {columns} columns" in words
-    assert f"--hidden {' '.join(map(str, hidden))} for " in words
+    assert f"--hidden {' '.join(map(str, hidden))} --batch-size " in words
     assert build_model(asked, kind).prior.latent_dim == latents
 
 
