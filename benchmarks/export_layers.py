@@ -15,12 +15,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_tf.exporting import parity
-from vae_tf.exporting.litert import agreeing, variants
-from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.probes import probes
-from vae_tf.exporting.runtimes import cpp_loader, saved_model
-from vae_tf.exporting.signatures.endpoint import Endpoint, Input
+from vae_tf.formats import parity
+from vae_tf.formats.litert import agreeing, variants
+from vae_tf.formats.litert import files as litert
+from vae_tf.formats.runtimes import cpp_loader, saved_model
+from vae_tf.signatures.endpoint import Endpoint, Input
+from vae_tf.signatures.probes import probes
 
 PATH = Path(__file__).parent / "results/export_layers.json"
 L = keras.layers

@@ -21,10 +21,11 @@ import numpy as np
 
 from vae_tf import distributions, networks
 from vae_tf.errors import ExportError
-from vae_tf.exporting import Bundle, manifest, parity, write_bundle
+from vae_tf.exporting import Bundle, manifest, write_bundle
 from vae_tf.exporting.options import Options
-from vae_tf.exporting.runtimes import cpp_loader, saved_model
 from vae_tf.exporting.serving.warmup import example_picture
+from vae_tf.formats import parity
+from vae_tf.formats.runtimes import cpp_loader, saved_model
 from vae_tf.models.parts import Parts
 
 REQUESTS, WARMUP, THREADS = 20_000, 2_000, 8

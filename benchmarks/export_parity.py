@@ -19,13 +19,13 @@ import numpy as np
 import runtimes
 
 from vae_tf.exporting import Bundle
-from vae_tf.exporting.litert.nll import HeldOut
-from vae_tf.exporting.signatures import row_rng
-from vae_tf.exporting.signatures.halves import Halves
+from vae_tf.formats.litert.nll import HeldOut
 from vae_tf.runs.build import kind_of
 from vae_tf.runs.bundle import export_run
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.training import load_run, train
+from vae_tf.signatures import row_rng
+from vae_tf.signatures.halves import Halves
 
 RUNS = Path(__file__).parents[1] / "runs/parity"
 PATH = common.RESULTS / "export_parity.json"

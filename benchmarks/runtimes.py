@@ -21,10 +21,10 @@ import export_load
 import numpy as np
 import tensorflow as tf
 
-from vae_tf.exporting.onnx import conversion as onnx_conversion
-from vae_tf.exporting.onnx import files as onnx_files
-from vae_tf.exporting.runtimes import cpp_loader
 from vae_tf.exporting.web.folder import write_web
+from vae_tf.formats.onnx import conversion as onnx_conversion
+from vae_tf.formats.onnx import files as onnx_files
+from vae_tf.formats.runtimes import cpp_loader
 
 ROOT = Path(__file__).parents[1]
 RUNS, SECONDS = 300, 1.0

@@ -6,8 +6,8 @@ import os
 
 from vae_tf import distributions, exporting, networks
 from vae_tf.exporting.bundle import Bundle, _open
-from vae_tf.exporting.signatures.halves import Halves
 from vae_tf.models.parts import NAMES, Parts
+from vae_tf.signatures.halves import Halves
 
 
 def bundle_of(tmp_path_factory, name, **arguments) -> Bundle:

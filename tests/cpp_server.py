@@ -7,7 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
-from vae_tf.exporting.runtimes import cpp_loader
+from vae_tf.formats.runtimes import cpp_loader
 
 
 class Refused(RuntimeError):

@@ -9,7 +9,7 @@ depend on their place in a batch.
 TensorFlow's kernel and XLA make the same bits, but turn them into normal numbers in different
 ways. Here plain operations do that, so both give the same numbers, up to rounding.
 
-The exports draw from `exporting.signatures.row_rng` instead: LiteRT has no Philox.
+The exports draw from `signatures.row_rng` instead: LiteRT has no Philox.
 """
 
 import math

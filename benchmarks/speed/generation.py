@@ -51,7 +51,7 @@ def keras_predict(scratch: Path, task: str, count: int) -> Measure:
 
 def saved_model(scratch: Path, task: str, count: int, warmup: int = 3) -> Measure:
     """Returns a `measure` of the exported SavedModel, in the C++ runtime."""
-    from vae_tf.exporting.runtimes import cpp_loader
+    from vae_tf.formats.runtimes import cpp_loader
 
     spec = importlib.util.spec_from_file_location("tf_c_api", cpp_loader.PROGRAM)
     tf_c_api = importlib.util.module_from_spec(spec)

@@ -36,7 +36,7 @@ model.signatures["decode"](z)""",
     "loading a bundle's decoder and its first answer, C++": """
 from pathlib import Path
 from benchmarks.speed import generation
-from vae_tf.exporting.runtimes import cpp_loader
+from vae_tf.formats.runtimes import cpp_loader
 began = now()
 generation.saved_model(Path(bundle).parent, "generate", 1, warmup=1)""",
 }

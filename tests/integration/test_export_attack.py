@@ -17,7 +17,7 @@ from tests.integration import small_model
 from vae_tf.cli import app
 from vae_tf.errors import ExportError
 from vae_tf.exporting import verify_bundle
-from vae_tf.exporting.runtimes import cpp_loader
+from vae_tf.formats.runtimes import cpp_loader
 
 ROOT = Path(__file__).parents[2]
 PAGE = 4096

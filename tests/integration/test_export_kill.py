@@ -19,7 +19,7 @@ import pytest
 from tests.bundles import write_bundle
 from vae_tf import distributions, networks
 from vae_tf.exporting import publication, verify_bundle
-from vae_tf.exporting.runtimes import cpp_loader
+from vae_tf.formats.runtimes import cpp_loader
 
 ROOT = Path(__file__).parents[2]
 SHAPE, LATENT = (9, 7, 1), 3

@@ -16,10 +16,10 @@ import tensorflow as tf
 
 from tests.bundles import write_bundle
 from vae_tf import distributions, networks
-from vae_tf.exporting import parity
-from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.runtimes import cpp_loader, tf_c_api
-from vae_tf.exporting.signatures import row_rng
+from vae_tf.formats import parity
+from vae_tf.formats.litert import files as litert
+from vae_tf.formats.runtimes import cpp_loader, tf_c_api
+from vae_tf.signatures import row_rng
 
 RUNTIMES = ("python_saved_model", "cpp_loader", "litert", "openvino")
 LATENT = 4

@@ -11,9 +11,10 @@ from sklearn.datasets import load_digits
 
 import vae_tf
 from vae_tf.errors import ExportError
-from vae_tf.exporting import FULL, Options, golden, manifest, verify_bundle
-from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.litert.metadata import read_metadata
+from vae_tf.exporting import FULL, Options, manifest, verify_bundle
+from vae_tf.formats import golden
+from vae_tf.formats.litert import files as litert
+from vae_tf.formats.litert.metadata import read_metadata
 
 pytestmark = pytest.mark.slow  # six exports
 

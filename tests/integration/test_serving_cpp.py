@@ -13,9 +13,9 @@ import pytest
 import tensorflow as tf
 
 from tests.bundles import bundle_of
-from vae_tf.exporting import parity
-from vae_tf.exporting.runtimes import saved_model
-from vae_tf.exporting.signatures import row_rng
+from vae_tf.formats import parity
+from vae_tf.formats.runtimes import saved_model
+from vae_tf.signatures import row_rng
 
 from .small_model import LATENT, SHAPE, parts
 

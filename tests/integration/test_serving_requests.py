@@ -16,8 +16,8 @@ import pytest
 import tensorflow as tf
 
 from tests.bundles import bundle_of
-from vae_tf.exporting.runtimes import cpp_loader
 from vae_tf.exporting.serving.files import serving_files, signature_table
+from vae_tf.formats.runtimes import cpp_loader
 
 from .serving_standin import Models, Runtime, grpc_server, rest_server
 from .small_model import LATENT, parts

@@ -22,9 +22,9 @@ from PIL import Image
 from tests.bundles import write_bundle
 from vae_tf import distributions, networks
 from vae_tf.exporting import Options
-from vae_tf.exporting.signatures import row_rng
 from vae_tf.exporting.web import model as web_model
 from vae_tf.exporting.web.folder import write_web
+from vae_tf.signatures import row_rng
 
 ROOT = Path(__file__).parents[2]
 SHAPE, LATENT = (10, 8, 1), 3

@@ -8,19 +8,20 @@ from typing import Any
 import numpy as np
 
 from vae_tf.data.batch import Batch
-from vae_tf.exporting import calibration, golden, manifest, model_card, parity, publication
-from vae_tf.exporting.litert import agreeing
-from vae_tf.exporting.litert import directory as litert_directory
-from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.litert.ends import statistics_endpoint
-from vae_tf.exporting.litert.metadata import labelled
-from vae_tf.exporting.onnx import directory as onnx_directory
+from vae_tf.exporting import calibration, manifest, model_card, publication
 from vae_tf.exporting.options import Options
-from vae_tf.exporting.runtimes import saved_model
 from vae_tf.exporting.serving import files as serving_files
 from vae_tf.exporting.serving import warmup
-from vae_tf.exporting.signatures.endpoint import Arrays, Endpoint, describe
-from vae_tf.exporting.signatures.halves import Halves
+from vae_tf.formats import golden, parity, plain
+from vae_tf.formats.litert import agreeing
+from vae_tf.formats.litert import directory as litert_directory
+from vae_tf.formats.litert import files as litert
+from vae_tf.formats.litert.ends import statistics_endpoint
+from vae_tf.formats.litert.metadata import labelled
+from vae_tf.formats.onnx import directory as onnx_directory
+from vae_tf.formats.runtimes import saved_model
+from vae_tf.signatures.endpoint import Arrays, Endpoint, describe
+from vae_tf.signatures.halves import Halves
 
 GOLDEN_ROWS = 5
 TOLD_IN_FILES = ("version", "fingerprint", "prior", "posterior", "likelihood", "preprocessing")
@@ -100,7 +101,7 @@ def build(
                 }
     prior = _write_prior(stage / "decoder" / version, halves.parts.prior)
     report = parity.report(stage, facts["version"], endpoints, expected, by_litert)
-    manifest.write_json(stage / "parity.json", report)
+    plain.write_json(stage / "parity.json", report)
     for endpoint in endpoints:
         path = stage / "golden" / version / f"{endpoint.name}.npz"
         golden.write(path, golden_inputs[endpoint.name], golden_outputs[endpoint.name])
@@ -111,7 +112,8 @@ def build(
             facts["version"],
             endpoints,
             halves,
-            options=options,
+            precisions=options.precisions,
+            batches=options.batches,
             images=images,
             metadata=told,
             order=order,
@@ -128,7 +130,7 @@ def build(
         onnx = onnx_directory.write(stage, facts["version"], endpoints, expected)
         reasons = {e.name: onnx[e.name]["reason"] for e in endpoints if e.litert}
         remarks |= {f"{name} in ONNX": reason for name, reason in reasons.items() if reason}
-    content = manifest.plain(
+    content = plain.plain(
         {
             "format_version": manifest.FORMAT_VERSION,
             "created_at": manifest.created_at(),

@@ -15,15 +15,16 @@ import tensorflow as tf
 
 from vae_tf.data.tables.table import Table
 from vae_tf.errors import ExportError
-from vae_tf.exporting import building, manifest, precision, publication, verification
+from vae_tf.exporting import building, manifest, publication, verification
 from vae_tf.exporting.options import HALVES, Options
 from vae_tf.exporting.reading import AGAIN, parsed
-from vae_tf.exporting.runtimes import cpp_loader
-from vae_tf.exporting.signatures import columns, endpoints
-from vae_tf.exporting.signatures.endpoint import Endpoint
-from vae_tf.exporting.signatures.halves import Halves
-from vae_tf.exporting.signatures.preprocessing import Preprocessing
+from vae_tf.formats import parity, plain, precision
+from vae_tf.formats.runtimes import cpp_loader
 from vae_tf.models.parts import Parts
+from vae_tf.signatures import columns, endpoints
+from vae_tf.signatures.endpoint import Endpoint
+from vae_tf.signatures.halves import Halves
+from vae_tf.signatures.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def write_bundle(
     halves = Halves(parts, shape, given, tuple(options.vectors))
     examples = {split: halves.examples(data, split) for split, data in (images or {}).items()}
     concepts = {name: getattr(parts, name) for name in ("prior", "posterior", "likelihood")}
-    facts: dict[str, Any] = {name: manifest.concept(part) for name, part in concepts.items()}
+    facts: dict[str, Any] = {name: plain.concept(part) for name, part in concepts.items()}
     facts["preprocessing"] = dict(preprocessing or {})
     if table is not None:
         facts["table"] = table.get_config()
@@ -202,7 +203,7 @@ def _endpoints(
     """Returns the signatures of all parts, and why some are missing."""
     first, remarks = endpoints.encoder_endpoints(halves)
     prior = endpoints.of_prior(halves)
-    second, others = endpoints.decoder_endpoints(halves, scratch, prior)
+    second, others = endpoints.decoder_endpoints(halves, parity.trial(scratch), prior)
     if table is not None:
         generate = next((e for e in second if e.name == "generate"), None)
         of_encoder, of_decoder = columns.endpoints_of(table, halves, generate)

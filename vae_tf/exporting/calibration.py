@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from vae_tf.exporting.runtimes import saved_model
-from vae_tf.exporting.signatures.endpoint import Arrays
+from vae_tf.formats.runtimes import saved_model
+from vae_tf.signatures.endpoint import Arrays
 
 BATCH = 100
 MOST = 2000  # images: the threshold's own rate then has a standard error of 0.002 at 1 %

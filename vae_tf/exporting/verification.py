@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import contents, golden, parity, probes
-from vae_tf.exporting.litert import files as litert
+from vae_tf.exporting import contents
 from vae_tf.exporting.reading import AGAIN
-from vae_tf.exporting.runtimes import cpp_loader
-from vae_tf.exporting.signatures.endpoint import Arrays
+from vae_tf.formats import golden, parity
+from vae_tf.formats.litert import files as litert
+from vae_tf.formats.runtimes import cpp_loader
+from vae_tf.signatures import probes
+from vae_tf.signatures.endpoint import Arrays
 
 
 def verify(directory: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from vae_tf.distributions import posteriors
-from vae_tf.exporting.signatures import row_rng
+from vae_tf.signatures import row_rng
 
 LATENT, DRAWS = 3, 100_000
 

@@ -11,7 +11,7 @@ from scipy import stats
 from tests.bundles import bundle_of
 from tests.cpp_server import CppServer
 from vae_tf import distributions, networks
-from vae_tf.exporting.runtimes import saved_model
+from vae_tf.formats.runtimes import saved_model
 
 SHAPE, LATENT, SIZE = (6, 5, 1), 3, 30
 

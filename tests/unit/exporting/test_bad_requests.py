@@ -6,9 +6,10 @@ import pytest
 from tests.bundles import halves as halves_of
 from tests.cpp_server import Refused
 from vae_tf import distributions, networks
-from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.signatures import endpoints
-from vae_tf.exporting.signatures.preprocessing import Preprocessing
+from vae_tf.formats import parity
+from vae_tf.formats.litert import files as litert
+from vae_tf.signatures import endpoints
+from vae_tf.signatures.preprocessing import Preprocessing
 
 SHAPE, LATENT = (6, 5, 1), 3
 UNIT = Preprocessing(value_range=(0.0, 1.0), scale=1 / 255)
@@ -22,7 +23,10 @@ def served(serve, tmp_path_factory):
     likelihood = distributions.GaussianPixelScale()
     decoder = networks.mlp_decoder(LATENT, likelihood.parameter_shapes(SHAPE), hidden=(20,))
     model = halves_of(SHAPE, LATENT, UNIT, encoder=encoder, decoder=decoder, likelihood=likelihood)
-    halves = [endpoints.encoder_endpoints(model)[0], endpoints.decoder_endpoints(model, scratch)[0]]
+    halves = [
+        endpoints.encoder_endpoints(model)[0],
+        endpoints.decoder_endpoints(model, parity.trial(scratch))[0],
+    ]
     runners = {e.name: run for half in halves for run in [serve(half)] for e in half}
     files = {
         e.name: litert.convert(runners[e.name].directory, [e.name])

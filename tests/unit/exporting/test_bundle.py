@@ -14,7 +14,7 @@ from tests.bundles import write_bundle
 from vae_tf.distributions import MixtureOfNormals
 from vae_tf.errors import ExportError
 from vae_tf.exporting import verify_bundle
-from vae_tf.exporting.litert import files as litert
+from vae_tf.formats.litert import files as litert
 
 
 def files(root: Path) -> set[str]:

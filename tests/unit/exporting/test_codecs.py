@@ -13,10 +13,10 @@ from vae_tf import distributions, networks
 from vae_tf.data.image_files import read_pixels
 from vae_tf.data.pixels import resize
 from vae_tf.errors import ExportError
-from vae_tf.exporting import parity
-from vae_tf.exporting.signatures import codecs, endpoints
-from vae_tf.exporting.signatures.endpoint import Endpoint, Input
-from vae_tf.exporting.signatures.preprocessing import Preprocessing
+from vae_tf.formats import parity
+from vae_tf.signatures import codecs, endpoints
+from vae_tf.signatures.endpoint import Endpoint, Input
+from vae_tf.signatures.preprocessing import Preprocessing
 
 LATENT = 3
 UNIT = Preprocessing(value_range=(0.0, 1.0), scale=1 / 255)
@@ -102,7 +102,10 @@ def served(request, serve, tmp_path_factory):
     model = halves_of(
         shape, LATENT, SIGNED, encoder=encoder, decoder=decoder, likelihood=likelihood
     )
-    halves = [endpoints.encoder_endpoints(model), endpoints.decoder_endpoints(model, scratch)]
+    halves = [
+        endpoints.encoder_endpoints(model),
+        endpoints.decoder_endpoints(model, parity.trial(scratch)),
+    ]
     assert [remarks for _, remarks in halves] == [{}, {}]
     runs = [serve(made) for made, _ in halves]
     return shape, encoder, decoder, {e.name: e for made, _ in halves for e in made}, runs

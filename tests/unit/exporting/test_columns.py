@@ -10,11 +10,11 @@ from vae_tf import VAE, networks
 from vae_tf.data import Table
 from vae_tf.data.batch import Batch
 from vae_tf.errors import ExportError
-from vae_tf.exporting import parity
-from vae_tf.exporting.probes import probes, specimens
-from vae_tf.exporting.signatures import endpoints
-from vae_tf.exporting.signatures.columns import endpoints_of, identifiers
-from vae_tf.exporting.signatures.endpoint import describe
+from vae_tf.formats import parity
+from vae_tf.signatures import endpoints
+from vae_tf.signatures.columns import endpoints_of, identifiers
+from vae_tf.signatures.endpoint import describe
+from vae_tf.signatures.probes import probes, specimens
 
 LATENT = 2
 
@@ -56,7 +56,7 @@ class Served:
         self.names = identifiers(table.names)
 
     def offer(self, scratch):
-        made, _ = endpoints.decoder_endpoints(self.halves, scratch)
+        made, _ = endpoints.decoder_endpoints(self.halves, parity.trial(scratch))
         generate = next(e for e in made if e.name == "generate")
         of_encoder, of_decoder = endpoints_of(self.table, self.halves, generate)
         self.signatures = {e.name: e for e in (*of_encoder, *of_decoder)}

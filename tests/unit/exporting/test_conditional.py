@@ -10,15 +10,16 @@ from tests.bundles import halves as halves_of
 from vae_tf import distributions, networks
 from vae_tf.data.batch import Batch
 from vae_tf.errors import ExportError
-from vae_tf.exporting import Options, parity, verify_bundle
-from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.runtimes import saved_model
-from vae_tf.exporting.signatures import coding, endpoints, generation, row_rng
-from vae_tf.exporting.signatures.conditions import Condition
-from vae_tf.exporting.signatures.halves import Halves
+from vae_tf.exporting import Options, verify_bundle
 from vae_tf.exporting.web import model as web_model
+from vae_tf.formats import parity
+from vae_tf.formats.litert import files as litert
+from vae_tf.formats.runtimes import saved_model
 from vae_tf.models import VAE
 from vae_tf.models.parts import NAMES, Parts
+from vae_tf.signatures import coding, endpoints, generation, row_rng
+from vae_tf.signatures.conditions import Condition
+from vae_tf.signatures.halves import Halves
 
 pytestmark = pytest.mark.slow  # every signature of several models
 
@@ -182,7 +183,7 @@ def test_a_dict_is_an_input_for_each_key(tmp_path, ask):
     parts = parts_of({"digit": CLASSES, "seed": (2,)})
     halves = Halves(VAE(**parts).parts, SHAPE, vectors=("seed",))
     decode = coding.decode_endpoint(halves)
-    generate, remark = generation.offer(halves, decode, tmp_path)
+    generate, remark = generation.offer(halves, decode, parity.trial(tmp_path))
     assert remark is None
     # `seed` is what another input is called
     names = ["seed", "temperature", "digit", "condition_seed"]
@@ -228,7 +229,7 @@ def test_a_prior_without_from_noise_is_drawn_row_by_row(tmp_path, ask):
     parts["prior"] = Drawn(parts["prior"].network)
     halves = halves_of(SHAPE, LATENT, **parts)
     decode = coding.decode_endpoint(halves)
-    generate, remark = generation.offer(halves, decode, tmp_path)
+    generate, remark = generation.offer(halves, decode, parity.trial(tmp_path))
     assert remark == generation.SAMPLED
     saved_model.write([decode, generate], tmp_path / "1")
     n = 3000

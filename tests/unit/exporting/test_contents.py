@@ -13,6 +13,7 @@ from tests.bundles import write_bundle
 from vae_tf.cli import export as door
 from vae_tf.errors import ExportError, VAEError
 from vae_tf.exporting import contents, manifest, publication, verify_bundle
+from vae_tf.formats import plain
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 SHA = "0" * 64
@@ -121,7 +122,7 @@ def test_a_page(bundle):
         write(bundle / name)
     contents.check(bundle)  # of a bundle from before pages listed their files
     listed = {name.removeprefix("web/"): manifest.digest(bundle / name) for name in names}
-    manifest.write_json(bundle / "web/files.json", listed)
+    plain.write_json(bundle / "web/files.json", listed)
     contents.check(bundle)
     write(bundle / "web/js/a.js", "other")
     with pytest.raises(ExportError, match="must have sha256"):

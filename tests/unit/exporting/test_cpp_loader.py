@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting.runtimes import cpp_loader, tf_c_api
+from vae_tf.formats.runtimes import cpp_loader, tf_c_api
 
 
 @pytest.fixture

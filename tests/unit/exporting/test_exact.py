@@ -12,11 +12,11 @@ from tests.bundles import halves as halves_of
 from tests.conformance.parts import LATENT_DIM, LIKELIHOODS, POSTERIORS, SHAPE
 from vae_tf import distributions
 from vae_tf.errors import ExportError
-from vae_tf.exporting.litert import ends
-from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.litert.exact import exact
-from vae_tf.exporting.runtimes import saved_model
-from vae_tf.exporting.signatures.endpoint import Endpoint, Input
+from vae_tf.formats.litert import ends
+from vae_tf.formats.litert import files as litert
+from vae_tf.formats.litert.exact import exact
+from vae_tf.formats.runtimes import saved_model
+from vae_tf.signatures.endpoint import Endpoint, Input
 
 POSITIVE = np.geomspace(1e-37, 1e37, 500)
 WHOLE = np.r_[-POSITIVE, 0.0, POSITIVE, np.linspace(-110, 110, 500)].astype("float32")

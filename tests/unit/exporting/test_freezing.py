@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from vae_tf import distributions, networks
-from vae_tf.exporting.signatures.freezing import frozen
+from vae_tf.signatures.freezing import frozen
 
 L = 4
 NOISE = tf.TensorSpec([None, L], tf.float32, "normal"), tf.TensorSpec([None], tf.float32, "uniform")

@@ -15,10 +15,11 @@ from tests.bundles import write_bundle
 from vae_tf import distributions, networks
 from vae_tf.errors import ExportError
 from vae_tf.exporting import manifest, verify_bundle
-from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.runtimes import saved_model
-from vae_tf.exporting.signatures import generation, row_rng
-from vae_tf.exporting.signatures.coding import decode_endpoint
+from vae_tf.formats import parity
+from vae_tf.formats.litert import files as litert
+from vae_tf.formats.runtimes import saved_model
+from vae_tf.signatures import generation, row_rng
+from vae_tf.signatures.coding import decode_endpoint
 
 SHAPE, LATENT = (6, 5, 1), 3
 SEEDS = np.array([0, -1, 2**31 - 1, -(2**31), 7, 8, 9, 123_456_789], np.int32)
@@ -95,7 +96,7 @@ def small(tmp_path_factory):
             model = halves_of(SHAPE, LATENT, **named)
             decode = decode_endpoint(model)
             directory = tmp_path_factory.mktemp("generation")
-            generate, remark = generation.offer(model, decode, directory)
+            generate, remark = generation.offer(model, decode, parity.trial(directory))
             assert remark is None
             saved_model.write([decode, generate], directory / "1")
             made[name] = SimpleNamespace(

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import golden, verify_bundle
+from vae_tf.exporting import verify_bundle
+from vae_tf.formats import golden
 
 BUNDLES = Path(__file__).parents[2] / "golden"
 

@@ -6,11 +6,11 @@ import pytest
 from tests.bundles import halves as halves_of
 from vae_tf import data, distributions, networks
 from vae_tf.distributions import posteriors
-from vae_tf.exporting import parity
-from vae_tf.exporting.signatures import endpoints, imputation, row_rng
-from vae_tf.exporting.signatures.halves import Halves
-from vae_tf.exporting.signatures.preprocessing import Preprocessing
+from vae_tf.formats import parity
 from vae_tf.models import VAE
+from vae_tf.signatures import endpoints, imputation, row_rng
+from vae_tf.signatures.halves import Halves
+from vae_tf.signatures.preprocessing import Preprocessing
 
 pytestmark = pytest.mark.slow  # minutes of tracing
 

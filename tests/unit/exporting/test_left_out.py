@@ -10,13 +10,13 @@ from tests.unit.exporting.conftest import LATENT, SHAPE, small_parts
 from vae_tf.cli.tables import show_bundle
 from vae_tf.errors import ExportError
 from vae_tf.exporting import Options, verify_bundle
-from vae_tf.exporting.litert import agreeing
-from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.parity import reference
-from vae_tf.exporting.probes import probes
-from vae_tf.exporting.runtimes import saved_model
-from vae_tf.exporting.signatures.endpoint import Endpoint, Input
 from vae_tf.exporting.web import model as web_model
+from vae_tf.formats.litert import agreeing
+from vae_tf.formats.litert import files as litert
+from vae_tf.formats.parity import reference
+from vae_tf.formats.runtimes import saved_model
+from vae_tf.signatures.endpoint import Endpoint, Input
+from vae_tf.signatures.probes import probes
 
 L = keras.layers
 

@@ -11,8 +11,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from tests.bundles import bundle_of
 from vae_tf import distributions, networks
 from vae_tf.exporting import Options
-from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.litert.metadata import read_metadata
+from vae_tf.formats.litert import files as litert
+from vae_tf.formats.litert.metadata import read_metadata
 
 SHAPE, LATENT, CLASSES = (4, 3, 1), 2, 3
 DOCUMENTED = {

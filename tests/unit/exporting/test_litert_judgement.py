@@ -12,14 +12,15 @@ from scipy import special, stats
 
 from tests.bundles import halves as halves_of
 from vae_tf import distributions, networks
-from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.litert.choice import TOLERANCES, Tolerance, choose, refusal
-from vae_tf.exporting.litert.judgement import judge
-from vae_tf.exporting.litert.nll import HeldOut
-from vae_tf.exporting.litert.variants import make_variants
-from vae_tf.exporting.runtimes import saved_model
-from vae_tf.exporting.signatures import generation
-from vae_tf.exporting.signatures.coding import decode_endpoint, encode_endpoint
+from vae_tf.formats import parity
+from vae_tf.formats.litert import files as litert
+from vae_tf.formats.litert.choice import TOLERANCES, Tolerance, choose, refusal
+from vae_tf.formats.litert.judgement import judge
+from vae_tf.formats.litert.nll import HeldOut
+from vae_tf.formats.litert.variants import make_variants
+from vae_tf.formats.runtimes import saved_model
+from vae_tf.signatures import generation
+from vae_tf.signatures.coding import decode_endpoint, encode_endpoint
 
 SHAPE, LATENT, PIXELS = (4, 5, 1), 2, 20
 SIGMA = 0.3
@@ -156,7 +157,7 @@ def exported(directory, parts):
     """Writes both halves and returns their endpoints."""
     model = halves_of(SHAPE, LATENT, **parts)
     encode, decode = encode_endpoint(model), decode_endpoint(model)
-    generate, _ = generation.offer(model, decode, directory)
+    generate, _ = generation.offer(model, decode, parity.trial(directory))
     saved_model.write([encode], directory / "encoder")
     saved_model.write([decode, generate], directory / "decoder")
     return [encode, decode, generate]

@@ -12,12 +12,13 @@ from ai_edge_litert import schema_py_generated as schema
 from tests.bundles import halves as halves_of
 from vae_tf import distributions, networks
 from vae_tf.errors import ExportError
-from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.litert.metadata import read_description, read_metadata, write_metadata
-from vae_tf.exporting.litert.variants import PRECISIONS, file_name, make_variants
-from vae_tf.exporting.runtimes import saved_model
-from vae_tf.exporting.signatures import generation
-from vae_tf.exporting.signatures.coding import decode_endpoint, encode_endpoint
+from vae_tf.formats import parity
+from vae_tf.formats.litert import files as litert
+from vae_tf.formats.litert.metadata import read_description, read_metadata, write_metadata
+from vae_tf.formats.litert.variants import PRECISIONS, file_name, make_variants
+from vae_tf.formats.runtimes import saved_model
+from vae_tf.signatures import generation
+from vae_tf.signatures.coding import decode_endpoint, encode_endpoint
 
 SHAPE, LATENT, BATCH = (6, 5, 1), 3, 4
 Z = np.random.default_rng(0).standard_normal((100, LATENT)).astype("float32")
@@ -29,7 +30,7 @@ def written(directory, decoder, likelihood, prior):
     parts = {"decoder": decoder, "likelihood": likelihood, "prior": prior}
     model = halves_of(SHAPE, prior.latent_dim, **parts)
     decode = decode_endpoint(model)
-    generate, _ = generation.offer(model, decode, directory)
+    generate, _ = generation.offer(model, decode, parity.trial(directory))
     endpoints = [e for e in (decode, generate) if e]
     saved_model.write(endpoints, directory / "decoder")
     return SimpleNamespace(path=directory / "decoder", endpoints=endpoints, decoder=decoder)

@@ -12,15 +12,15 @@ from tests.bundles import halves as halves_of
 from tests.conformance.parts import LATENT_DIM, LIKELIHOODS, PRIORS, SHAPE
 from vae_tf import distributions, networks
 from vae_tf.errors import ExportError
-from vae_tf.exporting import parity
-from vae_tf.exporting.onnx import conversion as onnx_conversion
-from vae_tf.exporting.onnx import directory as onnx_directory
-from vae_tf.exporting.onnx import files as onnx_files
-from vae_tf.exporting.probes import probes
-from vae_tf.exporting.runtimes import saved_model
-from vae_tf.exporting.signatures import generation, row_rng
-from vae_tf.exporting.signatures.coding import decode_endpoint, encode_endpoint
-from vae_tf.exporting.signatures.endpoint import Endpoint, Input
+from vae_tf.formats import parity
+from vae_tf.formats.onnx import conversion as onnx_conversion
+from vae_tf.formats.onnx import directory as onnx_directory
+from vae_tf.formats.onnx import files as onnx_files
+from vae_tf.formats.runtimes import saved_model
+from vae_tf.signatures import generation, row_rng
+from vae_tf.signatures.coding import decode_endpoint, encode_endpoint
+from vae_tf.signatures.endpoint import Endpoint, Input
+from vae_tf.signatures.probes import probes
 from vae_tf.version import __version__
 
 BATCHES, SHAPES = (1, 2, 5), [(28, 28, 1), (7, 5, 1)]
@@ -137,7 +137,7 @@ def generator(directory, prior):
     decoder = networks.mlp_decoder(LATENT_DIM, likelihood.parameter_shapes(SHAPE), hidden=(20,))
     model = halves_of(SHAPE, LATENT_DIM, decoder=decoder, prior=prior)
     decode = decode_endpoint(model)
-    generate, _ = generation.offer(model, decode, directory)
+    generate, _ = generation.offer(model, decode, parity.trial(directory))
     return generate, *write(directory, decode, generate)["generate"]
 
 

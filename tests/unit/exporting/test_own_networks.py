@@ -6,8 +6,8 @@ import pytest
 
 import vae_tf
 from vae_tf.exporting import Options, verify_bundle
-from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.runtimes import cpp_loader
+from vae_tf.formats.litert import files as litert
+from vae_tf.formats.runtimes import cpp_loader
 
 L = keras.layers
 SHAPE, LATENT = (6, 5, 1), 2

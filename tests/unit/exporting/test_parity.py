@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import parity, probes
-from vae_tf.exporting.signatures.endpoint import Endpoint, Input
+from vae_tf.formats import parity
+from vae_tf.signatures import probes
+from vae_tf.signatures.endpoint import Endpoint, Input
 
 
 def batches(*values):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tests.bundles import write_bundle
 from vae_tf import networks
 from vae_tf.errors import ExportError
-from vae_tf.exporting import precision
+from vae_tf.formats import precision
 
 SHAPE = (6, 5, 1)
 

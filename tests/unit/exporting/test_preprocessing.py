@@ -8,9 +8,9 @@ from tests.bundles import halves as halves_of
 from tests.cpp_server import Refused
 from vae_tf import data, distributions, networks
 from vae_tf.errors import ExportError
-from vae_tf.exporting import parity
-from vae_tf.exporting.signatures import endpoints
-from vae_tf.exporting.signatures.preprocessing import Preprocessing
+from vae_tf.formats import parity
+from vae_tf.signatures import endpoints
+from vae_tf.signatures.preprocessing import Preprocessing
 
 SHAPE, LATENT = (6, 5, 1), 3
 KEYS = ("preprocessing", "scale", "value_range", "resize", "binarization")

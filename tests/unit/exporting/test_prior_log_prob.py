@@ -13,12 +13,12 @@ import vae_tf
 from tests.bundles import halves as halves_of
 from vae_tf import distributions, networks
 from vae_tf.data.batch import Batch
-from vae_tf.exporting import parity
-from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.probes import probes
-from vae_tf.exporting.signatures import coding, endpoints
-from vae_tf.exporting.signatures.densities import UNPROVEN
+from vae_tf.formats import parity
+from vae_tf.formats.litert import files as litert
 from vae_tf.models.parts import NAMES
+from vae_tf.signatures import coding, endpoints
+from vae_tf.signatures.densities import UNPROVEN
+from vae_tf.signatures.probes import probes
 
 SHAPE, LATENT, CLASSES, ROWS, DRAWS = (4, 3, 1), 2, 3, 6, 16
 LABELS = np.arange(ROWS, dtype=np.int32) % CLASSES
@@ -60,7 +60,7 @@ def case(request, serve, tmp_path_factory):
     size = 0.05 if request.param in ("realnvp", "maf", "conditional") else 0.3
     for weight in prior.weights:
         weight.assign(weight + rng.normal(0, size, weight.shape))
-    decoder, _ = endpoints.decoder_endpoints(model, tmp_path_factory.mktemp("trial"))
+    decoder, _ = endpoints.decoder_endpoints(model, parity.trial(tmp_path_factory.mktemp("trial")))
     served = [coding.encode_endpoint(model), *(e for e in decoder if e.name != "generate_png")]
     given = {"condition": LABELS} if prior.conditional else {}
     ask = serve(served)
@@ -127,7 +127,7 @@ def test_the_model_s_own_estimate(serve, tmp_path):
     parts = {name: getattr(vae, name) for name in NAMES}
     model = halves_of(SHAPE, LATENT, **parts)
     found = endpoints.encoder_endpoints(model)[0]
-    found += endpoints.decoder_endpoints(model, tmp_path)[0]
+    found += endpoints.decoder_endpoints(model, parity.trial(tmp_path))[0]
     ask, draws = serve(found), 400
     x = np.repeat(X, draws, 0)
     encoded, drawn = (
@@ -155,6 +155,8 @@ def test_a_prior_that_leaves_z_out_has_none(tmp_path):
     prior = distributions.DistributionPrior(
         tfd.Independent(tfd.Uniform(tf.zeros(LATENT), tf.ones(LATENT)), 1)
     )
-    found, remarks = endpoints.decoder_endpoints(halves_of(SHAPE, LATENT, prior=prior), tmp_path)
+    found, remarks = endpoints.decoder_endpoints(
+        halves_of(SHAPE, LATENT, prior=prior), parity.trial(tmp_path)
+    )
     assert "prior_log_prob" not in {endpoint.name for endpoint in found}
     assert remarks["prior_log_prob"] == UNPROVEN

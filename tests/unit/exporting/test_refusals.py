@@ -13,8 +13,8 @@ from tests.bundles import write_bundle
 from vae_tf.distributions import Bernoulli
 from vae_tf.errors import ExportError
 from vae_tf.exporting import building, publication
-from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.runtimes import cpp_loader
+from vae_tf.formats.litert import files as litert
+from vae_tf.formats.runtimes import cpp_loader
 
 
 class Lambda(keras.layers.Layer):

@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.runtimes import cpp_loader, saved_model
-from vae_tf.exporting.signatures import row_rng
-from vae_tf.exporting.signatures.endpoint import Endpoint, Input
+from vae_tf.formats.litert import files as litert
+from vae_tf.formats.runtimes import cpp_loader, saved_model
+from vae_tf.signatures import row_rng
+from vae_tf.signatures.endpoint import Endpoint, Input
 
 ALPHA = 1e-3
 EXTREMES = np.array([0, 1, -1, 2**31 - 1, -(2**31), 12345, -12345], np.int32)

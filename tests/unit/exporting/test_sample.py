@@ -8,9 +8,9 @@ import tensorflow as tf
 from tests.bundles import halves as halves_of
 from vae_tf import networks
 from vae_tf.distributions import posteriors
-from vae_tf.exporting import parity
-from vae_tf.exporting.runtimes import saved_model
-from vae_tf.exporting.signatures import endpoints, row_rng
+from vae_tf.formats import parity
+from vae_tf.formats.runtimes import saved_model
+from vae_tf.signatures import endpoints, row_rng
 
 SHAPE, LATENT = (6, 5, 1), 3
 SEEDS = np.array([0, -1, 2**31 - 1, -(2**31), 7, 8, 9], np.int32)

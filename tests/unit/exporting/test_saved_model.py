@@ -6,11 +6,11 @@ import tensorflow as tf
 from tests.bundles import halves
 from vae_tf import distributions
 from vae_tf.distributions.bounds import bounded
-from vae_tf.exporting.runtimes import saved_model
-from vae_tf.exporting.signatures import inference
-from vae_tf.exporting.signatures.coding import encode_endpoint, sample_endpoint
-from vae_tf.exporting.signatures.densities import densities
-from vae_tf.exporting.signatures.endpoint import Endpoint, Input
+from vae_tf.formats.runtimes import saved_model
+from vae_tf.signatures import inference
+from vae_tf.signatures.coding import encode_endpoint, sample_endpoint
+from vae_tf.signatures.densities import densities
+from vae_tf.signatures.endpoint import Endpoint, Input
 
 
 def in_a_loop(z):

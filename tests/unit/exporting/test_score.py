@@ -8,10 +8,10 @@ from tests.bundles import halves as halves_of
 from vae_tf import distributions, networks
 from vae_tf.distributions import posteriors
 from vae_tf.evaluation import log_likelihood
-from vae_tf.exporting import parity
-from vae_tf.exporting.signatures import endpoints, row_rng
-from vae_tf.exporting.signatures.preprocessing import Preprocessing
+from vae_tf.formats import parity
 from vae_tf.models import VAE
+from vae_tf.signatures import endpoints, row_rng
+from vae_tf.signatures.preprocessing import Preprocessing
 
 pytestmark = pytest.mark.slow  # minutes of tracing
 

@@ -8,7 +8,8 @@ import pytest
 
 from vae_tf.cli import export as door
 from vae_tf.errors import ExportError
-from vae_tf.exporting import golden, manifest, verify_bundle
+from vae_tf.exporting import manifest, verify_bundle
+from vae_tf.formats import golden
 
 
 @pytest.fixture

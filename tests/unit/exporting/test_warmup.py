@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting.runtimes import cpp_loader
 from vae_tf.exporting.serving import warmup
+from vae_tf.formats.runtimes import cpp_loader
 
 log_pb2 = pytest.importorskip(
     "tensorflow_serving.apis.prediction_log_pb2", reason="the protos of tensorflow-serving-api"

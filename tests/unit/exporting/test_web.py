@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.litert import variants
 from vae_tf.exporting.web import folder as web
 from vae_tf.exporting.web import model as web_model
 from vae_tf.exporting.web.folder import write_web
+from vae_tf.formats.litert import files as litert
+from vae_tf.formats.litert import variants
 
 ROOT = Path(__file__).parents[3]
 

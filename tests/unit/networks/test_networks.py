@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vae_tf import networks
 from vae_tf.errors import ConfigError
-from vae_tf.exporting.litert import files as litert
+from vae_tf.formats.litert import files as litert
 from vae_tf.networks import (
     conditional_prior_network,
     conv_decoder,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_tf.exporting.serving.warmup import example_picture
-from vae_tf.exporting.signatures.endpoint import example_of
+from vae_tf.signatures.endpoint import example_of
 
 TEMPLATES = Path(__file__).with_name("templates")
 MOUNT = "/models"  # where compose.yaml has the bundle

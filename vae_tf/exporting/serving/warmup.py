@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting.signatures.endpoint import example_of
+from vae_tf.signatures.endpoint import example_of
 
 PATH = "assets.extra/tf_serving_warmup_requests"
 BATCH_SIZES = (1, 16)

@@ -15,6 +15,7 @@ from pathlib import Path
 from vae_tf.errors import ExportError
 from vae_tf.exporting import manifest, publication
 from vae_tf.exporting.web import model as web_model
+from vae_tf.formats import plain
 
 PAGE = Path(__file__).with_name("page")
 LIST = "files.json"
@@ -70,7 +71,7 @@ def write_web(
             web_model.write(bundle, facts, aside / "new/model")
             names = sorted(path.name for path in (aside / "new").iterdir())
             listed = manifest.digests(aside / "new", names)
-            manifest.write_json(aside / "new" / LIST, listed)
+            plain.write_json(aside / "new" / LIST, listed)
             # Two renames: for an instant there is no page, never half of one.
             if target.exists():
                 os.rename(target, aside / "old")

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from vae_tf.errors import ExportError
-from vae_tf.exporting import manifest
-from vae_tf.exporting.litert import files as litert
-from vae_tf.exporting.litert import variants
-from vae_tf.exporting.runtimes import saved_model
-from vae_tf.exporting.signatures.endpoint import Arrays
+from vae_tf.formats import plain
+from vae_tf.formats.litert import files as litert
+from vae_tf.formats.litert import variants
+from vae_tf.formats.runtimes import saved_model
+from vae_tf.signatures.endpoint import Arrays
 
 NAME = "model.json"
 FORMAT_VERSION = 1
@@ -69,7 +69,7 @@ def write(bundle: Path, facts: Mapping[str, Any], directory: Path) -> None:
         "models": models,
         "facts": [{"name": name, "value": value} for name, value in rows if value],
     }
-    manifest.write_json(directory / NAME, content)
+    plain.write_json(directory / NAME, content)
 
 
 def _write_models(bundle: Path, facts: Mapping[str, Any], directory: Path) -> dict[str, Any]:

@@ -1,0 +1,199 @@
+"""LiteRT files (`.tflite`) of builtin operators only: converted, inspected and run."""
+
+import gc
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from vae_tf.errors import ExportError
+from vae_tf.formats.litert.exact import exact
+from vae_tf.quiet import quiet
+from vae_tf.signatures.endpoint import Arrays
+
+# What to do about operations that LiteRT lacks, by the beginnings of their names
+REMEDIES = {
+    ("TensorList",): "Pass unroll=True to recurrent layers.",
+    ("ResizeBicubic", "ScaleAndTranslate"): 'Take interpolation="bilinear" or "nearest".',
+    ("DenseBincount",): 'Take output_mode="one_hot" and add up.',
+    ("HashTable", "LookupTable", "AsString", "StringTo"): "Look up before, and pass numbers.",
+    ("MaxPool3D", "AvgPool3D"): "Take a Conv3D with strides in place of pooling.",
+}
+OTHER_REMEDY = "Replace these operations in the model, in from_noise or in statistics(params)."
+IDENTIFIER = b"TFL3"
+ALIGNMENT = 16  # kernels may use weights where they lie
+BUILTIN_NAMES = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
+}
+
+
+def convert(
+    saved_model: Path,
+    signatures: Sequence[str],
+    *,
+    dynamic: bool = False,
+) -> bytes:
+    """Returns signatures of a SavedModel as one `.tflite` file.
+
+    What they share of the weights is in the file once.
+
+    Args:
+        saved_model: its directory.
+        signatures: their names.
+        dynamic: whether weights become int8, and activations as they come; else all stays
+            float32.
+
+    Raises:
+        ExportError: naming each operation that no builtin operator of LiteRT can express.
+    """
+    with quiet(), exact(saved_model) as path:
+        # from_concrete_functions(keras_model) would write a file without weights, silently.
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            str(path), signature_keys=list(signatures)
+        )
+        # Select-TF operators would convert too, and then run on no phone and in no browser.
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        converter.optimizations = [tf.lite.Optimize.DEFAULT] if dynamic else []
+        # The converter has Python collect its garbage, in seconds where Keras and TFP are loaded;
+        # what is frozen is not looked at.
+        gc.freeze()
+        try:
+            content = converter.convert()
+        except OSError:
+            raise
+        except Exception as error:
+            raise _unsupported(signatures, _named_operations(str(error))) from error
+        finally:
+            gc.unfreeze()
+    foreign = [name for name in operators(content) if name not in BUILTIN_NAMES.values()]
+    if foreign:
+        raise _unsupported(signatures, foreign)
+    return content
+
+
+def operators(content: bytes) -> list[str]:
+    """Returns the names of the operators a `.tflite` file uses, custom ones by their own name."""
+    model = _root(content)
+    codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
+    return sorted({operator_name(schema.OperatorCodeT.InitFromObj(code)) for code in codes})
+
+
+def operator_name(code: schema.OperatorCodeT) -> str:
+    """Returns the name of an operator, a custom one's own."""
+    # Files keep codes below 127 in the older, deprecated field.
+    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+    custom = builtin == schema.BuiltinOperator.CUSTOM
+    return code.customCode.decode() if custom else BUILTIN_NAMES[builtin]
+
+
+def signatures(content: bytes) -> list[str]:
+    """Returns the names of the signatures in a `.tflite` file."""
+    return sorted(shapes(content))
+
+
+def shapes(content: bytes) -> dict[str, dict[str, dict[str, list[int | None]]]]:
+    """Returns signature -> `inputs` and `outputs` -> name -> shape, None where it is free."""
+    model = _root(content)
+
+    def of(graph: Any, ends: Iterable[Any]) -> dict:
+        tensors = {end.Name().decode(): graph.Tensors(end.TensorIndex()) for end in ends}
+        return {
+            name: [None if side < 0 else int(side) for side in _sides(t)]
+            for name, t in tensors.items()
+        }
+
+    found = {}
+    for i in range(model.SignatureDefsLength()):
+        signature = model.SignatureDefs(i)
+        graph = model.Subgraphs(signature.SubgraphIndex())
+        found[signature.SignatureKey().decode()] = {
+            "inputs": of(graph, map(signature.Inputs, range(signature.InputsLength()))),
+            "outputs": of(graph, map(signature.Outputs, range(signature.OutputsLength()))),
+        }
+    return found
+
+
+def opened(content: bytes) -> schema.ModelT:
+    """Returns all that is in a `.tflite` file, to change it; its buffers are views.
+
+    Raises:
+        ExportError: if it is none.
+    """
+    return schema.ModelT.InitFromObj(_root(content))
+
+
+def packed(model: schema.ModelT) -> bytes:
+    """Returns the `.tflite` file of what is in it."""
+    builder = _Builder(sum(len(b.data) for b in model.buffers if b.data is not None) + 65536)
+    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
+    return bytes(builder.Output())
+
+
+class _Builder(flatbuffers.Builder):
+    """A builder that aligns buffers as the schema says, which the generated code forgets."""
+
+    def CreateNumpyVector(self, x):
+        self.Prep(ALIGNMENT, x.nbytes)
+        return super().CreateNumpyVector(x)
+
+
+def run(content: bytes, signature: str, batches: Sequence[Arrays]) -> list[dict[str, np.ndarray]]:
+    """Returns the outputs for each of `batches`, by the LiteRT interpreter on one thread.
+
+    Raises:
+        ExportError: if the file does not load or run.
+    """
+    with quiet():
+        try:
+            runner = Interpreter(model_content=content, num_threads=1).get_signature_runner(
+                signature
+            )
+            # Copies: the next call may move the buffers under a view.
+            return [
+                {name: np.array(value) for name, value in runner(**batch).items()}
+                for batch in batches
+            ]
+        except (RuntimeError, ValueError) as error:
+            raise ExportError(
+                f"the .tflite file of {signature} must run in LiteRT",
+                " ".join(str(error).split()),
+                "Look for an operation whose shape depends on more than the batch.",
+            ) from error
+
+
+def _root(content: bytes) -> schema.Model:
+    """Returns a view of a `.tflite` file, which reads what it is asked for: `opened` takes long."""
+    if content[4:8] != IDENTIFIER:
+        received = f"{len(content)} bytes without the identifier {IDENTIFIER.decode()}"
+        raise ExportError("a .tflite file was expected", received, "Pass the file's content.")
+    return schema.Model.GetRootAs(content, 0)
+
+
+def _sides(tensor: schema.Tensor) -> np.ndarray:
+    """Returns the shape of a tensor, -1 where it is free; that of a scalar is empty."""
+    if not tensor.ShapeSignatureIsNone():
+        return tensor.ShapeSignatureAsNumpy()
+    return np.zeros(0, np.int32) if tensor.ShapeIsNone() else tensor.ShapeAsNumpy()
+
+
+def _named_operations(message: str) -> list[str]:
+    """Returns the operations a converter's message complains of, else its first line."""
+    listed = re.findall(r"^\s*(?:TF Select|Flex|Custom) ops: (.+)$", message, re.MULTILINE)
+    names = {name.strip() for line in listed for name in line.split(",")}
+    names |= set(re.findall(r"'tf\.(\w+)' op", message))
+    return sorted(names) or [(message.strip().splitlines() or ["no message"])[0]]
+
+
+def _unsupported(signatures: Sequence[str], names: Sequence[str]) -> ExportError:
+    fixes = [fix for begun, fix in REMEDIES.items() if any(n.startswith(begun) for n in names)]
+    return ExportError(
+        f"{' and '.join(signatures)} must be expressible in LiteRT's builtin operators",
+        ", ".join(names),
+        " ".join(fixes or [OTHER_REMEDY]),
+    )
