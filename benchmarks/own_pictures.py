@@ -1,6 +1,6 @@
 """Draws the pictures of one's own data in README: a folder, an array and a table, by train.py.
 
-python benchmarks/own_pictures.py
+python benchmarks/own_pictures.py [folder] [array] [table]
 """
 
 import os
@@ -20,8 +20,8 @@ RUNS = ROOT / "runs/own_pictures"
 IMAGES = ROOT / "docs/images"
 
 
-def main() -> None:
-    """Trains the three, for a few minutes each, and keeps a picture of each."""
+def main(*names: str) -> None:
+    """Trains those that are named, or all, for a few minutes each, and keeps a picture of each."""
     RUNS.mkdir(parents=True, exist_ok=True)
     array = RUNS / "digits.npy"
     np.save(array, (datasets.load_digits().images * 255 / 16).round().astype("uint8"))
@@ -30,7 +30,8 @@ def main() -> None:
         "array": (f"array:{array}", "samples", []),
         "table": (defaults.dataset("wine", None), "marginals", []),
     }
-    for name, (source, picture, flags) in cases.items():
+    for name in names or cases:
+        source, picture, flags = cases[name]
         run = RUNS / name
         command = [sys.executable, str(ROOT / "train.py"), "--dataset", source, *flags]
         own = ["--importance-samples", "0", "--run-dir", str(run), "--resume"]
@@ -39,4 +40,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
