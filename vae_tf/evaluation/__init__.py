@@ -1,6 +1,6 @@
 """Numbers about a trained model."""
 
-from vae_tf.evaluation.aggregate import fit_mixture
+from vae_tf.evaluation.aggregate import fit_mixture, weigh_components
 from vae_tf.evaluation.bits import BitsPerDimension, bits_per_dimension
 from vae_tf.evaluation.collapse import (
     Collapse,
@@ -26,4 +26,5 @@ __all__ = [
     "measure_collapse",
     "mutual_information",
     "sensitivity",
+    "weigh_components",
 ]

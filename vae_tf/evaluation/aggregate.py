@@ -1,14 +1,18 @@
 """The aggregate posterior q(z) = E_p(x)[q(z|x)], as a prior for generation."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import tensorflow as tf
 from sklearn.mixture import GaussianMixture
 
 from vae_tf.checks import instance, whole
 from vae_tf.data.batch import Batch
-from vae_tf.distributions import MixtureOfNormals
-from vae_tf.errors import DataError
+from vae_tf.distributions import MixtureOfNormals, VampPrior
+from vae_tf.errors import ConfigError, DataError
 from vae_tf.models import VAE
+
+LEAST_WEIGHT = 1e-12  # of a component that no example uses
 
 
 def fit_mixture(
@@ -33,11 +37,8 @@ def fit_mixture(
     """
     instance("vae", vae, VAE)
     components, batch_size = whole("components", components), whole("batch_size", batch_size)
-    z, latent_dim = np.zeros([0, vae.prior.latent_dim]), vae.prior.latent_dim
-    for batch in vae.door.batches(data, batch_size, "evaluation"):
-        params = vae.generator.encoded(Batch(batch.x, batch.mask, batch.condition))
-        _, drawn = vae.posterior.drawn(params, 1, latent_dim, tf.constant([seed, 0]), len(z))
-        z = np.append(z, drawn[0], 0)
+    none = np.zeros([0, vae.prior.latent_dim])
+    z = np.concatenate([none, *_drawn(vae, data, batch_size, seed)])
     if len(z) < components:
         fix = "Pass more examples or fewer components."
         raise DataError(f"{components} components need as many examples", len(z), fix)
@@ -53,3 +54,46 @@ def fit_mixture(
     prior.means.assign(em.means_)
     prior.log_scales.assign(0.5 * np.log(em.covariances_))
     return prior
+
+
+def weigh_components(vae: VAE, data, *, batch_size: int = 256, seed: int = 0) -> None:
+    """Gives each component of a mixture prior its share of the aggregate posterior as its weight.
+
+    Gradients lower the weight of a component that no example uses only slowly, and after a short
+    training its samples are noise. This is the step of expectation maximization for the weights,
+    so log p(z), averaged over the draws z ~ q(z|x) of `data`, cannot fall.
+
+    Args:
+        vae: a trained model whose prior is a MixtureOfNormals or a VampPrior.
+        data: the training examples, in any form that `fit` takes.
+        batch_size: examples at a time, for arrays.
+        seed: of the draws, which belong to the examples as the data order them.
+
+    Raises:
+        ConfigError: another prior.
+        DataError: no examples.
+    """
+    instance("vae", vae, VAE)
+    if not isinstance(vae.prior, MixtureOfNormals | VampPrior):
+        fix = "Leave other priors as they are."
+        received = type(vae.prior).__name__
+        raise ConfigError("Weights belong to MixtureOfNormals and VampPrior", received, fix)
+    pz, count = vae.prior.distribution(), 0
+    total: np.ndarray = np.zeros(vae.prior.components)
+    for z in _drawn(vae, data, batch_size, seed):
+        shares = pz.posterior_marginal(z).probs_parameter().numpy()
+        total, count = total + shares.sum(0, dtype="float64"), count + len(z)
+    if not count:
+        fix = "Pass the training examples."
+        raise DataError("The data must hold examples", "an empty dataset", fix)
+    vae.prior.logits.assign(np.log(np.maximum(total / count, LEAST_WEIGHT)))
+
+
+def _drawn(vae: VAE, data, batch_size: int, seed: int) -> Iterator[np.ndarray]:
+    """Yields draws z ~ q(z|x), one for each example of a batch, [B, L]."""
+    done, latent_dim = 0, vae.prior.latent_dim
+    for batch in vae.door.batches(data, batch_size, "evaluation"):
+        params = vae.generator.encoded(Batch(batch.x, batch.mask, batch.condition))
+        _, drawn = vae.posterior.drawn(params, 1, latent_dim, tf.constant([seed, 0]), done)
+        yield np.asarray(drawn[0])
+        done += len(drawn[0])

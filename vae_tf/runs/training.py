@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from vae_tf import evaluation, plots
 from vae_tf.callbacks import ResumableEarlyStopping
+from vae_tf.distributions import MixtureOfNormals, VampPrior
 from vae_tf.errors import RunError
 from vae_tf.files import write_aside
 from vae_tf.models import VAE
@@ -90,13 +91,13 @@ def _train(config: TrainConfig, run: RunDirectory, watcher: Watcher) -> dict:
         watcher.profile(profile_run(config, vae, data.train, run, state["epochs"]), run)
     report = run.read_report() if state["finished"] else None
     if report and report.get("epochs") == state["epochs"]:
-        return _mended(report, vae, config, state["history"], run, checkpoints, watcher)
+        return _mended(report, vae, config, kind, state["history"], run, checkpoints, watcher)
     if not state["finished"]:
         if state["epochs"]:
             watcher.stage(f"resuming after epoch {state['epochs']}")
         _fit(config, vae, kind, run, checkpoints, state["history"], watcher)
     history = checkpoints.newest()["history"]
-    checkpoints.restore(vae, best_epoch(history, config.beta_warmup_epochs))
+    _finish(vae, config, kind, history, checkpoints)
     digest = _write_model(vae, run)
     report = {**_evaluate(config, vae, kind, history, run, watcher), MODEL_SHA256: digest}
     write_json(run.report, report)
@@ -144,14 +145,25 @@ def _write_model(vae: VAE, run: RunDirectory) -> str:
     return sha256(run.model)
 
 
-def _mended(report, vae: VAE, config, history, run: RunDirectory, checkpoints, watcher) -> dict:
+def _finish(vae: VAE, config: TrainConfig, kind: Kind, history, checkpoints: Checkpoints) -> None:
+    """Makes the model that of the best epoch; components its prior does not use lose their weight.
+
+    A short training leaves them much of it, and what is drawn from them is noise.
+    """
+    checkpoints.restore(vae, best_epoch(history, config.beta_warmup_epochs))
+    if isinstance(vae.prior, MixtureOfNormals | VampPrior):
+        size, labels = config.number("batch_size"), config.conditional
+        evaluation.weigh_components(vae, kind.data.train.batches(size, labels), seed=config.seed)
+
+
+def _mended(report, vae: VAE, config, kind, history, run, checkpoints, watcher) -> dict:
     """Returns the report of a finished run, having written again what is lost of the others."""
     if not run.metrics.exists():
         checkpoints.write_metrics(history)
     if run.model_is_whole():
         return report
     watcher.stage(f"writing {run.model} again")
-    checkpoints.restore(vae, best_epoch(history, config.beta_warmup_epochs))
+    _finish(vae, config, kind, history, checkpoints)
     report = {**report, MODEL_SHA256: _write_model(vae, run)}
     write_json(run.report, report)
     return report

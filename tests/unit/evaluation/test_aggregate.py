@@ -8,7 +8,7 @@ import tensorflow as tf
 from vae_tf import VAE
 from vae_tf.distributions import Gaussian, MixtureOfNormals, StandardNormal
 from vae_tf.errors import ConfigError, DataError
-from vae_tf.evaluation import fit_mixture, log_likelihood
+from vae_tf.evaluation import fit_mixture, log_likelihood, weigh_components
 
 L, N = 2, 3000
 WEIGHTS = np.array([0.5, 0.3, 0.2])
@@ -141,3 +141,34 @@ def test_a_mixture_survives_a_file(tmp_path):
     copy = keras.models.load_model(tmp_path / "m.keras", safe_mode=True)
     for name, value in model.prior.mixture().items():
         np.testing.assert_array_equal(copy.prior.mixture()[name], value)
+
+
+def with_a_component_too_many():
+    """Returns a model whose prior knows the components, and a fourth that no example is near."""
+    prior = MixtureOfNormals(L, 4)
+    prior.means.assign([*MEANS, [40.0, 40.0]])
+    prior.log_scales.assign(np.log([*STDS, [1.0, 1.0]]))
+    return identity_vae().replace(prior=prior)
+
+
+def test_components_get_their_shares_as_weights():
+    x, k = data()
+    vae = with_a_component_too_many()
+    before = vae.prior.distribution().log_prob(x).numpy().mean()
+    weigh_components(vae, x)
+    weights = vae.prior.mixture()["weights"]
+    # Components this far apart are hardly ever confused
+    np.testing.assert_allclose(weights[:3], np.bincount(k) / N, atol=2e-3)
+    assert weights[3] < 1e-9
+    assert vae.prior.distribution().log_prob(x).numpy().mean() > before
+    again = weights.copy()
+    weigh_components(vae, x)
+    np.testing.assert_allclose(vae.prior.mixture()["weights"], again, atol=2e-3)
+
+
+def test_weights_belong_to_mixtures():
+    x, _ = data()
+    with pytest.raises(ConfigError, match="Received: StandardNormal"):
+        weigh_components(identity_vae(), x)
+    with pytest.raises(DataError):
+        weigh_components(with_a_component_too_many(), x[:0])
