@@ -21,6 +21,7 @@ _MODULES = (
     "callbacks",
     "conformance",
     "data",
+    "densities",
     "distributions",
     "evaluation",
     "exporting",

@@ -33,7 +33,7 @@ TRAIN = {
 }
 PAGES = (
     *("conditional", "keras", "missing_data", "networks", "own_data"),
-    *("profiling", "tables", "your_own"),
+    *("profiling", "results", "tables", "your_own"),
 )
 ELSEWHERE = {
     "make demo": "test_make_demo below",
@@ -158,6 +158,17 @@ def test_the_table_of_imputation_errors_is_the_measured_one():
         assert f"{line['value']:.4f} ± {line['stderr']:.4f}" in row
     for line in (line for line in lines if line["metric"].startswith("coverage")):
         assert f"{line['value']:.1%} ± {line['stderr']:.1%}" in rows[f"| {line['data']}"]
+
+
+def test_the_table_of_baselines_is_the_measured_one():
+    import json
+
+    page = (ROOT / "docs/results.md").read_text("utf-8")
+    lines = json.loads((ROOT / "benchmarks/results/baselines.json").read_text())
+    assert len(lines) == len(re.findall(r"^\| (?:heights|houses|digits) \|", page, re.M))
+    for line in lines:
+        start = f"| {line['data']} | {line['model']} | "
+        assert f"{start}{line['value']:.3f} ± {line['stderr']:.3f} |" in page
 
 
 def test_the_table_of_defaults_is_the_measured_one():

@@ -12,14 +12,14 @@ PACKAGE = ROOT / "vae_tf"
 FLOORS = {
     **dict.fromkeys(["version", "errors", "checks", "files", "quiet", "registration"], 0),
     **dict.fromkeys(["locks", "noise", "rounding", "settings", "wiring"], 0),
-    **dict.fromkeys(["data", "networks", "distributions"], 1),
+    **dict.fromkeys(["data", "networks", "distributions", "densities"], 1),
     "objectives": 2,
     "models": 3,
     **dict.fromkeys(["evaluation", "callbacks", "plots", "signatures", "profiling"], 4),
     "formats": 5,
     "exporting": 6,
     "runs": 7,
-    **dict.fromkeys(["conformance", "recipes"], 8),
+    **dict.fromkeys(["conformance", "recipes", "compare"], 8),
     "cli": 9,
     "__init__": 10,
 }
@@ -31,12 +31,15 @@ ALLOWED = {
     ("settings", "errors"),  # likewise
     ("data", "distributions"),  # a table names the likelihood that suits its columns
     ("callbacks", "evaluation"),  # the monitor logs, by epoch, the numbers evaluation defines
+    ("compare", "recipes"),  # its VAE is trained as train.py would
     ("callbacks", "plots"),  # the TensorBoard pictures are tiled as the figures are
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
 def part(path: Path) -> str:
+    if path.name == "__main__.py":  # a door
+        return "__init__"
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 

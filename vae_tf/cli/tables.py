@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from vae_tf.compare.comparing import Comparison
 from vae_tf.exporting import Bundle
 from vae_tf.profiling import PARTS, TrainingProfile
 from vae_tf.runs.directory import RunDirectory
@@ -47,6 +48,26 @@ def show_bundle(bundle: Bundle) -> None:
     _show(table, _paths(bundle))
     for remark in _remarks(bundle.manifest):
         print(f"- {remark}")
+
+
+def show_comparison(comparison: Comparison, output: Path) -> None:
+    """Prints how well each model knows data that it has not seen."""
+    title = f"{comparison.dataset}: test {comparison.metric}"
+    table = Table(title=title, title_justify="left")
+    known = any(row.gap is not None for row in comparison.rows)
+    below = ["below the truth"] if known else []
+    value = comparison.metric.partition(",")[0]
+    for heading in ("model", value, *below, "parameters", "seconds"):
+        table.add_column(heading, justify="left" if heading == "model" else "right")
+    for row in comparison.rows:
+        numbers = [f"{row.value:.3f} ± {row.stderr:.3f}"]
+        if known:
+            numbers.append("" if row.gap is None else f"{row.gap:.3f} ± {row.gap_stderr:.3f}")
+        if row.parameters is not None:
+            numbers += [f"{row.parameters:,}", f"{row.seconds:.1f}"]
+        table.add_row(row.model, *numbers)
+    paths = {name: output / name for name in ("compare.json", "samples.png")}
+    _show(table, {**paths, "VAE": output / "vae"})
 
 
 def show_profile(profile: TrainingProfile, run: RunDirectory) -> None:

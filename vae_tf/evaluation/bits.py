@@ -10,6 +10,7 @@ import tensorflow as tf
 from vae_tf import noise
 from vae_tf.checks import instance
 from vae_tf.data.batch import Batch, as_array
+from vae_tf.densities import Density
 from vae_tf.distributions.likelihoods.grid import Grid
 from vae_tf.distributions.likelihoods.mixed import Mixed
 from vae_tf.errors import ConfigError
@@ -36,7 +37,7 @@ class BitsPerDimension:
 
 
 def bits_per_dimension(
-    vae: VAE,
+    vae: VAE | Density,
     data,
     num_samples: int = 5000,
     *,
@@ -53,7 +54,7 @@ def bits_per_dimension(
     trained on such y, see `vae_tf.data.dequantize`; trained on x, it did not learn p(y).
 
     Args:
-        vae: a trained model.
+        vae: a trained model, or an explicit density; that takes `levels`.
         data: as `log_likelihood` takes them; with `levels` not dequantized yet.
         num_samples: K, draws z ~ q(z|x) for each example.
         levels: how many values the data take (256 for 8-bit images); for densities alone.
@@ -65,6 +66,8 @@ def bits_per_dimension(
         ConfigError: a density without `levels`, a probability with, or a mixture of both.
         DataError: no data, data off the levels, or as `log_likelihood`.
     """
+    if isinstance(vae, Density):
+        return _of_density(vae, data, levels, seed)
     instance("vae", vae, VAE)
     likelihood = vae.likelihood
     name = type(likelihood).__name__
@@ -101,6 +104,26 @@ def bits_per_dimension(
         stderr=float(np.std(rest, ddof=1) / math.sqrt(n) / unit) if n > 1 else math.nan,
         monte_carlo_stderr=nats.monte_carlo_stderr / unit,
         meaning=f"{meaning} importance-weighted, {nats.num_samples} samples; an upper bound",
+    )
+
+
+def _of_density(density: Density, data, levels: int | None, seed: int) -> BitsPerDimension:
+    """Returns the bits of an explicit density of dequantized data."""
+    if levels is None:
+        fix = "Pass levels=256 for 8-bit images."
+        raise ConfigError("Bits per dimension need a probability", "a density", fix)
+    grid, x = Grid(levels), np.asarray(data, "float64")
+    grid.check(x)
+    u = noise.uniforms(tf.constant([seed, 0]), 0, len(x), math.prod(x.shape[1:])).numpy()
+    y = (grid.index(tf.constant(x)).numpy() + u.reshape(x.shape)) / grid.levels
+    unit = math.prod(x.shape[1:]) * math.log(2)
+    nats = log_likelihood(density, y)
+    return BitsPerDimension(
+        value=nats.nll / unit + math.log2(levels),
+        stderr=nats.stderr / unit,
+        monte_carlo_stderr=0.0,
+        meaning=f"-log2 p(y) / D + log2({levels}) of a {type(density).__name__}, y being x "
+        "dequantized; an upper bound",
     )
 
 

@@ -1,6 +1,7 @@
 """Arrays -> figures, nothing else."""
 
 from vae_tf.plots.curves import learning_curves
+from vae_tf.plots.densities import side_by_side
 from vae_tf.plots.images import (
     heat_map,
     image_grid,
@@ -20,5 +21,6 @@ __all__ = [
     "marginals",
     "pairs",
     "reconstructions",
+    "side_by_side",
     "tile",
 ]

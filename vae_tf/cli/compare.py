@@ -1,0 +1,66 @@
+"""`python -m vae_tf.compare`: a VAE beside explicit densities, in one table and one picture."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from vae_tf.cli import app
+from vae_tf.cli.flags import in_flags
+
+
+@dataclass(frozen=True)
+class CompareFlags:
+    """Compare a VAE with a normal, probabilistic PCA and a Gaussian mixture on unseen data."""
+
+    dataset: str = "digits"
+    """As train.py takes it; or heights, or houses, which are generated from a known truth."""
+    output: Path | None = None
+    """Where the VAE's run, compare.json and samples.png go. runs/compare/<dataset> if not given."""
+    kinds: tuple[str, ...] = ()
+    """COLUMN=KIND for columns of a table, as train.py takes them."""
+    likelihood: str = "auto"
+    """The VAE's likelihood of images. auto: bernoulli for black and white, discretized-logistic for
+    grey levels and colours."""
+    epochs: int | None = None
+    """Most epochs of the VAE's training; as train.py has them if not given."""
+    importance_samples: int = 500
+    """Draws of z for each test example."""
+    seed: int = 0
+    """Seed of generated data, splits and fits."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit code after comparing as the flags say."""
+    flags = list(sys.argv[1:] if argv is None else argv)
+    return app.run(lambda: _main(flags), "the same command goes on from the last epoch", in_flags)
+
+
+def _main(argv: list[str]) -> None:
+    given = tyro.cli(CompareFlags, args=argv, prog="python -m vae_tf.compare")
+    app.import_tensorflow()
+    from vae_tf import plots
+    from vae_tf.cli.progress import ConsoleWatcher
+    from vae_tf.cli.tables import show_comparison
+    from vae_tf.compare.comparing import compare
+    from vae_tf.files import write_aside
+
+    name = Path(given.dataset.rpartition(":")[2]).stem
+    output = given.output or Path("runs/compare", name)
+    settings: dict[str, Any] = {"kinds": given.kinds, "likelihood": given.likelihood}
+    if given.epochs is not None:
+        settings["epochs"] = given.epochs
+    found = compare(
+        given.dataset,
+        output,
+        watcher=ConsoleWatcher(),
+        importance_samples=given.importance_samples,
+        seed=given.seed,
+        **settings,
+    )
+    samples = {"data": found.data, **{row.model: row.samples for row in found.rows}}
+    write_aside(output / "samples.png", plots.side_by_side(samples, found.columns).savefig)
+    show_comparison(found, output)
