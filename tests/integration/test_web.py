@@ -5,6 +5,7 @@ Numbers are read from the arrays behind the canvases, and once from a canvas its
 
 import contextlib
 import functools
+import gzip
 import http.server
 import json
 import shutil
@@ -20,11 +21,14 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.bundles import write_bundle
-from vae_tf import distributions, networks
+from vae_tf import VAE, distributions, networks
+from vae_tf.data import Table
 from vae_tf.exporting import Options
 from vae_tf.exporting.web import model as web_model
 from vae_tf.exporting.web.folder import write_web
+from vae_tf.models.parts import NAMES
 from vae_tf.signatures import row_rng
+from vae_tf.signatures.columns import identifiers
 
 ROOT = Path(__file__).parents[2]
 SHAPE, LATENT = (10, 8, 1), 3
@@ -106,8 +110,11 @@ def folder(parts, runtime, tmp_path_factory):
 
 
 @contextlib.contextmanager
-def serving(folder):
-    """Serves the folder on loopback, but for the paths in `missing`."""
+def serving(folder, encoded=False):
+    """Serves the folder on loopback, but for the paths in `missing`.
+
+    `encoded` has the browser unpack .gz files, as servers that know the suffix do.
+    """
     missing = set()
 
     class Handler(http.server.SimpleHTTPRequestHandler):
@@ -116,6 +123,11 @@ def serving(folder):
                 self.send_error(404)
             else:
                 super().do_GET()
+
+        def end_headers(self):
+            if encoded and self.path.endswith(".gz"):
+                self.send_header("Content-Encoding", "gzip")
+            super().end_headers()
 
         def log_message(self, *_):
             pass
@@ -190,8 +202,10 @@ class Page:
     def shown(self, name="image"):
         """Returns an array behind a canvas, once all canvases show the present point."""
         self.wait(
-            "const { latent, shown } = explorer;"
-            "return [shown.z, shown.comparedAt].every((z) => String(z) === String(latent.z))"
+            "const { bundle, latent, shown } = explorer;"
+            "const places = [shown.at];"
+            "if ('int8' in bundle.content.models) places.push(shown.comparedAt);"
+            "return places.every((place) => String(place) === String([latent.z, bundle.asked]))"
         )
         return np.array(self.run(f"return Array.from(explorer.shown.{name})"), "float32")
 
@@ -293,22 +307,33 @@ def test_drags_on_the_pad(page, parts, folder, measured):
 
 
 def test_pad_shows_the_plane_of_the_chosen_axes(page, parts, folder):
-    low, high = (np.array(content(folder)["latent"][end]) for end in ("low", "high"))
     Select(page("#across")).select_by_value("2")
     Select(page("#up")).select_by_value("2")  # the axis of the other: they change places
-    across = int(page("#across").get_property("value"))
-    assert across != 2
+    assert page("#across").get_property("value") != "2"
     assert page("#up").get_property("value") == "2"
-    cells = round(page.run("return document.querySelector('#manifold').width") / (SHAPE[1] + 1))
+    wait_for_corner(page, decoded(parts, corner(page)))
+
+
+def corner(page):
+    """Returns the z of the map's upper left picture."""
+    low, high = np.array(page.run("return [[...explorer.latent.low], [...explorer.latent.high]]"))
+    gap = page.run("return explorer.format.gap + explorer.format.width")
+    cells = page.run("return document.querySelector('#manifold').width") / gap
+    across, up = (int(page(axis).get_property("value")) for axis in ("#across", "#up"))
     z = page.z
     z[across] = low[across] + 0.5 / cells * (high[across] - low[across])
-    z[2] = low[2] + (1 - 0.5 / cells) * (high[2] - low[2])
-    corner = np.round(255 * decoded(parts, z))
+    z[up] = low[up] + (1 - 0.5 / cells) * (high[up] - low[up])
+    return z
+
+
+def wait_for_corner(page, image):
+    """Waits until the map's upper left picture is `image`, in shares of full brightness."""
     page.wait(
+        "const { width, height } = explorer.format;"
         "const { data } = document.querySelector('#manifold').getContext('2d')"
-        ".getImageData(0, 0, arguments[0], arguments[1]);"
-        "return arguments[2].every((value, i) => Math.abs(value - data[4 * i]) <= 1)",
-        *(SHAPE[1], SHAPE[0], corner.tolist()),
+        ".getImageData(0, 0, width, height);"
+        "return arguments[0].every((value, i) => Math.abs(value - data[4 * i]) <= 1)",
+        np.clip(np.round(255 * image), 0, 255).tolist(),
     )
 
 
@@ -408,13 +433,7 @@ def test_interpolates(page, parts, measured):
     measured["interpolate: z"] = error(page.z, z)
     assert measured["interpolate: z"] <= TOLERANCE
     assert error(page.shown(), decoded(parts, z)) <= TOLERANCE
-    strip = page.run(
-        "const strip = document.querySelector('#strip');"
-        "const { data } = strip.getContext('2d').getImageData(0, 0, strip.width, strip.height);"
-        "return [strip.width, Array.from(data.filter((_, i) => i % 4 === 0))]"
-    )
-    columns = np.array(strip[1]).reshape(SHAPE[0], strip[0])
-    third = columns[:, 2 * (SHAPE[1] + 1) :][:, : SHAPE[1]]  # at 2/8 of the way
+    third = pixels(page, "#strip")[:, 2 * (SHAPE[1] + 1) :][:, : SHAPE[1]]  # at 2/8 of the way
     assert np.abs(third.ravel() - 255 * decoded(parts, z)).max() <= 1
 
 
@@ -423,7 +442,47 @@ def test_compares_float32_with_int8(page, parts):
     largest = error(rounded, exact)
     assert 0 < largest < 0.1
     assert page.run("return explorer.shown.largestDifference") == pytest.approx(largest, rel=1e-5)
-    assert f"{largest:.4f}" in page("#compare-note").text
+    assert f"{100 * largest:.1f} % of" in page("#compare-note").text
+
+
+def test_numbers_move_with_the_picture(page, folder):
+    page.shown()
+    page("#pad").send_keys(Keys.HOME)
+    page("#pad").send_keys(Keys.ARROW_RIGHT)
+    spans = [span.text for span in page.driver.find_elements(By.CSS_SELECTOR, "#z span")]
+    order = content(folder)["latent"]["order"]
+    signed = [f"z{index + 1} {page.z[index]:.2f}".replace("-", "\N{MINUS SIGN}") for index in order]
+    assert spans == signed
+
+
+def test_tells_how_far_a_picture_is_from_what_is_kept(page, tmp_path):
+    x = np.random.default_rng(3).integers(0, 256, SHAPE[:2], dtype=np.uint8)
+    Image.fromarray(x).save(tmp_path / "noise.png")
+    upload(page, tmp_path / "noise.png")
+    distance = np.abs(page.shown("input") - page.shown("reconstruction")).mean()
+    assert page.run("return explorer.shown.distance") == pytest.approx(distance, rel=1e-5)
+    assert page("#distance").text.startswith(f"{100 * distance:.1f} %")
+    page("#clear").click()
+    assert page("#distance").text == ""
+
+
+def test_a_second_visit_fetches_the_runtime_no_more(browser, server, folder):
+    script = (
+        "return performance.getEntriesByType('resource').filter(({ name }) =>"
+        "name.endsWith('.wasm.gz')).map(({ transferSize }) => transferSize)"
+    )
+    browser.execute_cdp_cmd("Network.clearBrowserCache", {})
+    (first,) = Page.opened(browser, server.url).run(script)
+    (second,) = Page.opened(browser, server.url).run(script)
+    runtime = folder / "litert/wasm/litert_wasm_internal.wasm.gz"
+    assert runtime.stat().st_size <= first < len(gzip.decompress(runtime.read_bytes())) / 3
+    assert second < 1e4  # "not modified"
+
+
+def test_a_server_may_unpack_the_runtime_itself(browser, folder):
+    with serving(folder, encoded=True) as running:
+        assert Page.opened(browser, running.url).shown().size == np.prod(SHAPE)
+    browser.get_log("browser")
 
 
 def test_shows_the_facts_of_the_model(page):
@@ -432,15 +491,52 @@ def test_shows_the_facts_of_the_model(page):
         assert fact in text
 
 
-@pytest.mark.parametrize("width", [320, 390])
-def test_fits_a_phone(page, width, tmp_path):
-    page.window(width, 640, mobile=True)
+@contextlib.contextmanager
+def phone(page, width, height=667):
+    page.window(width, height, mobile=True)
     try:
-        assert page.run("return document.documentElement.scrollWidth") <= width
-        assert page("#pad").rect["width"] > 0.7 * width
-        assert page.driver.save_screenshot(str(tmp_path / "phone.png"))
+        yield
     finally:
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def check_phone(page, width, shown):
+    """Nothing is too wide or too small to touch, and `shown` stays in sight."""
+    with phone(page, width):
+        assert page.run("return document.documentElement.scrollWidth") <= width
+        assert page("#pad").rect["width"] > 0.7 * width
+        selector = "button, select, input, #pad, #sketch"
+        for element in page.driver.find_elements(By.CSS_SELECTOR, selector):
+            target = page.run(
+                "const label = arguments[0].closest('label');"
+                "return label?.matches('.button, :has([type=checkbox])') ? label : arguments[0]",
+                element,
+            )
+            if element.is_displayed() and target.is_displayed():
+                size = target.rect
+                assert min(size["width"], size["height"]) >= 44, element.get_attribute("outerHTML")
+        for panel in page.driver.find_elements(By.CSS_SELECTOR, "#left > section:not(#facts)"):
+            if panel.is_displayed():
+                page.run("arguments[0].scrollIntoView()", panel)
+                box = page.run(
+                    "const { top, bottom } = document.querySelector(arguments[0])"
+                    ".getBoundingClientRect(); return [top, bottom]",
+                    shown,
+                )
+                assert -1 <= box[0] < box[1] < 667 / 2
+
+
+@pytest.mark.parametrize("width", [320, 375])
+def test_fits_a_phone(page, width):
+    check_phone(page, width, "#picture")
+
+
+def test_each_panel_has_one_sentence(page):
+    for panel in page.driver.find_elements(By.CSS_SELECTOR, "section"):
+        if panel.is_displayed():
+            sentence = panel.find_element(By.CSS_SELECTOR, ".hint").text
+            assert sentence.endswith(".")
+            assert sentence.count(". ") == 0
 
 
 def test_numbers_that_are_not_finite_become_a_message(page):
@@ -500,6 +596,181 @@ def test_opened_as_a_file_it_says_how_to_serve_it(browser, folder):
     WebDriverWait(browser, 20).until(lambda _: page("#boot .late").is_displayed())
     assert "python -m http.server" in page("#boot").text
     browser.get_log("browser")
+
+
+CLASSES = 3
+
+
+@pytest.fixture(scope="module")
+def conditional():
+    """A model of which all parts depend on a class and on two numbers."""
+    likelihood, condition = distributions.Bernoulli(), {"digit": CLASSES, "ink": (2,)}
+    shapes = likelihood.parameter_shapes(SHAPE)
+    prior = networks.conditional_prior_network(condition, LATENT)
+    parts = {
+        "encoder": networks.mlp_encoder(SHAPE, LATENT, hidden=(16,), condition=condition),
+        "decoder": networks.mlp_decoder(LATENT, shapes, hidden=(16,), condition=condition),
+        "likelihood": likelihood,
+        "prior": distributions.Conditional(prior),
+        "posterior": distributions.DiagonalNormal(),
+    }
+    rng = np.random.default_rng(1)
+    for network in (parts["encoder"], parts["decoder"], prior):
+        for weight in network.weights:
+            weight.assign(weight.numpy() + rng.normal(0, 0.2, weight.shape))
+    return parts
+
+
+@pytest.fixture(scope="module")
+def conditional_folder(conditional, runtime, tmp_path_factory):
+    scratch = tmp_path_factory.mktemp("conditional")
+    options = Options(precisions=("float32",), batches=(1, web_model.ROWS), vectors=("ink",))
+    bundle = write_bundle(**conditional, directory=scratch / "bundle", options=options)
+    return write_web(bundle.directory, scratch / "page", runtime=runtime).parent
+
+
+def test_what_is_asked_for_goes_to_all_panels(browser, conditional, conditional_folder):
+    model = VAE(**conditional)
+    given = {"digit": np.array([2]), "ink": np.array([[0.0, 3.0]], "float32")}
+    ends = "return [...explorer.shown.ends[0]]"
+    with serving(conditional_folder) as running:
+        page = Page.opened(browser, running.url)
+        buttons = browser.find_elements(By.CSS_SELECTOR, "#condition button")
+        assert [button.text for button in buttons] == ["0", "1", "2"]
+        before, z, end = page.shown(), page.z, np.float32(page.run(ends))
+        buttons[2].click()
+        browser.find_elements(By.CSS_SELECTOR, "#condition input")[1].send_keys(Keys.END)
+        assert [b.get_attribute("aria-pressed") for b in buttons] == ["false", "false", "true"]
+        decoded = lambda z: model.decode(z, condition=given).mean().numpy().ravel()  # noqa: E731
+        image = page.shown()
+        # The point keeps its place in the prior, which is somewhere else now
+        old = {"digit": np.array([0]), "ink": np.zeros((1, 2), "float32")}
+        zeros = np.zeros((1, LATENT), "float32")
+        now, then = (conditional["prior"].from_noise(zeros, None, c)[0] for c in (given, old))
+        shift = (now - then).numpy()
+        assert np.abs(shift).max() > 0.1
+        assert error(page.z, z + shift) <= TOLERANCE
+        low = content(conditional_folder)["latent"]["low"]
+        assert error(np.float32(page.run("return [...explorer.latent.low]")), low + shift) < 1e-4
+        assert error(image, decoded(page.z[np.newaxis])) <= TOLERANCE
+        assert error(image, before) > 0.01
+        # So do the ends of the line, which is drawn anew
+        end += shift
+        assert error(np.float32(page.run(ends)), end) <= TOLERANCE
+        first = pixels(page, "#strip")[:, : SHAPE[1]].ravel()
+        assert np.abs(first - 255 * decoded(end[np.newaxis])).max() <= 1
+        # The picture in the reconstruct panel goes through the encoder anew
+        page.wait("return explorer.shown.reconstructedAs === explorer.bundle.asked")
+        x = page.shown("input").reshape(1, *SHAPE)
+        mean = model.encode({"x": x, "condition": given}).mean()
+        assert error(page.shown("reconstruction"), decoded(mean)) <= TOLERANCE
+        # Draws are those of the prior of what is asked for
+        page.type("#seed", "7")
+        page("#generate-form [type=submit]").click()
+        page.wait("return document.querySelector('#status').textContent.startsWith('Seed 7')")
+        normal = row_rng.normals(tf.constant([7], tf.int32), LATENT)
+        z = conditional["prior"].from_noise(normal, None, given)
+        assert error(page.z, z[0].numpy()) <= TOLERANCE
+        wait_for_corner(page, decoded(corner(page)[np.newaxis]))
+        check_phone(page, 375, "#picture")
+
+
+def pixels(page, selector):
+    """Returns the red channel of a canvas, [H, W]."""
+    width, values = page.run(
+        "const canvas = document.querySelector(arguments[0]);"
+        "const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);"
+        "return [canvas.width, Array.from(data.filter((_, i) => i % 4 === 0))]",
+        selector,
+    )
+    return np.array(values).reshape(-1, width)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """A table with a column of each kind."""
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "mean height (cm)": rng.normal(170, 8, 200),
+            "income": np.exp(rng.normal(8, 1, 200)),
+            "year": 2000 + rng.integers(0, 25, 200),
+            "visits": rng.negative_binomial(1, 0.2, 200),
+            "colour": rng.choice(["red", "green", "<b>"], 200),
+            "grade": rng.choice([1, 2, 5], 200),
+            "smokes": rng.random(200) < 0.3,
+            "always": 7,
+            "name": rng.permutation([f"n{i}" for i in range(200)]),
+        }
+    )
+    kinds = {"visits": "count", "grade": "category", "year": "real", "income": "positive"}
+    return Table.from_frame(frame, {**kinds, "smokes": "binary", "name": "ignore"})
+
+
+def test_rows_of_a_table_are_cards(browser, table, runtime, tmp_path):
+    likelihood = table.likelihood()
+    shapes = likelihood.parameter_shapes(table.shape)
+    model = VAE(
+        networks.mlp_encoder(table.shape, 2, (8,), features=table.features),
+        networks.mlp_decoder(2, shapes, (8,), shortcut=True),
+        likelihood=likelihood,
+    )
+    parts = {name: getattr(model.parts, name) for name in NAMES}
+    options = Options(precisions=("float32",), batches=(1, web_model.ROWS))
+    bundle = write_bundle(**parts, directory=tmp_path / "bundle", table=table, options=options)
+    write_web(bundle.directory, tmp_path / "page", runtime=runtime)
+    with serving(tmp_path / "page") as running:
+        page = Page.opened(browser, running.url)
+        # Whatever the numbers, the page says what the table does; ties go to the even one
+        x = np.random.default_rng(0).normal(0, 3, (200, *table.shape)).astype("float32")
+        x[:20] = np.round(x[:20]) + 0.5
+        x[:, 3] = np.abs(x[:, 3])
+        script = "return arguments[0].map((row) => explorer.format.values(row))"
+        values = page.run(script, x.tolist())
+        assert_rows(values, table.decode(x))
+        # The card at the present point is what the SavedModel's own signature says
+        server = tf.saved_model.load(str(bundle.decoder)).signatures
+        (row,) = page.run(script, [page.shown().tolist()])
+        served = server["decode_columns"](tf.constant(page.z[np.newaxis]))
+        for name, value in zip(table.names, row[:7], strict=True):
+            said = served[identifiers([name])[0]].numpy()[0]
+            said = said.decode() if isinstance(said, bytes) else said
+            assert value == said if isinstance(said, str) else value == pytest.approx(said, 1e-4)
+        # Cards of six seeds, with names and words
+        page.type("#seed", "5")
+        page("#generate-form [type=submit]").click()
+        page.wait("return document.querySelector('#status').textContent.startsWith('Seed 5')")
+        page.wait("return explorer.shown.rows.first === 5 && explorer.shown.rows.length === 6")
+        drawn = server["generate"](seed=tf.range(5, 11), temperature=tf.ones(6))["image"]
+        rows = np.float32(page.run("return explorer.shown.rows.map((row) => [...row])"))
+        assert np.allclose(rows, drawn, rtol=1e-3, atol=1e-3)
+        cards = browser.find_elements(By.CSS_SELECTOR, "#cards .card")
+        for card, values in zip(cards, page.run(script, rows.tolist()), strict=True):
+            names = [dt.text for dt in card.find_elements(By.TAG_NAME, "dt")]
+            assert names == [c.name for c in table.columns if c.kind != "ignore"]
+            texts = [dd.text for dd in card.find_elements(By.TAG_NAME, "dd")]
+            assert texts[4] == values[4]
+            assert float(texts[0]) == pytest.approx(values[0], rel=1e-3)
+        assert not page("#reconstruct").is_displayed()
+        # The map is as bright as the chosen column is large
+        Select(page("#shaded")).select_by_visible_text("year")
+        z = corner(page)[np.newaxis]
+        standard = model.decode(z).mean().numpy()[0, 2]
+        wait_for_corner(page, (np.array([standard]) + 2) / 4)
+        check_phone(page, 375, "#card")
+    browser.get_log("browser")
+
+
+def assert_rows(values, frame):
+    """Checks rows of the page against a DataFrame: equal, but for the last digit of exp()."""
+    assert len(values) == len(frame)
+    for place, name in enumerate(frame.columns):
+        found, expected = [row[place] for row in values], frame[name].tolist()
+        if name == "income":
+            np.testing.assert_allclose(found, expected, rtol=1e-15)
+        else:
+            assert found == expected, name
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Bundles of conditional models: the condition is an input like any other, a row's own."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -175,8 +177,14 @@ def test_what_is_made_around_it_knows_the_condition(bundle, tmp_path):
     assert not [e for e in bundle.manifest["litert"]["refused"] if "int8" in e]
     assert "conditional on `condition`" in (bundle.directory / "README.md").read_text("utf-8")
     assert "'condition'" in (bundle.directory / "serving" / "rest_client.py").read_text("utf-8")
-    with pytest.raises(ExportError, match="without a condition"):
-        web_model.write(bundle.directory, bundle.manifest, tmp_path / "model")
+    web_model.write(bundle.directory, bundle.manifest, tmp_path / "model")
+    page = json.loads((tmp_path / "model" / web_model.NAME).read_text("utf-8"))
+    (condition,) = page["conditions"]
+    assert condition["shape"] == []
+    assert condition["range"] == [0, CLASSES - 1]
+    takes = {"decode": ["condition"], "generate": ["condition"]}
+    assert page["models"]["decoder"]["signatures"] == takes
+    assert page["models"]["encoder"]["signatures"] == {"encode": ["condition"]}
 
 
 def test_a_dict_is_an_input_for_each_key(tmp_path, ask):

@@ -1,6 +1,7 @@
 """The explorer's folder: what is in it, and what is left when it cannot be written."""
 
 import base64
+import gzip
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from vae_tf.errors import ExportError
+from vae_tf.exporting.web import conditions
 from vae_tf.exporting.web import folder as web
 from vae_tf.exporting.web import model as web_model
 from vae_tf.exporting.web.folder import write_web
@@ -56,12 +58,61 @@ def test_folder_has_page_runtime_and_models(exported, runtime, tmp_path):
         file = index.parent / "model" / model["file"]
         assert model["bytes"] == file.stat().st_size
         assert litert.signatures(file.read_bytes()) == sorted(model["signatures"])
+        assert not any(model["signatures"].values())  # conditions
+    assert content["conditions"] == []
+    assert content["columns"] is None
     latent = content["latent"]
     stderr = 1 / np.sqrt(web_model.DRAWS)
     assert np.allclose(latent["centre"], 0, atol=4 * stderr)  # the prior is N(0, I)
     assert np.allclose(latent["high"], web_model.REACH, atol=8 * stderr)
     assert np.allclose(latent["low"], -web_model.REACH, atol=8 * stderr)
     assert sorted(latent["order"]) == [0, 1, 2]
+
+
+def test_webassembly_is_compressed_the_same_each_time(exported, runtime, tmp_path, no_models):
+    page = tmp_path / "page"
+    packed, once = {}, None
+    for _ in range(2):
+        write_web(exported.bundle.directory, page, runtime=runtime)
+        packed = {n: b for n, b in tree(page).items() if n.endswith(".wasm.gz")}
+        assert once in (None, packed)
+        once = packed
+    assert len(packed) == 2
+    for name, content in packed.items():
+        source = runtime / "@litertjs/core/wasm" / Path(name).stem
+        assert gzip.decompress(content) == source.read_bytes()
+
+
+def test_a_condition_of_too_many_numbers_is_refused(exported, tmp_path):
+    facts = json.loads(json.dumps(exported.bundle.manifest))
+    spec = {"shape": [None, 7, 5], "dtype": "float32", "role": "condition"}
+    facts["signatures"]["encode"]["inputs"]["sketch"] = spec
+    assert conditions.among(facts, "decode") == []
+    with pytest.raises(ExportError, match=r"at most 32 numbers.*sketch \[7, 5\]"):
+        web_model.write(exported.bundle.directory, facts, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_conditions_begin_with_zeros_and_classes_have_words(exported):
+    facts = json.loads(json.dumps(exported.bundle.manifest))
+    facts["signatures"]["decode"]["inputs"] |= {
+        "digit": {"shape": [None], "dtype": "int32", "role": "condition", "range": [0.0, 2.0]},
+        "ink": {"shape": [None, 2], "dtype": "float32", "role": "condition"},
+    }
+    example = conditions.example(facts, "decode", 4)
+    assert example["digit"].tolist() == [0, 0, 0, 0]
+    assert example["digit"].dtype == np.int32
+    assert np.array_equal(example["ink"], np.zeros((4, 2)))
+    facts["provenance"]["data"] = {"label_names": ["cat", "dog", "cow"]}
+    digit, ink = conditions.among(facts, "decode")
+    assert digit["words"] == ["cat", "dog", "cow"]
+    assert ink["words"] is None
+
+
+def test_files_are_named_without_their_place(exported):
+    facts = {"provenance": {"data": {"name": "table:/home/me/wine.csv"}}}
+    assert web_model._name(facts) == "wine"
+    assert web_model._name({"provenance": {"data": {"name": "mnist/3.0.1"}}}) == "mnist/3.0.1"
 
 
 def test_latents_are_ordered_by_what_they_change(monkeypatch):
@@ -71,7 +122,7 @@ def test_latents_are_ordered_by_what_they_change(monkeypatch):
         return [{"image": (batch["z"] * weight)[:, None, :, None]} for batch in batches]
 
     monkeypatch.setattr(web_model.saved_model, "run", run)
-    assert web_model._by_influence(Path(), np.zeros(3), np.ones(3)) == [1, 2, 0]
+    assert web_model._by_influence(Path(), np.zeros(3), np.ones(3), {}) == [1, 2, 0]
 
 
 def test_variants_of_the_bundle_are_taken(exported, runtime, tmp_path):

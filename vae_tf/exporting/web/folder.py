@@ -1,11 +1,12 @@
 """A static folder from a bundle: a page that explores the latent space with LiteRT.js.
 
 index.html, style.css, icon.svg and js/ are copies of `page/` beside this module; litert/ is
-LiteRT.js with its WebAssembly, from npm; model/ has .tflite files of fixed batch and model.json;
-files.json lists them all with their sha256.
+LiteRT.js from npm, its WebAssembly compressed, which simple servers do not do; model/ has .tflite
+files of fixed batch and model.json; files.json lists them all with their sha256.
 """
 
 import contextlib
+import gzip
 import json
 import os
 import shutil
@@ -27,9 +28,9 @@ RUNTIME_FILES = {
     "core/dist/index.js": "core.js",
     "wasm-utils/dist/index.js": "wasm-utils.js",
     **{
-        f"core/wasm/{name}{suffix}": f"wasm/{name}{suffix}"
+        f"core/wasm/{name}{suffix}": f"wasm/{name}{suffix}{packed}"
         for name in ("litert_wasm_internal", "litert_wasm_compat_internal")
-        for suffix in (".js", ".wasm")
+        for suffix, packed in ((".js", ""), (".wasm", ".gz"))
     },
     "core/package.json": "package.json",  # name, version and licence
 }
@@ -67,7 +68,9 @@ def write_web(
             for source, name in RUNTIME_FILES.items():
                 path = aside / "new/litert" / name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(libraries / source, path)
+                content = (libraries / source).read_bytes()
+                packed = path.suffix == ".gz"
+                path.write_bytes(gzip.compress(content, mtime=0) if packed else content)
             web_model.write(bundle, facts, aside / "new/model")
             names = sorted(path.name for path in (aside / "new").iterdir())
             listed = manifest.digests(aside / "new", names)

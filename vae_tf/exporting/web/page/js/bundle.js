@@ -1,6 +1,6 @@
 /** The exported model in the page: `model/model.json`, its LiteRT files, and LiteRT.js. */
 
-import { Tensor, loadAndCompile, loadLiteRt } from "@litertjs/core";
+import { Tensor, loadAndCompile, loadLiteRt, supportsFeature } from "@litertjs/core";
 
 /** What went wrong, in words for the one who looks at the page. */
 export class PageError extends Error {}
@@ -39,13 +39,25 @@ async function get(path) {
   return response;
 }
 
+/** Returns the bytes that were compressed into the file at `path`. */
+async function unpacked(path) {
+  const bytes = await (await get(path)).arrayBuffer();
+  const [first, second] = new Uint8Array(bytes);
+  if (first !== 0x1f || second !== 0x8b) return bytes; // a server's header had it unpacked already
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")))
+    .arrayBuffer();
+}
+
 async function loadRuntime() {
   const aborted = new Promise((_, reject) => {
     // Emscripten would write the runtime's chatter to the console, and not reject when it aborts.
     globalThis.Module = { print() {}, printErr() {}, onAbort: reject };
   });
+  const compat = (await supportsFeature("relaxedSimd")) ? "" : "_compat";
+  const file = new URL(`../litert/wasm/litert_wasm${compat}_internal`, import.meta.url).href;
   try {
-    await Promise.race([loadLiteRt(new URL("../litert/wasm/", import.meta.url).href), aborted]);
+    globalThis.Module.wasmBinary = await unpacked(`${file}.wasm.gz`);
+    await Promise.race([loadLiteRt(`${file}.js`), aborted]);
   } catch (error) {
     const reason = error?.message ?? (typeof error === "string" ? error : "its files are missing");
     throw new PageError(`LiteRT.js, which runs the model, could not start: ${reason}`);
@@ -59,11 +71,21 @@ class Bundle {
   constructor(content, compiled) {
     this.content = content;
     this.#compiled = compiled;
+    /** By name, what the model is asked for; all it answers is conditional on it. */
+    this.condition = Object.fromEntries(content.conditions.map(({ name, dtype, shape }) => {
+      const size = shape.reduce((a, b) => a * b, 1);
+      return [name, dtype === "int32" ? new Int32Array(size) : new Float32Array(size)];
+    }));
+  }
+
+  /** Returns the condition as text. */
+  get asked() {
+    return Object.values(this.condition).join(" ");
   }
 
   /** Returns whether a model offers `signature`. */
   has(signature) {
-    return Object.values(this.content.models).some((m) => m.signatures.includes(signature));
+    return Object.values(this.content.models).some((m) => signature in m.signatures);
   }
 
   /** Returns the image of `z`, by the model in `role`. */
@@ -104,6 +126,14 @@ class Bundle {
 
   async #run(role, signature, inputs) {
     const tensors = {};
+    const [batch] = Object.values(inputs)[0][1];
+    for (const { name, shape } of this.content.conditions) {
+      if (!this.content.models[role].signatures[signature].includes(name)) continue;
+      const row = this.condition[name];
+      const values = new row.constructor(batch * row.length);
+      for (let i = 0; i < batch; i++) values.set(row, i * row.length);
+      inputs[name] = [values, [batch, ...shape]];
+    }
     for (const [name, [values, shape]] of Object.entries(inputs)) {
       tensors[name] = new Tensor(values, shape);
     }

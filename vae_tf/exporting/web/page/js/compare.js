@@ -15,15 +15,16 @@ export function compare({ root, bundle, format, latent, shown, failed }) {
   const span = format.white - format.black;
 
   const show = newest(async (z) => {
+    const { asked } = bundle;
     const [exact, rounded] = [await bundle.decode(z), await bundle.decode(z, "int8")];
     const errors = exact.map((value, i) => Math.abs(value - rounded[i]));
     const largest = errors.reduce((a, b) => Math.max(a, b), 0);
     format.draw(first, exact);
     format.draw(second, rounded);
     format.draw(difference, errors.map((e) => format.black + (span * e) / (largest || 1)));
-    Object.assign(shown, { int8: rounded, comparedAt: z, largestDifference: largest });
+    Object.assign(shown, { int8: rounded, comparedAt: [z, asked], largestDifference: largest });
     const share = ((100 * largest) / span).toFixed(1);
-    note.textContent = `Largest difference here: ${largest.toFixed(4)}, ${share} % of the range.`;
+    note.textContent = `largest difference: ${share} % of full brightness`;
   }, failed);
   latent.addEventListener("move", () => show(latent.z));
   return show(latent.z);

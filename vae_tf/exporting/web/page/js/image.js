@@ -7,6 +7,7 @@ export class Format {
   constructor({ shape, range }) {
     [this.height, this.width, this.channels] = shape;
     [this.black, this.white] = range;
+    this.gap = Math.round(8 / this.width); // on a grid, or small images would run into each other
   }
 
   get size() {
@@ -31,6 +32,11 @@ export class Format {
   /** Draws `image` on `canvas`, a pixel for a pixel, with its corner at (x, y). */
   draw(canvas, image, x = 0, y = 0) {
     canvas.getContext("2d").putImageData(this.pixels(image), x, y);
+  }
+
+  /** Returns `image` as its pixels show it: a mean of p(x|z) may be beyond black or white. */
+  clamp(image) {
+    return image.map((value) => Math.min(this.white, Math.max(this.black, value)));
   }
 
   /** Sets the size of `canvas` to that of `columns` x `rows` images. */

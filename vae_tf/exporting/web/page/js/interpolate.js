@@ -5,10 +5,10 @@ import { mix, newest, number } from "./latent.js";
 
 const IMAGES = 9;
 
-export function interpolate({ root, bundle, format, latent, say, failed }) {
+export function interpolate({ root, bundle, format, latent, shown, say, failed }) {
   const strip = root.querySelector("#strip");
   const position = root.querySelector("#position");
-  const ends = [latent.z.slice(), latent.z.slice()];
+  const ends = (shown.ends = [latent.z.slice(), latent.z.slice()]);
   const step = format.width + Math.ceil(format.width / 14); // with the gap between images
   strip.width = IMAGES * step - (step - format.width);
   strip.height = format.height;
@@ -20,6 +20,12 @@ export function interpolate({ root, bundle, format, latent, say, failed }) {
       for (const image of images) format.draw(strip, image, place++ * step);
     }
   }, failed);
+
+  latent.addEventListener("move", ({ detail }) => {
+    if (detail !== "condition") return;
+    ends.forEach((end, i) => (ends[i] = end.map((value, k) => value + latent.step[k])));
+    draw();
+  });
 
   const forms = [...root.querySelectorAll("#interpolate form")];
   const set = forms.map((form, end) => {

@@ -17,6 +17,14 @@ export class Latent extends EventTarget {
     this.dispatchEvent(new CustomEvent("move", { detail: by }));
   }
 
+  /** Moves the point, and the range of its coordinates, by `step`, which listeners find here. */
+  shift(step, by) {
+    this.step = step;
+    const moved = (values) => values.map((value, i) => value + step[i]);
+    for (const name of ["low", "high", "centre"]) this[name] = moved(this[name]);
+    this.move(moved(this.z), by);
+  }
+
   /** Moves some coordinates: `{index: value}`. */
   change(coordinates, by = null) {
     const z = this.z.slice();

@@ -31,9 +31,8 @@ export class Pad {
     // Two latents never change what is behind; with more it is drawn at each move.
     const most = latent.size === 2 ? 20 : 10;
     this.side = Math.max(5, Math.min(most, Math.floor(560 / Math.max(format.height, format.width))));
-    this.gap = Math.round(8 / format.width); // or small images would run into each other
-    this.canvas.width = this.side * (format.width + this.gap);
-    this.canvas.height = this.side * (format.height + this.gap);
+    this.canvas.width = this.side * (format.width + format.gap);
+    this.canvas.height = this.side * (format.height + format.gap);
     this.extent = root.querySelector("#extent");
     this.#select(root);
     this.#listen();
@@ -42,7 +41,13 @@ export class Pad {
   }
 
   #select(root) {
-    root.querySelector("#axes").hidden = this.#latent.size <= 2;
+    root.querySelector("#axes").hidden = this.#latent.size <= 2 && !this.#format.modelled;
+    const shaded = root.querySelector("#shaded");
+    this.#format.modelled?.forEach(({ name }, i) => shaded.add(new Option(name, i)));
+    shaded.addEventListener("change", () => {
+      this.#format.shaded = Number(shaded.value);
+      this.#show();
+    });
     ["#across", "#up"].forEach((id, axis) => {
       const select = root.querySelector(id);
       for (let i = 0; i < this.#latent.size; i++) select.add(new Option(`z${i + 1}`, i));
@@ -104,7 +109,7 @@ export class Pad {
       number(high[i], 1));
     this.extent.textContent = `Across ${across}, up ${up}.`;
     const others = z.map((value, i) => (this.axes.includes(i) ? 0 : value));
-    const behind = `${this.axes} ${others}`;
+    const behind = [this.axes, others, this.#bundle.asked, this.#format.shaded].join(" ");
     if (behind !== this.#behind) {
       this.#behind = behind;
       this.#draw().catch(this.#failed);
@@ -132,8 +137,8 @@ export class Pad {
       if (drawing !== this.#drawing) return;
       for (const image of images) {
         const [column, row] = queue.next().value;
-        const x = column * (this.#format.width + this.gap);
-        const y = row * (this.#format.height + this.gap);
+        const x = column * (this.#format.width + this.#format.gap);
+        const y = row * (this.#format.height + this.#format.gap);
         this.#format.draw(this.canvas, image, x, y);
       }
       if (performance.now() - since > 12) {

@@ -15,20 +15,30 @@ export function reconstruct({ root, bundle, format, latent, shown, say, failed }
   const invert = root.querySelector("#invert");
   const file = root.querySelector("#file");
   [input, output].forEach((canvas) => format.fit(canvas));
+  const distance = root.querySelector("#distance");
+  let latest = null; // image that went through
   let pixels = null; // of the file or the drawing, before it became `input`
 
   const show = newest(async ({ image, from }) => {
+    const { asked } = bundle;
     format.draw(input, image);
     const { z_mean: z } = await bundle.encode(image);
     const decoded = await bundle.decode(z);
     format.draw(output, decoded);
-    shown.input = image;
-    shown.reconstruction = decoded;
+    const kept = format.clamp(decoded);
+    const errors = image.map((value, i) => Math.abs(value - kept[i]));
+    const share = errors.reduce((a, b) => a + b) / errors.length / (format.white - format.black);
+    distance.textContent = `${(100 * share).toFixed(1)} % off, on average over the pixels`;
+    Object.assign(shown, { input: image, reconstruction: decoded, distance: share, reconstructedAs: asked });
+    latest = image;
     if (!from) return;
     latent.move(z, "reconstruct");
     say(`Reconstructed ${from}`);
   }, failed);
   const showPixels = (from) => show({ image: format.fromPixels(pixels, invert.checked), from });
+
+  latent.addEventListener("move", ({ detail }) =>
+    detail === "condition" && latest && show({ image: latest }));
 
   const pen = drawing(sketch, format, root, () => {
     pixels = pen.pixels();
@@ -52,15 +62,16 @@ export function reconstruct({ root, bundle, format, latent, shown, say, failed }
   root.querySelector("#use-shown").addEventListener("click", () => {
     pixels = format.pixels(shown.image);
     pen.clear();
-    show({ image: shown.image, from: "the decoded image" });
+    show({ image: format.clamp(shown.image), from: "the picture you are at" });
   });
   root.querySelector("#clear").addEventListener("click", () => {
     pen.clear();
-    pixels = null;
+    pixels = latest = null;
+    distance.textContent = "";
     [input, output].forEach((canvas) => format.fit(canvas)); // which empties them
     say("Cleared");
   });
-  return show({ image: shown.image }); // an example, which moves nothing
+  return show({ image: format.clamp(shown.image) }); // an example, which moves nothing
 }
 
 /** Returns the pen on `canvas`; `drawn` is called at each of its strokes. */
