@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tyro
-
 from vae_tf.cli import app
 from vae_tf.cli.flags import in_flags
+from vae_tf.cli.parsing import parsed
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> None:
-    given = tyro.cli(CompareFlags, args=argv, prog="python -m vae_tf.compare")
+    given = parsed(CompareFlags, argv, "python -m vae_tf.compare")
     app.import_tensorflow()
     from vae_tf import plots
     from vae_tf.cli.progress import ConsoleWatcher

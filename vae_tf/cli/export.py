@@ -9,45 +9,50 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from vae_tf.cli import app
+from vae_tf.cli import app, parsing
 from vae_tf.errors import ConfigError, unknown
+
+
+def _takes(metavar: str) -> Any:
+    """Returns how the help shows a flag that may be left out, None standing for nothing."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
 
 
 @dataclass(frozen=True)
 class ExportFlags:
     """Export a trained run: SavedModels to serve, LiteRT files, a model card and a web page."""
 
-    run: Annotated[Path | None, tyro.conf.Positional] = None
+    run: Annotated[Path | None, tyro.conf.Positional, _takes("RUN")] = None
     """The run directory that train.py made."""
-    output: Path | None = None
+    output: Annotated[Path | None, _takes("DIR")] = None
     """Where the bundle goes."""
     version: int = 1
     """TF Serving's version number; one that exists is refused."""
-    data_dir: str | None = None
+    data_dir: Annotated[str | None, _takes("DIR")] = None
     """Where the run's TFDS data lie, by which int8 files are made and all are judged;
     TFDS_DATA_DIR or TFDS's own default if not given."""
     image_dtype: Literal["float32", "uint8"] = "float32"
     """What image inputs are: intensities as the model takes them, or bytes from 0 to 255."""
-    only: str | None = None
+    only: Annotated[str | None, _takes("savedmodel")] = None
     """savedmodel: no LiteRT file at all, in a fraction of the time."""
-    litert: str | None = None
+    litert: Annotated[str | None, _takes("NAMES")] = None
     """Precisions of the files in litert/, such as float32,int8; all of float32, float16, dynamic
     and int8 if not given."""
-    batch: str | None = None
+    batch: Annotated[str | None, _takes("SIZES")] = None
     """Batch sizes of these files, such as 1,16; `any` is a free one; any,1,16 if not given."""
     whole: bool = True
     """Write the third SavedModel, `vae`, with reconstruct, score and impute."""
-    importance_samples: int | None = None
+    importance_samples: Annotated[int | None, _takes("N")] = None
     """Draws of z for each row in score and impute; 64 if not given."""
-    false_alarm_rate: float | None = None
+    false_alarm_rate: Annotated[float | None, _takes("X")] = None
     """Share of ordinary images above the threshold on score; 0.01 if not given."""
-    vectors: str | None = None
+    vectors: Annotated[str | None, _takes("NAMES")] = None
     """Names of conditions, by commas, that are vectors of any numbers and no classes."""
     web: bool = False
     """Also write a page, output/web/, that runs encoder and decoder in the browser."""
     onnx: bool = False
     """Also write onnx/<version>/; needs `pip install "vae_tf[onnx]"`."""
-    verify: Path | None = None
+    verify: Annotated[Path | None, _takes("DIR")] = None
     """Check this bundle instead: its hashes, and every signature against its golden vectors."""
 
 
@@ -59,12 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parsed(argv: Sequence[str]) -> ExportFlags:
     """Returns what the flags say."""
-    program = app.program("vae-tf-export", "export")
-    return tyro.cli(ExportFlags, args=argv, prog=program, description=ExportFlags.__doc__)
+    program = app.program("vae-tf-export", "python -m export")
+    return parsing.parsed(ExportFlags, argv, program, description=ExportFlags.__doc__)
 
 
 def _main(argv: list[str]) -> None:
-    program, flags = app.program("vae-tf-export", "export"), parsed(argv)
+    program, flags = app.program("vae-tf-export", "python -m export"), parsed(argv)
     if flags.verify is not None:
         if flags.run is not None or flags.output is not None:
             fix = f"Call `{program} --verify DIR` alone."

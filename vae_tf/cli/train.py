@@ -5,11 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import tyro
-
 from vae_tf.cli import app
 from vae_tf.cli.flags import in_flags
 from vae_tf.cli.help import page
+from vae_tf.cli.parsing import parsed
 from vae_tf.recipes import RECIPES, recipe
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.directory import RunDirectory, config_of, run_path
@@ -23,24 +22,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(argv: Sequence[str]) -> TrainConfig:
     """Returns the configuration that `argv` describes; exits on `--help` and on bad flags."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--recipe")
+    program, first = app.program("vae-tf-train", "train.py"), _first("--recipe")
     chosen, rest = first.parse_known_args(argv)
     of_table = any(flag.removeprefix("--dataset=").startswith("table:") for flag in argv)
     usual = recipe("table" if of_table else "mlp")
-    default = recipe(chosen.recipe) if chosen.recipe else _resumed(rest) or usual
-    program = app.program("vae-tf-train", "train.py")
+    named = chosen.recipe is not None
+    default = recipe(chosen.recipe) if named else _resumed(rest) or usual
     if asked := {"-h", "--help", "--help-all"}.intersection(rest):
         print(page(program, ", ".join(RECIPES), default, whole="--help-all" in asked))
         sys.exit(0)
-    return tyro.cli(TrainConfig, args=rest, default=default, prog=program)
+    return parsed(TrainConfig, rest, program, default=default)
 
 
 def _resumed(argv: Sequence[str]) -> TrainConfig | None:
     """Returns the settings of the run that `argv` resumes, which hold unless others are given."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for flag in ("--dataset", "--run-dir", "--run_dir"):
-        first.add_argument(flag)
+    first = _first("--dataset", "--run-dir", "--run_dir")
     first.add_argument("--resume", action="store_true")
     given, _ = first.parse_known_args(argv)
     if not given.resume:
@@ -48,6 +44,14 @@ def _resumed(argv: Sequence[str]) -> TrainConfig | None:
     own = {name: getattr(given, name) for name in ("dataset", "run_dir") if getattr(given, name)}
     run = RunDirectory(run_path(TrainConfig(**own)))
     return config_of(run.read()) if run.config.exists() else None
+
+
+def _first(*flags: str) -> argparse.ArgumentParser:
+    """Returns what reads a few flags ahead of all; a flag without its value is refused later."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for flag in flags:
+        parser.add_argument(flag, nargs="?", const="")
+    return parser
 
 
 def _main(argv: list[str]) -> None:

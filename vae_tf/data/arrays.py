@@ -68,9 +68,19 @@ def _open(path: str) -> dict[str, np.ndarray]:
     except Exception as error:  # zipfile, zlib, struct and NumPy each have their own
         raise DataError(
             "A NumPy file of numbers must be readable without pickle",
-            f"{path}: {' '.join(str(error).split()) or type(error).__name__}",
+            f"{path}: {_said(error)}",
             "Write it again with np.save or np.savez from an array of numbers.",
         ) from error
+
+
+def _said(error: Exception) -> str:
+    """Returns what is wrong with a file; NumPy's own advice to load pickles is left out."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if "mmap length is greater" in text:
+        return "an incomplete file, shorter than its header says"
+    if "pickle" in text.lower():
+        return "Python objects, or no array at all"
+    return text.rstrip(".")
 
 
 def _refuse_larger_than_memory(raw: BinaryIO) -> None:

@@ -35,7 +35,7 @@ def find_builder(
     base, config, *_ = *re.split("[:/]", name, maxsplit=1), ""
     if base.lower() == "digits" and config in ("", str(digits.Digits.VERSION)):
         return digits.prepared(directory)
-    if not base.isidentifier():
+    if not base.isidentifier() or base not in tfds.list_builders(with_community_datasets=False):
         raise _unknown(name, base)
     separator = "" if not config else ":" if _VERSION.fullmatch(config) else "/"
     try:
@@ -67,6 +67,9 @@ def prepare(builder: tfds.core.DatasetBuilder) -> None:
 
 
 def _unknown(name: str, base: str) -> VAEError:
+    if re.search("[:/]", name):
+        fix = "Write folder:DIR, array:FILE or table:FILE for data of your own."
+        return DataError("Data set must be a known name", repr(name), fix)
     known = ["digits", *tfds.list_builders(with_community_datasets=False)]
     near = difflib.get_close_matches(base.lower(), known, n=3, cutoff=0.6)
     return unknown("Data set", name, near or _OTHERS, DataError)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
@@ -30,7 +31,7 @@ def marginals(data: Mapping, samples: Mapping, kinds: Mapping[Any, str]) -> Figu
     for place, name in enumerate(names):
         axes = figure.add_subplot(rows, columns, place + 1)
         _marginal(axes, data[name], samples[name], kinds[name])
-        axes.set_title(str(name)[:28], fontsize=9)
+        axes.set_title(drawable(name, place)[:28], fontsize=9)
         axes.set_yticks([])
     figure.axes[0].legend(fontsize=7)
     return figure
@@ -60,11 +61,18 @@ def pairs(data: Mapping, samples: Mapping, kinds: Mapping[Any, str]) -> Figure:
                 _scatter(axes, source, (x, y), data, both, kinds, colour)
             axes.tick_params(labelsize=6)
             if i == size - 1:
-                axes.set_xlabel(str(x)[:22], fontsize=8)
+                axes.set_xlabel(drawable(x, j)[:22], fontsize=8)
             if j == 0:
-                axes.set_ylabel(str(y)[:22], fontsize=8)
+                axes.set_ylabel(drawable(y, i)[:22], fontsize=8)
     figure.suptitle("data below the diagonal (blue), samples above it (orange)", fontsize=9)
     return figure
+
+
+def drawable(text: Any, place: int, noun: str = "column") -> str:
+    """Returns a text, or a number for it where Matplotlib's font lacks one of its characters."""
+    font = font_manager.get_font(font_manager.findfont(font_manager.FontProperties()))
+    text = str(text).replace("$", r"\$")  # between two of them would be mathematics
+    return text if all(font.get_char_index(ord(c)) for c in text) else f"{noun} {place + 1}"
 
 
 def _marginal(axes, data: np.ndarray, samples: np.ndarray, kind: str) -> None:
@@ -75,7 +83,11 @@ def _marginal(axes, data: np.ndarray, samples: np.ndarray, kind: str) -> None:
             texts: np.ndarray = np.array(list(map(str, values)))
             shares = [np.mean(texts == word) if len(texts) else 0.0 for word in words]
             axes.bar(np.arange(len(words)) + shift, shares, 0.4, color=colour, label=label)
-        axes.set_xticks(range(len(words)), [word[:10] for word in words], rotation=30)
+        axes.set_xticks(
+            range(len(words)),
+            [drawable(w, i, "word")[:10] for i, w in enumerate(words)],
+            rotation=30,
+        )
     else:
         numbers = [values.astype(float) for values in groups]
         low, high = _range(numbers[0])
@@ -101,7 +113,7 @@ def _scatter(axes, source, names: tuple, data, both, kinds: Mapping, colour: str
             # Beside each other, or they would all be one point
             ends.append(places + np.random.default_rng(0).uniform(-0.3, 0.3, len(places)))
             set_ticks = axes.set_xticks if name == names[0] else axes.set_yticks
-            set_ticks(range(len(words)), [word[:8] for word in words])
+            set_ticks(range(len(words)), [drawable(w, i, "word")[:8] for i, w in enumerate(words)])
         else:
             ends.append(values.astype(float))
             low, high = _range(data[name][~_missing(data[name])].astype(float))

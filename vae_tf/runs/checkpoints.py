@@ -102,7 +102,7 @@ class Checkpoints:
     def _damaged(self, epoch: int, what: str) -> RunError:
         path = self._path(epoch)
         earlier = [e for e in self.epochs() if e < epoch]
-        fix = "Start the run again with --overwrite."
+        fix = "Start it again in another --run-dir, or with --overwrite, which deletes this run."
         if earlier and epoch == self.epochs()[-1]:
             fix = f"Delete that directory to resume after epoch {earlier[-1]}."
         return RunError(f"The checkpoint {path} must be whole", what, fix)

@@ -15,7 +15,7 @@ FURTHER = ("epochs", "patience")
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Train a variational autoencoder on images; evaluate, draw and save it."""
+    """Train a variational autoencoder on images or tables; evaluate, draw and save it."""
 
     dataset: str = "digits"
     """folder:, array: or table:PATH, or a TFDS set. A folder of image files; a .npy or .npz file;

@@ -110,7 +110,9 @@ class Images(Kind):
         return found
 
     def caution(self, config: TrainConfig) -> str:
-        """Returns what to choose in place of a Bernoulli likelihood of grey pixels."""
+        """Returns that there is nothing to learn, or what suits grey pixels if not Bernoulli."""
+        if not np.ptp(_intensities(self.data), axis=0).any():
+            return "all training images looked at are the same, so there is nothing to learn"
         if config.likelihood != "bernoulli" or config.binarization != "auto":
             return ""
         if (share := grey_share(self.data)) <= MOST_GREY:

@@ -68,7 +68,9 @@ def support(likelihood: LogLikelihood) -> dict:
 
 def cautions(report: dict) -> list[str]:
     """Returns what is to be said beside the numbers of a report, a sentence each."""
-    return [text for text in (_never_better(report), _few_draws(report)) if text]
+    return [
+        text for text in (_never_better(report), _still_better(report), _few_draws(report)) if text
+    ]
 
 
 def _never_better(report: dict) -> str:
@@ -83,11 +85,22 @@ def _never_better(report: dict) -> str:
     )
 
 
+def _still_better(report: dict) -> str:
+    """Returns how to go on where training ended while the model was still getting better."""
+    if report["epochs"] < report["config"]["epochs"] or report["best_epoch"] < report["epochs"]:
+        return ""
+    more = 2 * report["epochs"]
+    return (
+        f"the last of {report['epochs']} epochs was the best, so more of them may give a better "
+        f"model: add --resume --epochs {more}"
+    )
+
+
 def _few_draws(report: dict) -> str:
     """Returns that an NLL is not supported by its draws, if so."""
     test = report["test"]
     share = test.get("few_effective_samples", 0.0)
-    if share < MUCH:
+    if share < MUCH or test["importance_samples"] < 4 * FEW_DRAWS:
         return ""
     unit = report.get("unit", "image")
     return (

@@ -19,6 +19,7 @@ from vae_tf.runs.kind import Kind
 from vae_tf.runs.suited import LEARNING_RATE
 
 SHOWN_ROWS = 2000  # in a picture
+MOST_LOOKED_AT = 100_000  # rows
 LEAST_LATENTS, MOST_LATENTS = 2, 32
 HIDDEN, MANY_ROWS = (128, 128), 1000
 
@@ -84,7 +85,7 @@ class Rows(Kind):
         unseen = sum(sum(counts.values()) for counts in data.unseen.values())
         if unseen:
             notes.append(f"{unseen} values that the training rows did not have count as missing")
-        return ["; ".join([f"columns: {columns}", *notes])]
+        return ["; ".join([f"columns: {columns}", *notes]), *_remarks(data)]
 
     def in_users_units(self, report: dict, likelihood: LogLikelihood | None) -> dict:
         """Returns the report with densities of values in the user's units.
@@ -131,6 +132,29 @@ class Rows(Kind):
         if len(names) > 1:
             figures["pairs"] = plots.pairs(values, samples, kinds)
         return figures
+
+
+def _remarks(data: TableData) -> list[str]:
+    """Returns what is odd about the rows, as far as they are few enough to be looked at."""
+    splits = (data.train, data.validation, data.test)
+    count = sum(split.num_examples for split in splits)
+    if count > MOST_LOOKED_AT:
+        return []
+    x, found = np.concatenate([split.array() for split in splits]), []
+    for place, column in enumerate(data.table.modelled):
+        if column.whole and column.kind != "count" and not column.missing:
+            values = column.decode(x[:, place], np.ones(count, bool), range(count)).to_numpy()
+            if len(set(values)) == count == max(values) - min(values) + 1:
+                found.append(
+                    f"column {column.name!r} numbers the rows, and tells nothing else: "
+                    f"--kinds {column.name}=ignore leaves it out"
+                )
+    if copies := count - len(np.unique(x, axis=0)):
+        found.append(
+            f"{copies} of {count} rows are copies of others, so some test rows may be known from "
+            "training"
+        )
+    return found
 
 
 def _log_jacobian(table: Table, split: Split) -> np.ndarray:

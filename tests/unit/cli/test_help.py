@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from vae_tf.cli import app, train
+from vae_tf.cli import app, export, train
 from vae_tf.cli.flags import in_flags
 from vae_tf.cli.help import BRIEF, GROUPS, descriptions
 from vae_tf.errors import ConfigError
@@ -139,3 +139,36 @@ def test_a_resumed_run_keeps_the_settings_it_has(tmp_path, monkeypatch):
     assert (again.latent_dim, again.hidden, again.epochs) == (3, (7,), 12)
     assert train.parse(["--run-dir", "runs/faces"]).latent_dim == TrainConfig().latent_dim
     assert train.parse(["--run-dir", "elsewhere", "--resume"]).epochs == TrainConfig().epochs
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--epochs", "ten"], "--epochs must be auto or a whole number. Received: 'ten'."),
+        (["--image-size", "64"], "--image-size must be two whole numbers. Received: '64'."),
+        (["--epochs", "-3"], "--epochs must be at least 1. Received: -3."),
+        (["--likelihood", "bernouli"], "Received: 'bernouli'. Did you mean bernoulli"),
+        (["--epoch", "3"], "Received: '--epoch'. Did you mean --epochs"),
+        (["--dataset"], "--dataset must have a value. Received: none."),
+        (["photos"], "Flags begin with --. Received: 'photos'."),
+        (["--dataset", f"{'x' * 200}.csv", "--latent-dim", "0"], "--latent-dim must be at least 1"),
+    ],
+)
+def test_wrong_flags_are_refused_in_a_line(flags, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        train.parse(flags)
+    assert stop.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert words in err
+
+
+def test_the_export_calls_itself_as_it_can_be_called(capsys):
+    assert export.main(["runs/digits"]) == 1
+    assert "Call `python -m export RUN --output DIR`" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        export.main(["--help"])
+    out = capsys.readouterr().out
+    assert out.startswith("usage: python -m export ")
+    assert "{None}" not in out

@@ -56,10 +56,11 @@ def test_other_separators_indexes_and_a_byte_order_mark(separator, tmp_path):
     [
         (b"a,b\n1,2\n3,4,5\n", r"as many values as the first, 2. Received: .*line 3: 3 values"),
         (b"a,b\n1,2\n3\n", r"line 3: 1 values"),
-        (b'a,b\n1,"2\n3,4\n', r"line 3: .*quote may lack"),
+        (b'a,b\n0,1\n1,"2\n3,4\n5,6\n', r"line 3: .*quote may lack"),  # where it begins
         (b"a,a\n1,2\n", r"different names. Received: 'a' twice"),
         (b"a,,c\n1,2,3\n", "All columns of a table must have names"),
         (b"1,2\n3,4\n", r"first line of a table must name its columns"),
+        (b"1.5,yes,3\n2.5,no,4\n", r"first line of a table must name its columns"),
         (b"a,b\n", "A table must have rows"),
         (b"", "A table must have columns"),
         (b"\n\n", "A table must have columns"),

@@ -307,6 +307,13 @@ TEXTS = [f"note {i}" for i in range(60)]
             TEXTS,
             r"must not be free text. Received: 60 different texts in 60 rows. Leave it out with",
         ),
+        (
+            [f"2024-{i % 12 + 1:02}-{i % 27 + 1:02}" for i in range(60)],
+            "must hold numbers. .*dates",
+        ),
+        ([f"{i},5" for i in range(60)], r"decimal comma such as '\d+,5'.*decimal=\",\""),
+        ([f"1,{i:03}.50" for i in range(60)], "commas between thousands such as"),
+        ([f"{i} %" for i in range(60)], "percentages such as .*without the sign"),
         ([*map(str, range(59)), "?"], r"must hold numbers alone. Received: .*text such as '\?'"),
         ([*range(59), np.inf], "must be finite. Received: 1 infinite value"),
     ],

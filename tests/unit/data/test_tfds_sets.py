@@ -125,6 +125,8 @@ def test_a_download_that_fails_is_a_clear_error(monkeypatch, tmp_path):
     [
         ("mnits", r"known name\. Received: 'mnits'\. Did you mean mnist or"),
         ("digitz", "Did you mean digits"),
+        ("photo:/tmp/photos", r"known name\. Received: 'photo:/tmp/photos'"),
+        ("photo/plain_text", r"known name\. Received: 'photo/plain_text'"),
         ("qqqqqqqq", r"Known: any image set of tfds\.list_builders\(\), array:FILE, digits"),
         ("my set!", "known name. Received: 'my set!'"),
         ("cifar10_corrupted:brigtness_1", "Did you mean brightness_1"),

@@ -114,3 +114,29 @@ def test_other_frames_name_table(plain, values, dtype):
         with pytest.raises(DataError, match=message) as caught:
             ask(frame)
         assert "\n" not in str(caught.value)
+
+
+def test_gaps_are_filled_and_the_rest_is_left_alone(trained):
+    table, vae = trained
+    known = rows(200, 7).assign(note="as it was").set_index(np.arange(500, 700))
+    asked = known.astype({"visits": float})
+    asked.iloc[::4, 0], asked.iloc[1::4, 1], asked.iloc[2::4, 3] = np.nan, None, np.nan
+    full = table.impute(vae, asked, num_samples=200, method="gibbs")
+    assert list(full.columns) == list(asked.columns)
+    assert full.index.equals(asked.index)
+    assert not full.isna().to_numpy().any()
+    for name in asked.columns:
+        there = asked[name].notna()
+        pd.testing.assert_series_equal(
+            full.loc[there, name], asked.loc[there, name], check_dtype=False
+        )
+    # Closer to what was hidden than the column's own mean is, as the columns depend on each other
+    hidden = asked.length.isna()
+    away = np.log(full.length[hidden]) - np.log(known.length[hidden])
+    assert np.mean(np.square(away)) < 0.5 * np.var(np.log(known.length))
+    right = np.mean(full.colour[asked.colour.isna()] == known.colour[asked.colour.isna()])
+    assert right > 0.75
+    several = table.impute(vae, asked, num_samples=50, num_imputations=3, method="gibbs")
+    assert len(several) == 3
+    assert not several[0].equals(several[1])
+    assert not asked.equals(full)  # the question itself is untouched

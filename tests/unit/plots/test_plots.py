@@ -71,3 +71,15 @@ def test_a_heat_map_is_bright_where_values_are_large():
     below = np.asarray(picture)[-2:].sum(-1)  # [2, 8]: three maps, side by side
     assert (below[0, 4] > below[0, [0, 1, 3, 6, 7]]).all()
     np.testing.assert_allclose(np.asarray(picture)[-1, 7], 0.5)
+
+
+def test_names_that_the_font_lacks_become_numbers(tmp_path):
+    values = {"收入": RNG.random(50), "a $ b $": RNG.random(50), "Größe": RNG.random(50)}
+    kinds = dict.fromkeys(values, "real") | {"色": "category"}
+    values["色"] = np.array(["红", "green"] * 25, object)
+    figure = plots.marginals(values, values, kinds)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["column 1", r"a \$ b \$", "Größe", "column 4"]
+    assert [t.get_text() for t in figure.axes[3].get_xticklabels()] == ["green", "word 2"]
+    figure.savefig(tmp_path / "marginals.png")  # pytest makes an error of a missing glyph
+    plots.pairs(values, values, kinds).savefig(tmp_path / "pairs.png")

@@ -17,10 +17,10 @@ def of_effective(samples):
     return LogLikelihood(np.full(len(variance), -100.0), variance, DRAWS)
 
 
-def report(likelihood=None, unit="image", epochs=100, best=90, warmup=0):
+def report(likelihood=None, unit="image", epochs=100, best=90, warmup=0, most=1000):
     numbers = {} if likelihood is None else support(likelihood)
     test = {"importance_samples": DRAWS, **numbers}
-    config = {"beta_warmup_epochs": warmup}
+    config = {"beta_warmup_epochs": warmup, "epochs": most}
     return {"unit": unit, "test": test, "epochs": epochs, "best_epoch": best, "config": config}
 
 
@@ -61,3 +61,19 @@ def test_a_training_that_never_got_better_is_told(epochs, best, warmup, told):
     if told:
         assert f"never better than after epoch {best}" in found[0]
         assert "--learning-rate" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "best", "most", "told"), [(4, 4, 4, True), (4, 3, 4, False), (4, 4, 9, False)]
+)
+def test_a_training_that_ended_while_it_got_better_is_told(epochs, best, most, told):
+    found = cautions(report(epochs=epochs, best=best, most=most))
+    assert len(found) == told
+    if told:
+        assert "--resume --epochs 8" in found[0]
+
+
+def test_a_handful_of_draws_is_not_said_to_be_few():
+    few = dataclasses.replace(of_effective([1.0, 2.0]), num_samples=5)
+    test = report(few)["test"] | {"importance_samples": 5}
+    assert cautions(report(few) | {"test": test}) == []

@@ -1,6 +1,7 @@
 """From the values of a column to its kind, by rules that `docs/tables.md` states."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -117,11 +118,36 @@ def _refuse_free_text(summary: Summary, distinct: float) -> None:
         fix = "Replace the text by NaN where a value is missing, then convert it to numbers."
         raise DataError(expected, received, fix)
     unique = distinct > max(FEW, summary.seen / 2)
+    written = _written(summary.example)
+    if (distinct > MOST_CATEGORIES or unique) and written:
+        received = f"{written} such as {summary.example[:30]!r}"
+        raise DataError(f"Column {name!r} must hold numbers", received, _WRITTEN[written])
     if distinct > MOST_CATEGORIES or unique:
         count = f"more than {MOST_CATEGORIES}" if distinct == math.inf else str(distinct)
         received = f"{count} different texts in {summary.seen} rows"
-        fix = f"Leave it out with kinds={{{name!r}: 'ignore'}}, or make it a 'category'."
+        leave, words = (f"kinds={{{name!r}: {kind!r}}}" for kind in ("ignore", "category"))
+        fix = f"Leave it out with {leave}, or take it for words with {words}."
         raise DataError(f"Column {name!r} must not be free text", received, fix)
+
+
+_FORMS = {
+    "dates": r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}.*|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}.*",
+    "numbers with a decimal comma": r"[-+]?[\d.]*\d,\d+",
+    "numbers with commas between thousands": r"[-+]?\d{1,3}(,\d{3})+\.\d+",
+    "percentages": r"[-+]?[\d.,]+ ?%",
+}
+_AGAIN = "Read the file with pandas.read_csv and {}, and write it again."
+_WRITTEN = {
+    "dates": "Convert them to days, as (df.date - df.date.min()).dt.days does.",
+    "numbers with a decimal comma": _AGAIN.format('decimal=","'),
+    "numbers with commas between thousands": _AGAIN.format('thousands=","'),
+    "percentages": "Write them without the sign.",
+}
+
+
+def _written(text: str) -> str | None:
+    """Returns how numbers are written of which pandas makes text, or None."""
+    return next((form for form, rule in _FORMS.items() if re.fullmatch(rule, text.strip())), None)
 
 
 def _check(summary: Summary, kind: str) -> None:

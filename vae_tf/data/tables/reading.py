@@ -71,7 +71,7 @@ def _open_text(path: str) -> TableFile:
     if not names or not all(name.strip() for name in names):
         fix = "Give every column a name in the first line."
         raise DataError("All columns of a table must have names", f"{path}: a column without", fix)
-    if all(_is_number(name) for name in names):
+    if all(map(_is_number, names)) or any(_is_fraction(name) for name in names):
         fix = "Add a first line with names."
         received = f"{path}: {separator.join(header)[:60]}"
         raise DataError("The first line of a table must name its columns", received, fix)
@@ -102,7 +102,7 @@ def _look_at_lines(path: str) -> tuple[list[str], str, int]:
     pandas fills short lines up without a word, renames equal names, and takes a surplus column
     for the index; so all lines are looked at here.
     """
-    reader, rows = None, 0
+    reader, rows, began = None, 0, 0
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             first = file.readline()
@@ -112,7 +112,9 @@ def _look_at_lines(path: str) -> tuple[list[str], str, int]:
             header = next((row for row in reader if row), [])
             if not header:
                 raise DataError("A table must have columns", f"{path}: no text", "Check the file.")
+            began = reader.line_num
             for row in reader:
+                began = reader.line_num
                 if row and len(row) != len(header):
                     raise DataError(
                         f"Every line must have as many values as the first, {len(header)}",
@@ -126,7 +128,7 @@ def _look_at_lines(path: str) -> tuple[list[str], str, int]:
         received = f"{path}: the byte 0x{error.object[error.start]:02x}{after}"
         raise DataError("A CSV file must be text in UTF-8", received, fix) from None
     except csv.Error as error:
-        line = 1 if reader is None else reader.line_num
+        line = 1 if reader is None else began + 1  # an open quote goes on to the end of the file
         fix = "Correct the line: a quote may lack its other end."
         received = f"{path}, line {line}: {_line(error)}"
         raise DataError("Every line of a CSV file must be readable", received, fix) from None
@@ -164,6 +166,11 @@ def _damaged(path: str, error: Exception) -> DataError:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _is_fraction(text: str) -> bool:
+    """Returns whether a text is a number such as 1.5, which names no column."""
+    return _is_number(text) and "." in text
 
 
 def _is_number(text: str) -> bool:

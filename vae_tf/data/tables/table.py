@@ -54,8 +54,9 @@ class Table:
         self.columns = tuple(columns)
         self.modelled = tuple(column for column in self.columns if column.modelled)
         if not self.modelled:
-            fix = "Pass rows with at least two different values in a column."
-            raise DataError("A table must have a column that varies", "none", fix)
+            fix = "Pass more rows, of which at least two differ in a column."
+            expected = "A table must have a column that varies among its training rows"
+            raise DataError(expected, "none", fix)
 
     @classmethod
     def from_frame(cls, df, kinds: Mapping[Any, str] | None = None) -> "Table":
@@ -199,6 +200,34 @@ class Table:
             unknown: as for `encode`.
         """
         return self.decode(vae.reconstruct(self.encode(df, unknown)), index=df.index)
+
+    def impute(self, vae, df, *, num_imputations: int = 0, unknown: str = "error", **options):
+        """Returns the rows with their gaps filled, a DataFrame; what was observed stays untouched.
+
+        A gap gets what the model expects there given the rest of the row: of numbers the mean, of
+        words the most probable one. With `num_imputations` it is a list of so many completed
+        tables, which differ as much as the model is unsure.
+
+        Args:
+            vae: a model of this table.
+            df: rows; their index and all their columns are kept.
+            num_imputations: how many tables of draws; 0 for the one of expected values.
+            unknown: as for `encode`.
+            options: of `vae.impute`.
+        """
+        rows = self.encode(df, unknown)
+        answer = vae.impute(rows, num_imputations=num_imputations, **options)
+        observed = np.ones(rows.x.shape) if rows.mask is None else rows.mask
+
+        def completed(x):
+            filled, frame = self.decode(x, index=df.index), df.copy()
+            for place, name in enumerate(self.names):
+                gaps = observed[:, place] == 0
+                if gaps.any():
+                    frame[name] = filled[name].where(gaps, df[name])
+            return frame
+
+        return [completed(x) for x in answer.draws] if num_imputations else completed(answer.x)
 
     def log_jacobian(self, x, mask=None) -> np.ndarray:
         """Returns log |dx/dv| of each row, summed over its observed values v, [N], in nats.
