@@ -43,6 +43,8 @@ setup(
         "tyro>=1.0",
     ],
     extras_require={
+        # Lossless compression, `vae_tf.codec`
+        "compress": ["constriction>=0.5", "scipy>=1.13"],
         "onnx": ["onnx>=1.19", "onnxruntime>=1.23", "tf2onnx>=1.17"],
         # What serving/grpc_client.py of a bundle needs; exporting and serving do without
         "serving": ["tensorflow-serving-api>=2.21,<2.22"],
@@ -53,6 +55,7 @@ setup(
         "console_scripts": [
             "vae-tf-train=vae_tf.cli.train:main",
             "vae-tf-export=vae_tf.cli.export:main",
+            "vae-tf-codec=vae_tf.cli.codec:main",
         ]
     },
     classifiers=[

@@ -19,6 +19,7 @@ _HOMES = {
 }
 _MODULES = (
     "callbacks",
+    "codec",
     "conformance",
     "data",
     "densities",

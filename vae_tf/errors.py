@@ -30,6 +30,10 @@ class ExportError(VAEError):
     """A bundle that cannot be written, or does not agree with the model."""
 
 
+class CodecError(VAEError):
+    """A compressed file that cannot be written, or is not what it says it is."""
+
+
 class NonFiniteError(VAEError, ArithmeticError):
     """Training produced a NaN or an infinity."""
 

@@ -32,7 +32,7 @@ TRAIN = {
     "python train.py --dataset table:wine.csv": None,
 }
 PAGES = (
-    *("conditional", "keras", "missing_data", "networks", "own_data"),
+    *("compression", "conditional", "keras", "missing_data", "networks", "own_data"),
     *("profiling", "results", "tables", "your_own"),
 )
 ELSEWHERE = {

@@ -18,7 +18,7 @@ FLOORS = {
     **dict.fromkeys(["evaluation", "callbacks", "plots", "signatures", "profiling"], 4),
     "formats": 5,
     "exporting": 6,
-    "runs": 7,
+    **dict.fromkeys(["runs", "codec"], 7),
     **dict.fromkeys(["conformance", "recipes", "compare"], 8),
     "cli": 9,
     "__init__": 10,
@@ -31,6 +31,7 @@ ALLOWED = {
     ("settings", "errors"),  # likewise
     ("data", "distributions"),  # a table names the likelihood that suits its columns
     ("callbacks", "evaluation"),  # the monitor logs, by epoch, the numbers evaluation defines
+    ("codec", "cli"),  # its __main__ is the door of `python -m vae_tf.codec`
     ("compare", "recipes"),  # its VAE is trained as train.py would
     ("callbacks", "plots"),  # the TensorBoard pictures are tiled as the figures are
 }
@@ -87,7 +88,7 @@ def test_public_names_exist_and_nothing_heavy_is_imported():
 
 
 def test_help_does_not_import_tensorflow():
-    for door in ("train.py", "-m export"):
+    for door in ("train.py", "-m export", "-m vae_tf.codec"):
         code = (
             "import sys, runpy; sys.argv = ['x', '--help']\n"
             "try:\n"

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from vae_tf.checks import whole
 from vae_tf.data.batch import Batch
+from vae_tf.data.tables.answers import Answers
 from vae_tf.data.tables.column import Column
 from vae_tf.data.tables.kinds import check_kinds, column_of
 from vae_tf.data.tables.likelihood import likelihood_of
@@ -22,7 +21,7 @@ from vae_tf.files import write_aside
 FORMAT = 1  # of the JSON file
 
 
-class Table:
+class Table(Answers):
     """The columns of a DataFrame: their kinds, units and words, learned from training rows.
 
     `Table.from_frame(train)` looks at the training rows. `encode` then turns any rows into
@@ -174,60 +173,6 @@ class Table:
         frame = pd.concat(series, axis=1)
         frame.columns = pd.Index([s.name for s in series])
         return frame
-
-    def sample(self, vae, num_samples: int, seed: int | None = None):
-        """Returns draws x ~ p(x|z), z ~ p(z), as a DataFrame in the user's units and words.
-
-        `decode(vae.sample(n))` has E[x|z] in their place, which are less spread than the data.
-
-        Args:
-            vae: a model of this table.
-            num_samples: how many rows.
-            seed: the same seed gives the same rows; the model's random stream if None.
-        """
-        rows = whole("num_samples", num_samples, least=0)
-        key = vae.next_seed() if seed is None else tf.constant([seed, 0], tf.int32)
-        of_z, of_x = tf.unstack(tf.random.experimental.stateless_split(key, 2))
-        z = vae.parts.p().sample(rows, seed=of_z)
-        return self.decode(vae.decode(z).sample(seed=of_x))
-
-    def reconstruct(self, vae, df, unknown: str = "error"):
-        """Returns what the model makes of each row, E[x|z] at the mean z, as a DataFrame.
-
-        Args:
-            vae: a model of this table.
-            df: rows; their index is kept.
-            unknown: as for `encode`.
-        """
-        return self.decode(vae.reconstruct(self.encode(df, unknown)), index=df.index)
-
-    def impute(self, vae, df, *, num_imputations: int = 0, unknown: str = "error", **options):
-        """Returns the rows with their gaps filled, a DataFrame; what was observed stays untouched.
-
-        A gap gets what the model expects there given the rest of the row: of numbers the mean, of
-        words the most probable one. With `num_imputations` it is a list of so many completed
-        tables, which differ as much as the model is unsure.
-
-        Args:
-            vae: a model of this table.
-            df: rows; their index and all their columns are kept.
-            num_imputations: how many tables of draws; 0 for the one of expected values.
-            unknown: as for `encode`.
-            options: of `vae.impute`.
-        """
-        rows = self.encode(df, unknown)
-        answer = vae.impute(rows, num_imputations=num_imputations, **options)
-        observed = np.ones(rows.x.shape) if rows.mask is None else rows.mask
-
-        def completed(x):
-            filled, frame = self.decode(x, index=df.index), df.copy()
-            for place, name in enumerate(self.names):
-                gaps = observed[:, place] == 0
-                if gaps.any():
-                    frame[name] = filled[name].where(gaps, df[name])
-            return frame
-
-        return [completed(x) for x in answer.draws] if num_imputations else completed(answer.x)
 
     def log_jacobian(self, x, mask=None) -> np.ndarray:
         """Returns log |dx/dv| of each row, summed over its observed values v, [N], in nats.

@@ -10,6 +10,7 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf import noise
 from vae_tf.distributions.base import ModelPart
+from vae_tf.distributions.likelihoods.alphabets import Alphabet
 from vae_tf.errors import ConfigError, DataError
 
 LARGEST = np.finfo("float32").max
@@ -189,6 +190,14 @@ class Likelihood(ModelPart):
         """Returns p(x|z) as `statistics` tell it, or None where they do not determine it.
 
         So the density that an exported decoder stands for can be had from its outputs alone.
+        """
+        return None
+
+    def alphabet(self, event_shape) -> Alphabet | None:
+        """Returns the values an element of the data may have, and how their masses are computed.
+
+        A lossless codec is made of it. None where they are not finitely many, or the elements of
+        an example are not independent given z.
         """
         return None
 

@@ -10,6 +10,7 @@ from tensorflow_probability import distributions as tfd
 from vae_tf.distributions.base import named_parameters
 from vae_tf.distributions.bounds import bounded
 from vae_tf.distributions.gradients import own_gradient
+from vae_tf.distributions.likelihoods.alphabets import Bits
 from vae_tf.distributions.likelihoods.base import Likelihood, event_rank
 from vae_tf.errors import ConfigError, DataError
 
@@ -45,10 +46,14 @@ class Bernoulli(Likelihood):
 
     def distribution(self, params) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event]."""
+        return _of_logits(self._logits(params))
+
+    def _logits(self, params) -> tf.Tensor:
+        """Returns the log-odds, [B, *event]."""
         value = self._value(params)
         if self.parameters == ("logits",):
-            return _of_logits(value)
-        return _of_logits(tf.math.log(value) - tf.math.log1p(-value))
+            return value
+        return tf.math.log(value) - tf.math.log1p(-value)
 
     def _value(self, params) -> tf.Tensor:
         """Returns the log-odds, or the probabilities away from 0 and 1."""
@@ -76,6 +81,10 @@ class Bernoulli(Likelihood):
         p = tf.clip_by_value(p, SMALLEST, LARGEST)
         logits = tf.cast(tf.math.log(p) - tf.math.log1p(-p), tf.float32)
         return _of_logits(logits)
+
+    def alphabet(self, event_shape) -> Bits:
+        """Returns 0 and 1."""
+        return Bits(self._logits)
 
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:
         """Refuses values outside [0, 1], and with `strict` all but 0 and 1."""

@@ -10,6 +10,7 @@ from tensorflow_probability import distributions as tfd
 from vae_tf.checks import whole
 from vae_tf.distributions.base import named_parameters
 from vae_tf.distributions.bounds import MAX_LOGIT, bounded
+from vae_tf.distributions.likelihoods.alphabets import Table
 from vae_tf.distributions.likelihoods.base import Likelihood, check_whole, event_rank, whole_numbers
 
 
@@ -81,6 +82,10 @@ class Categorical(Likelihood):
     def allowed(self, x: tf.Tensor) -> tf.Tensor:
         """Returns where `x` is a whole number from 0 to K - 1, bool of its shape."""
         return super().allowed(x) & whole_numbers(x)
+
+    def alphabet(self, event_shape) -> Table:
+        """Returns the classes."""
+        return Table(self.num_classes, lambda params: tf.nn.softmax(self._logits(params)))
 
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:
         """Refuses all but the whole numbers from 0 to K - 1."""

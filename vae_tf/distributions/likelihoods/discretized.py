@@ -10,9 +10,10 @@ from tensorflow_probability import distributions as tfd
 from vae_tf.checks import whole
 from vae_tf.distributions.base import named_parameters
 from vae_tf.distributions.bounds import MAX_LOGIT, bounded
+from vae_tf.distributions.likelihoods.alphabets import Levels
 from vae_tf.distributions.likelihoods.base import Likelihood, event_rank
 from vae_tf.distributions.likelihoods.grid import Grid
-from vae_tf.distributions.likelihoods.logistic_mass import ColourMass, LogisticMass
+from vae_tf.distributions.likelihoods.logistic_mass import ColourMass, LogisticMass, in_levels
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")
@@ -50,6 +51,17 @@ class DiscretizedLogistic(Likelihood):
     def allowed(self, x: tf.Tensor) -> tf.Tensor:
         """Returns where `x` is on the grid, but for float32 rounding; bool of its shape."""
         return super().allowed(x) & self.grid.holds(x)
+
+    def alphabet(self, event_shape) -> Levels | None:
+        """Returns the levels."""
+
+        def of_levels(params):
+            values = named_parameters(params, self.parameters, type(self).__name__)
+            loc, scale = in_levels(values["loc"], values["log_scale"], self.grid)
+            parts = {"loc": loc, "scale": scale, "weights": tf.ones_like(loc)}
+            return {name: value[..., tf.newaxis] for name, value in parts.items()}
+
+        return Levels(self.grid, of_levels)
 
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:
         """Refuses values off the grid; float32 rounding is forgiven."""
@@ -128,6 +140,21 @@ class DiscretizedLogisticMixture(DiscretizedLogistic):
             masses = tfd.Independent(masses, 1) if image else masses
         elements = tfd.MixtureSameFamily(weights, masses)
         return tfd.Independent(elements, 2 if image else event_rank(values["loc"]))
+
+    def alphabet(self, event_shape) -> Levels | None:
+        """Returns the levels; None for colours, which share the choice of a component."""
+        if len(event_shape) == 3 and event_shape[-1] != 1:
+            return None
+
+        def of_levels(params):
+            values = self._values(params)
+            if len(event_shape) != 3:  # grey images have one channel, and [B, H, W, K] already
+                values = {name: self._split(value) for name, value in values.items()}
+            loc, scale = in_levels(values["loc"], values["log_scale"], self.grid)
+            logits = bounded(values["logits"], -MAX_LOGIT, MAX_LOGIT)
+            return {"loc": loc, "scale": scale, "weights": tf.nn.softmax(logits)}
+
+        return Levels(self.grid, of_levels)
 
     def _values(self, params) -> dict[str, tf.Tensor]:
         """Returns the decoder's outputs by name, with coefficients if the data have colours."""

@@ -8,6 +8,8 @@ Request: `{"libraries": [paths, in loading order], "runs": [{"saved_model": dire
 "signature": name, "inputs": {name: array}}]}`. Answer: `{"runs": [{name: array}]}`, or
 `{"error": text}`. An array is `{"dtype": name, "shape": [...], "data": base64 of C order}`, of
 strings a list of base64.
+
+With `--lines` each line is a request, and so is answered; SavedModels stay loaded between them.
 """
 
 import base64
@@ -207,33 +209,37 @@ class Session:
         return outputs
 
 
-def answer(request: dict) -> dict:
-    """Returns the answer to one request; each SavedModel in it is loaded once."""
-    api = open_library(request["libraries"])
-    sessions: dict[str, Session] = {}
+def answer(request: dict, sessions: dict[str, Session]) -> dict:
+    """Returns the answer to one request; a SavedModel that is not in `sessions` is loaded."""
     results = []
     for run in request["runs"]:
         directory = run["saved_model"]
         try:
             if directory not in sessions:
-                sessions[directory] = Session(api, directory)
+                sessions[directory] = Session(open_library(request["libraries"]), directory)
             results.append(sessions[directory].run(run["signature"], run["inputs"]))
         except RuntimeError as error:
             return {"error": f"{directory}: {run['signature']}: {error}"}
     return {"runs": results}
 
 
+def reply(text: str, sessions: dict[str, Session]) -> str:
+    """Returns the answer to the text of a request."""
+    try:
+        return json.dumps(answer(json.loads(text), sessions))
+    except OSError as error:
+        return json.dumps({"error": str(error)})
+
+
 def main() -> None:
-    """Answers the request on standard input."""
+    """Answers the request, or with `--lines` the requests, on standard input."""
     # Whatever the runtime prints goes to standard error; the pipe carries the answer alone.
     pipe = os.dup(1)
     os.dup2(2, 1)
-    try:
-        reply = answer(json.load(sys.stdin))
-    except OSError as error:
-        reply = {"error": str(error)}
+    sessions: dict[str, Session] = {}
     with os.fdopen(pipe, "w") as stream:
-        json.dump(reply, stream)
+        for text in sys.stdin if "--lines" in sys.argv else [sys.stdin.read()]:
+            print(reply(text, sessions), file=stream, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,76 @@
+"""What a model of a table says of rows: DataFrames in the user's units and words."""
+
+import abc
+from typing import Any
+
+import tensorflow as tf
+
+from vae_tf.checks import whole
+from vae_tf.data.batch import Batch
+
+
+class Answers(abc.ABC):
+    """Samples, reconstructions and imputations, by `encode` and `decode` of a table."""
+
+    names: Any  # of the columns that x has a number for
+
+    @abc.abstractmethod
+    def encode(self, df, unknown: str = "error") -> Batch:
+        """Returns rows as numbers x [N, D], and their mask."""
+
+    @abc.abstractmethod
+    def decode(self, x, mask=None, index=None):
+        """Returns a DataFrame of numbers x [N, D]."""
+
+    def sample(self, vae, num_samples: int, seed: int | None = None):
+        """Returns draws x ~ p(x|z), z ~ p(z), as a DataFrame in the user's units and words.
+
+        `decode(vae.sample(n))` has E[x|z] in their place, which are less spread than the data.
+
+        Args:
+            vae: a model of this table.
+            num_samples: how many rows.
+            seed: the same seed gives the same rows; the model's random stream if None.
+        """
+        rows = whole("num_samples", num_samples, least=0)
+        key = vae.next_seed() if seed is None else tf.constant([seed, 0], tf.int32)
+        of_z, of_x = tf.unstack(tf.random.experimental.stateless_split(key, 2))
+        z = vae.parts.p().sample(rows, seed=of_z)
+        return self.decode(vae.decode(z).sample(seed=of_x))
+
+    def reconstruct(self, vae, df, unknown: str = "error"):
+        """Returns what the model makes of each row, E[x|z] at the mean z, as a DataFrame.
+
+        Args:
+            vae: a model of this table.
+            df: rows; their index is kept.
+            unknown: as for `encode`.
+        """
+        return self.decode(vae.reconstruct(self.encode(df, unknown)), index=df.index)
+
+    def impute(self, vae, df, *, num_imputations: int = 0, unknown: str = "error", **options):
+        """Returns the rows with their gaps filled, a DataFrame; what was observed stays untouched.
+
+        A gap gets what the model expects there given the rest of the row: of numbers the mean, of
+        words the most probable one. With `num_imputations` it is a list of so many completed
+        tables, which differ as much as the model is unsure.
+
+        Args:
+            vae: a model of this table.
+            df: rows; their index and all their columns are kept.
+            num_imputations: how many tables of draws; 0 for the one of expected values.
+            unknown: as for `encode`.
+            options: of `vae.impute`.
+        """
+        rows = self.encode(df, unknown)
+        answer = vae.impute(rows, num_imputations=num_imputations, **options)
+        if num_imputations:
+            return [self._filled(df, rows.mask, x) for x in answer.draws]
+        return self._filled(df, rows.mask, answer.x)
+
+    def _filled(self, df, mask, x):
+        """Returns `df` with what is not in the mask taken from numbers x [N, D]."""
+        filled, frame = self.decode(x, index=df.index), df.copy()
+        for name, known in zip(self.names, () if mask is None else mask.T, strict=mask is not None):
+            frame[name] = filled[name].where(known == 0, df[name])
+        return frame
