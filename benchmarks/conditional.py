@@ -13,13 +13,13 @@ import json
 import math
 import os
 import sys
-import time
 
 os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
 import common
 import keras
 import numpy as np
+from budget import Budget
 
 import vae_tf
 from vae_tf import plots
@@ -29,7 +29,7 @@ from vae_tf.runs.directory import versions
 
 ROOT = common.RESULTS.parents[1]
 MODELS, PICTURE = ROOT / "runs/benchmark_conditional", ROOT / "docs/images/conditional.png"
-SECONDS, LEARNING_RATE, WARMUP, KEPT_EVERY = 150, 2e-3, 0.03, 50
+SECONDS, LEARNING_RATE = 150, 2e-3
 TEST, SAMPLES = 10_000, 500  # test images, and importance samples of each
 BATCH = 250
 CASES = {"label": "test_nll", "none": "test_nll_unconditional"}
@@ -45,51 +45,11 @@ def config(condition: str) -> TrainConfig:
     return TrainConfig(condition=condition, prior=prior, **(mnist | settings))
 
 
-class Budget(keras.callbacks.Callback):
-    """Ends training after SECONDS of processor time, and keeps the model on the way.
-
-    Args:
-        path: of the model; a JSON file beside it says how long it was trained.
-    """
-
-    def __init__(self, path):
-        super().__init__()
-        self.path, self.notes = path, path.with_suffix(".json")
-        done = json.loads(self.notes.read_text()) if self.notes.exists() else {}
-        self.used, self.kept = done.get("seconds", 0.0), done.get("seconds", 0.0)
-        self.first = True  # of this process: it traces the graphs, and is not counted
-
-    def on_train_begin(self, logs=None):
-        """Starts the clock."""
-        self.since = time.process_time()
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Counts the time, and sets the step size by it."""
-        now = time.process_time()
-        self.used += 0.0 if self.first else now - self.since
-        self.first = False
-        share = self.used / SECONDS
-        fall = 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
-        self.model.optimizer.learning_rate = LEARNING_RATE * min(share / WARMUP + 0.01, fall)
-        self.model.stop_training = share >= 1
-        if share >= 1 or self.used - self.kept >= KEPT_EVERY:
-            self.keep(logs or {})
-        self.since = time.process_time()
-
-    def keep(self, logs: dict) -> None:
-        """Writes the model, and how long it was trained."""
-        self.kept = self.used
-        self.model.save(self.path)
-        done = {"seconds": self.used, "steps": int(self.model.optimizer.iterations.numpy())}
-        self.notes.write_text(json.dumps({**done, "training": logs}) + "\n")
-        print(self.path.stem, round(self.used), logs, flush=True)
-
-
 def train(condition: str) -> None:
     """Trains one of the models, or goes on with it."""
     settings, path = config(condition), MODELS / f"{condition}.keras"
     MODELS.mkdir(parents=True, exist_ok=True)
-    kind, budget = kind_of(settings), Budget(path)
+    kind, budget = kind_of(settings), Budget(path, SECONDS, LEARNING_RATE)
     vae = build_model(settings, kind) if not budget.used else keras.models.load_model(path)
     images, size = kind.data, settings.number("batch_size")
     steps = images.train.steps_per_epoch(size)

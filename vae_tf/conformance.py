@@ -4,6 +4,7 @@ report = vae_tf.conformance.check(prior=MyPrior(2))
 assert report.ok, report
 """
 
+import json
 import math
 import tempfile
 from collections.abc import Callable, Sequence
@@ -137,11 +138,11 @@ def _require(holds: bool, seen: str) -> None:
 
 
 def survives_its_configuration(subject: _Subject) -> str:
-    """from_config(get_config()) must give the same configuration."""
+    """from_config(get_config()) must give the same configuration, as JSON."""
     for part in subject.parts.values():
         for one in part if isinstance(part, list) else [part]:
             if one is not None:
-                given, got = one.get_config(), _copies(one).get_config()
+                given, got = (json.dumps(p.get_config(), default=str) for p in (one, _copies(one)))
                 _require(given == got, f"{given} became {got}")
     return ""
 

@@ -99,7 +99,10 @@ class Wiring:
         Raises:
             DataError: a field that the network takes is missing, or cannot be made to fit.
         """
-        values = [self._value(name, fields) for name in self.names]
+        return self.run([self._value(name, fields) for name in self.names], training)
+
+    def run(self, values: Sequence[Any], training: bool = False):
+        """Returns the network's outputs for the values of its inputs, in the order of `names`."""
         if self._by_call:
             main, *others = values
             named = dict(zip(self.names[1:], others, strict=True))

@@ -1,12 +1,27 @@
 """Every part of the package, made small: three latents, 4 x 3 pixels."""
 
+import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_tf import likelihoods, objectives, posteriors, priors
+from vae_tf import likelihoods, networks, objectives, posteriors, priors
 
 LATENT_DIM, SHAPE = 3, (4, 3, 1)
 GROUPS = (2, 1)
+
+
+def _upwards():
+    """Returns a network from the lower group and features of x to the upper group."""
+    inputs = {"z": keras.Input((GROUPS[1],), name="z")}
+    inputs["features"] = keras.Input((4,), name="features")
+    h = keras.layers.Dense(8, "tanh")(keras.layers.Concatenate()(list(inputs.values())))
+    names = ("z_mean", "z_log_var")
+    return keras.Model(inputs, {name: keras.layers.Dense(GROUPS[0])(h) for name in names})
+
+
+def _ladder():
+    return networks.mlp_ladder(SHAPE, GROUPS, {"logits": SHAPE}, (8, 8))
+
 
 PRIORS = {
     "StandardNormal": lambda: priors.StandardNormal(LATENT_DIM),
@@ -21,6 +36,7 @@ PRIORS = {
     "Joint": lambda: priors.Joint(
         [priors.MixtureOfNormals(GROUPS[0], 4), priors.StandardNormal(GROUPS[1])]
     ),
+    "Hierarchy": lambda: priors.Hierarchy(priors.StandardNormal(GROUPS[0]), _ladder().prior),
 }
 POSTERIORS = {
     "DiagonalNormal": posteriors.DiagonalNormal,
@@ -29,6 +45,7 @@ POSTERIORS = {
     "JointPosterior": lambda: posteriors.JointPosterior(
         [posteriors.FullNormal(), posteriors.DiagonalNormal()], GROUPS
     ),
+    "BottomUp": lambda: posteriors.BottomUp([_upwards()]),
 }
 LIKELIHOODS = {
     "Bernoulli": likelihoods.Bernoulli,
@@ -65,3 +82,8 @@ OBJECTIVES = {
     "VIMCO": lambda: objectives.VIMCO(4),
     "WakeSleep": objectives.WakeSleep,
 }
+
+
+def ladder():
+    """Returns a Ladder and the Hierarchy whose way it shares, which it cannot do without."""
+    return {"prior": PRIORS["Hierarchy"](), "posterior": posteriors.Ladder(_ladder().posterior)}

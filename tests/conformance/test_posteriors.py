@@ -4,12 +4,13 @@ import pytest
 
 from vae_tf import posteriors
 
-from .asking import COMPILERS, FAST, ask, classes, named
-from .parts import POSTERIORS
+from .asking import COMPILERS, FAST, FASTEST, ask, classes, named
+from .parts import OBJECTIVES, POSTERIORS, ladder
 
 
 def test_none_is_left_out():
-    assert named(POSTERIORS) == classes(posteriors, posteriors.Posterior)
+    # A Ladder needs its prior: below
+    assert named(POSTERIORS) == classes(posteriors, posteriors.Posterior) - {"Ladder"}
 
 
 @pytest.mark.slow
@@ -22,3 +23,19 @@ def test_alone(name):
 @pytest.mark.parametrize("name", POSTERIORS)
 def test_alone_in_compilers(name):
     ask(COMPILERS, posterior=POSTERIORS[name]())
+
+
+@pytest.mark.slow
+def test_a_ladder():
+    ask(FAST, **ladder())
+
+
+@pytest.mark.long
+def test_a_ladder_in_compilers():
+    ask(COMPILERS, **ladder())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_ladder_with_every_objective(name):
+    ask(FASTEST, **ladder(), objective=OBJECTIVES[name]())

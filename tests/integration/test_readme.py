@@ -32,8 +32,8 @@ TRAIN = {
     "python train.py --dataset table:wine.csv": None,
 }
 PAGES = (
-    *("compression", "conditional", "keras", "missing_data", "networks", "own_data"),
-    *("profiling", "results", "tables", "your_own"),
+    *("compression", "conditional", "hierarchical", "keras", "missing_data", "networks"),
+    *("own_data", "profiling", "results", "tables", "your_own"),
 )
 ELSEWHERE = {
     "make demo": "test_make_demo below",

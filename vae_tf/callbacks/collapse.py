@@ -17,11 +17,13 @@ class CollapseMonitor(keras.callbacks.Callback):
     """Measures posterior collapse on fixed examples, and warns of it once, with the remedies.
 
     `logs` get `active_units`, a number of latents; `mutual_information`, nats, at most log N;
-    and `z_sensitivity`, from 0 to about 1. Put it before TensorBoard and CSVLogger in the list
+    and `z_sensitivity`, from 0 to about 1; where latents come in groups, `kl_group_0` and so on,
+    nats, and `active_group_0`. Put it before TensorBoard and CSVLogger in the list
     of callbacks: they write what is in `logs` when their turn comes.
 
     It warns when no schedule is warming up any more, and more than half of the latents are off,
-    or the mutual information or the sensitivity is below `threshold`.
+    or the mutual information, the sensitivity or the KL of one of several groups is below
+    `threshold`.
 
     Args:
         x: held-out examples in any form that `fit` takes, some hundred of them: the cost grows
@@ -84,6 +86,10 @@ class CollapseMonitor(keras.callbacks.Callback):
             logs["active_units"] = float(np.sum(result.active))
             logs["mutual_information"] = result.mutual_information.value
             logs["z_sensitivity"] = result.sensitivity
+            if len(result.group_sizes) > 1:
+                groups = zip(result.kl_by_group, result.active_by_group, strict=True)
+                for g, (kl, active) in enumerate(groups):
+                    logs |= {f"kl_group_{g}": float(kl), f"active_group_{g}": float(active)}
         if not self._warned and not self.model.warming_up:
             self._warn(epoch, result)
 
@@ -95,6 +101,13 @@ class CollapseMonitor(keras.callbacks.Callback):
             which = "all" if len(off) == total else "units " + ", ".join(map(str, off[:10]))
             which += ", ..." if which != "all" and len(off) > 10 else ""
             signs.append(f"{len(off)} of {total} latents are off ({which})")
+        if len(result.group_sizes) > 1:
+            groups = enumerate(zip(result.kl_by_group, result.active_by_group, strict=True))
+            signs += [
+                f"group {g} holds {kl:.2g} nats, {active} of {result.group_sizes[g]} latents active"
+                for g, (kl, active) in groups
+                if kl < self.threshold
+            ]
         if information < self.threshold:
             signs.append(f"I(x; z) is {information:.2g} nats")
         if result.sensitivity < self.threshold:

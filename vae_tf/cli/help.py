@@ -15,6 +15,7 @@ GROUPS = {
         *("network", "hidden", "filters", "activation", "dropout", "input_dropout", "shortcut"),
         *(
             "latent_dim",
+            "latents",
             "likelihood",
             "scale",
             "prior",

@@ -1,6 +1,6 @@
 """Numbers about a trained model."""
 
-from vae_tf.evaluation.aggregate import fit_mixture, weigh_components
+from vae_tf.evaluation.aggregate import fit_mixture, weigh_components, with_components
 from vae_tf.evaluation.bits import BitsPerDimension, bits_per_dimension
 from vae_tf.evaluation.collapse import (
     Collapse,
@@ -12,6 +12,7 @@ from vae_tf.evaluation.collapse import (
     sensitivity,
 )
 from vae_tf.evaluation.importance import LogLikelihood, log_likelihood
+from vae_tf.evaluation.levels import redrawn
 
 __all__ = [
     "BitsPerDimension",
@@ -25,6 +26,8 @@ __all__ = [
     "log_likelihood",
     "measure_collapse",
     "mutual_information",
+    "redrawn",
     "sensitivity",
     "weigh_components",
+    "with_components",
 ]

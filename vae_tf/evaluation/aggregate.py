@@ -8,7 +8,7 @@ from sklearn.mixture import GaussianMixture
 
 from vae_tf.checks import instance, whole
 from vae_tf.data.batch import Batch
-from vae_tf.distributions import MixtureOfNormals, VampPrior
+from vae_tf.distributions import Hierarchy, MixtureOfNormals, Prior, VampPrior
 from vae_tf.errors import ConfigError, DataError
 from vae_tf.models import VAE
 
@@ -64,7 +64,8 @@ def weigh_components(vae: VAE, data, *, batch_size: int = 256, seed: int = 0) ->
     so log p(z), averaged over the draws z ~ q(z|x) of `data`, cannot fall.
 
     Args:
-        vae: a trained model whose prior is a MixtureOfNormals or a VampPrior.
+        vae: a trained model whose prior, or the top of whose Hierarchy, is a MixtureOfNormals or a
+            VampPrior.
         data: the training examples, in any form that `fit` takes.
         batch_size: examples at a time, for arrays.
         seed: of the draws, which belong to the examples as the data order them.
@@ -74,19 +75,27 @@ def weigh_components(vae: VAE, data, *, batch_size: int = 256, seed: int = 0) ->
         DataError: no examples.
     """
     instance("vae", vae, VAE)
-    if not isinstance(vae.prior, MixtureOfNormals | VampPrior):
+    prior = with_components(vae.prior)
+    if prior is None:
         fix = "Leave other priors as they are."
         received = type(vae.prior).__name__
         raise ConfigError("Weights belong to MixtureOfNormals and VampPrior", received, fix)
-    pz, count = vae.prior.distribution(), 0
-    total: np.ndarray = np.zeros(vae.prior.components)
+    pz, count = prior.distribution(), 0
+    total: np.ndarray = np.zeros(prior.components)
     for z in _drawn(vae, data, batch_size, seed):
-        shares = pz.posterior_marginal(z).probs_parameter().numpy()
+        own = z[:, : prior.latent_dim]
+        shares = pz.posterior_marginal(own).probs_parameter().numpy()
         total, count = total + shares.sum(0, dtype="float64"), count + len(z)
     if not count:
         fix = "Pass the training examples."
         raise DataError("The data must hold examples", "an empty dataset", fix)
-    vae.prior.logits.assign(np.log(np.maximum(total / count, LEAST_WEIGHT)))
+    prior.logits.assign(np.log(np.maximum(total / count, LEAST_WEIGHT)))
+
+
+def with_components(prior: Prior) -> MixtureOfNormals | VampPrior | None:
+    """Returns the mixture that a prior is, or the top of a Hierarchy; None of others."""
+    top = prior.top if isinstance(prior, Hierarchy) else prior
+    return top if isinstance(top, MixtureOfNormals | VampPrior) else None
 
 
 def _drawn(vae: VAE, data, batch_size: int, seed: int) -> Iterator[np.ndarray]:

@@ -32,13 +32,16 @@ class Collapse:
     """What passes from x to z, and from z to E[x|z].
 
     Attributes:
-        active: whether each latent tells examples apart, [L] bool.
-        kl: KL of each latent, mean over the examples, [L]; None unless q and p factorize.
+        active: whether each latent tells examples apart, [L] bool. Of a group below others in a
+            hierarchy, whether its KL is above the threshold: what varies may be the draws above.
+        kl: KL of each latent, mean over the examples, [L]; None unless q and p of each group
+            factorize.
         mutual_information: I(x; z) under q; for a conditional model it counts what z tells of the
             condition.
         sensitivity: share of the data's variance that E[x|z] follows.
         kl_by_group: KL of each group of latents, mean over the examples, [G]; one group unless
-            prior and posterior are joint ones.
+            prior and posterior are of several.
+        group_sizes: the numbers of latents in the groups, [G].
     """
 
     active: np.ndarray
@@ -46,6 +49,13 @@ class Collapse:
     mutual_information: MutualInformation
     sensitivity: float
     kl_by_group: np.ndarray
+    group_sizes: tuple[int, ...]
+
+    @property
+    def active_by_group(self) -> list[int]:
+        """How many latents are active in each group."""
+        ends = np.cumsum(self.group_sizes)
+        return [int(part.sum()) for part in np.split(self.active, ends[:-1])]
 
     @property
     def off(self) -> list[int]:
@@ -59,7 +69,7 @@ def measure_collapse(
     """Returns the numbers of this module for one model and a fixed set of examples.
 
     Memory grows with the latents alone, [num_samples, N, L]; the time of the mutual information
-    grows as N^2.
+    grows as N^2; of a hierarchy the posterior's networks see all these pairs of examples.
 
     Args:
         vae: a model.
@@ -89,14 +99,29 @@ def measure_collapse(
     key = tf.constant([seed, 0])
     qz, z = vae.posterior.drawn(params, num_samples, vae.prior.latent_dim, key, 0)
     pz = vae.parts.p(Batch(point, condition=condition))
-    factorized = vae.prior.factorized and vae.posterior.factorized
+    groups = groups_of(qz, pz, z)
+    sizes = tuple(group.z.shape[-1] for group in groups)
+    active, kl = active_units(point, threshold), [_kl_of_each(group) for group in groups]
+    varying = np.split(active, np.cumsum(sizes)[:-1])
+    for group, own, units in zip(groups, kl, varying, strict=True):  # parts of `active`
+        if group.depends and own is not None:
+            units[:] = own > threshold
     return Collapse(
-        active_units(point, threshold),
-        kl_per_dimension(qz, pz, z) if factorized else None,
+        active,
+        None if any(own is None for own in kl) else np.concatenate(kl),
         _information(qz, z),
         images.total / examples.total if examples.total > 0 else math.nan,
-        np.mean(kl_parts(groups_of(qz, pz, z), "group"), axis=0),
+        np.mean(kl_parts(groups, "group"), axis=0),
+        sizes,
     )
+
+
+def _kl_of_each(group: Group) -> np.ndarray | None:
+    """Returns the KL of each latent of a group, [L_g]; None unless q and p factorize."""
+    for d in group[:2]:
+        if not isinstance(d, tfd.Independent) or d.distribution.event_shape.rank:
+            return None
+    return np.mean(kl_parts([group], "dimension"), axis=0)
 
 
 def active_units(z_mean, threshold: float = 0.01) -> np.ndarray:

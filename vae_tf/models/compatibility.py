@@ -11,7 +11,7 @@ from vae_tf.objectives.base import Objective
 from vae_tf.objectives.kl_controls import KLControl
 from vae_tf.objectives.penalties.base import Penalty
 from vae_tf.objectives.schedules import Constant
-from vae_tf.objectives.terms import kl_divergence
+from vae_tf.objectives.terms import groups_of, kl_parts
 
 KINDS = {"prior": Prior, "posterior": Posterior, "likelihood": Likelihood, "objective": Objective}
 
@@ -72,6 +72,10 @@ def _check_control(vae, group_sizes) -> None:
             group_sizes[1],
             "Make both of the same groups.",
         )
+    if control.groups not in (None, len(group_sizes[0])):
+        fix = "Pass as many numbers as there are groups."
+        expected = f"{name} must be for the {len(group_sizes[0])} groups of the prior"
+        raise ConfigError(expected, f"one for {control.groups}", fix)
 
 
 def check_closed_form(vae) -> None:
@@ -80,4 +84,4 @@ def check_closed_form(vae) -> None:
         shapes = vae.posterior.parameter_shapes(vae.prior.latent_dim)
         params = {name: tf.zeros([1, *shape]) for name, shape in shapes.items()}
         qz, pz = vae.posterior.distribution(params), vae.parts.p()
-        kl_divergence(qz, pz, None, closed_form=True)
+        kl_parts(groups_of(qz, pz, qz.sample(1, seed=[0, 0])), closed_form=True)

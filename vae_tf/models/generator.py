@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from vae_tf import noise
 from vae_tf.data.batch import Batch
 from vae_tf.models.chunks import InChunks
 from vae_tf.models.parts import Parts
@@ -63,6 +64,18 @@ class Generator:
         def draw(seed: tf.Tensor, rows: tf.Tensor, batch: Batch) -> tf.Tensor:
             pz = self.parts.p(batch.tensors())
             return pz.sample(seed=seed) if pz.batch_shape.rank else pz.sample(rows, seed=seed)
+
+        return tf.function(draw, autograph=False, reduce_retracing=True)
+
+    @functools.cached_property
+    def heated(self) -> Callable:
+        """Draws of p(z|c), [rows, L], as `drawn`, the noise of each latent times a factor [L]."""
+
+        def draw(seed: tf.Tensor, rows: tf.Tensor, batch: Batch, factor: tf.Tensor) -> tf.Tensor:
+            latent_dim = self.parts.prior.latent_dim
+            normal = noise.normals(seed, 0, rows, latent_dim)
+            uniform = noise.uniforms(seed, 0, rows, 1)[:, 0]
+            return self.parts.drawn(normal, uniform, batch.tensors(), factor)
 
         return tf.function(draw, autograph=False, reduce_retracing=True)
 

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from vae_tf.checks import real
 from vae_tf.data.batch import Batch
 from vae_tf.distributions.likelihoods.base import Likelihood
 from vae_tf.distributions.posteriors.base import Posterior
 from vae_tf.distributions.priors.base import Prior
+from vae_tf.errors import ConfigError
 from vae_tf.models.shapes import check_event
 from vae_tf.objectives.terms import groups_of, log_ratio
 from vae_tf.wiring import Wiring, num_classes
@@ -97,8 +100,9 @@ class Parts:
         return self.posterior.distribution(self.encoded(batch, training))
 
     def bind(self) -> None:
-        """Gives q(z|x) to a prior that is made of it."""
+        """Gives q(z|x) to a prior that is made of it, and the prior to such a posterior."""
         self.prior.bind(lambda x: self.q(Batch(x)))
+        self.posterior.bind(self.prior)
 
     def p(self, batch: Batch | None = None) -> tfd.Distribution:
         """Returns the prior of z, batch [], or [B] where it is conditional; event [L]."""
@@ -107,6 +111,44 @@ class Parts:
             condition = None if batch is None else batch.condition
             return self.prior.distribution(condition)  # type: ignore[call-arg]
         return self.prior.distribution()
+
+    def drawn(
+        self, normal: tf.Tensor, uniform: tf.Tensor, batch: Batch, temperature: tf.Tensor
+    ) -> tf.Tensor:
+        """Returns z ~ p(z|c), [B, L], by the prior's own way from noise.
+
+        Args:
+            normal: draws of N(0, 1), [B, L].
+            uniform: draws of U(0, 1), [B].
+            batch: whose condition counts.
+            temperature: factors on the normal noise, [L].
+
+        Raises:
+            ConfigError: a prior that knows no such way.
+        """
+        given = (batch.condition,) if self.prior.conditional else ()
+        z = self.prior.from_noise(temperature * normal, uniform, *given)
+        if z is None:
+            name = type(self.prior).__name__
+            fix = "Leave the temperature out, or give the prior a `from_noise`."
+            raise ConfigError("A temperature needs a prior that draws from noise", name, fix)
+        return z
+
+    def temperatures(self, value) -> np.ndarray:
+        """Returns the factor on the noise of each latent, [L], of one number or one for each group.
+
+        Raises:
+            ConfigError: something else, or a number below 0.
+        """
+        sizes = self.prior.group_sizes
+        given = value if isinstance(value, (list, tuple, np.ndarray)) else [value] * len(sizes)
+        if len(given) != len(sizes):
+            fix = f"Pass one number, or {len(sizes)}, the top first."
+            expected = f"`temperature` must have a number for each of {len(sizes)} groups"
+            raise ConfigError(expected, f"{len(given)} of them", fix)
+        return np.repeat([real("temperature", t, positive=False) for t in given], sizes).astype(
+            "float32"
+        )
 
     def px(self, z: tf.Tensor, batch: Batch, training: bool = False) -> tfd.Distribution:
         """Returns p(x|z, c), batch [B], event [*event], for z [B, L]."""

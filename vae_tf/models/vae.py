@@ -151,18 +151,27 @@ class VAE(Gaps):
             return self.parts.px(z, given, training)
         return self.likelihood.distribution(self.generator.decoded(z, given))
 
-    def sample(self, num_samples: int, seed: int | None = None, condition=None) -> tf.Tensor:
+    def sample(
+        self, num_samples: int, seed: int | None = None, condition=None, temperature=None
+    ) -> tf.Tensor:
         """Returns E[x|z, c] for `num_samples` draws z ~ p(z|c), [num_samples, *event].
 
         Args:
             num_samples: how many.
             seed: the same seed gives the same draws; the model's random stream if None.
             condition: one entry for each, where the model takes one.
+            temperature: factor on the prior's normal noise, or one for each group of latents, the
+                top first; with less than 1 samples differ less. None is 1, by other draws.
         """
         rows = whole("num_samples", num_samples, least=0)
         key = self.next_seed() if seed is None else tf.constant([seed, 0], tf.int32)
         given = self._given(condition, tf.zeros([rows, 1]))
-        return self.generator.image(self.generator.drawn(key, tf.constant(rows), given), given)
+        if temperature is None:
+            z = self.generator.drawn(key, tf.constant(rows), given)
+        else:
+            factors = tf.constant(self.parts.temperatures(temperature))
+            z = self.generator.heated(key, tf.constant(rows), given, factors)
+        return self.generator.image(z, given)
 
     def reconstruct(self, data, condition=None, shown=None) -> tf.Tensor:
         """Returns E[x|z, c] at the point that stands for q(z|x, c), its mean mostly, [B, *event].

@@ -1,7 +1,7 @@
 """What every network shares: repeatable initial weights, and float32 output layers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from vae_tf.networks.checks import Shape
 class Initializers:
     """A stream of initializers, each with a seed of its own derived from one seed."""
 
-    def __init__(self, seed: int | None):
+    def __init__(self, seed: int | Sequence[int] | None):
         self._seeds = np.random.default_rng(seed)
 
     def __call__(self, name: str = "glorot_uniform", **config) -> keras.initializers.Initializer:

@@ -83,7 +83,7 @@ def image_encoder(
     conditions = Conditions(condition, event_shape if mask else None)
     initializers, x = Initializers(seed), conditions.data(event_shape)
     h = conditions.masked(x)
-    for width, size in zip(filters, _pyramid(event_shape, len(filters))[1:], strict=True):
+    for width, size in zip(filters, pyramid(event_shape, len(filters))[1:], strict=True):
         # Where height and width are free nothing tells that an image is too small to be halved
         stride = 1 if tuple(h.shape[1:3]) == size != (None, None) else 2
         layer = partial(
@@ -117,7 +117,7 @@ def image_decoder(
     one_of("upsampling", upsampling, UPSAMPLING)
     levels.check(filters)
     initializers, conditions = Initializers(seed), Conditions(condition)
-    *sizes, start = _pyramid(next(iter(outputs.values())), len(filters))
+    *sizes, start = pyramid(next(iter(outputs.values())), len(filters))
     z = keras.Input((whole("latent_dim", latent_dim),), name="z")
     h = conditions.beside(z)
     h = keras.layers.Dense(hidden, activation=activation, kernel_initializer=initializers())(h)
@@ -131,19 +131,19 @@ def image_decoder(
     h, targets = levels.refined(h, initializers, conditions), sizes[::-1]
     widths = filters[1:] if levels.residual else filters
     for width, size in zip(widths, targets, strict=False):
-        h, layer = _enlarging(h, size, upsampling)
+        h, layer = enlarging(h, size, upsampling)
         layer = partial(layer, width, 3, kernel_initializer=initializers())
-        h = _cropped(levels.resized(h, layer, conditions), size)
+        h = cropped(levels.resized(h, layer, conditions), size)
         h = levels.refined(h, initializers, conditions)
-    heads = _image_heads(levels.finished(h), outputs, targets[-1], upsampling, initializers)
+    heads = image_heads(levels.finished(h), outputs, targets[-1], upsampling, initializers)
     return conditions.model("decoder", z, heads, field="z")
 
 
-def _image_heads(h, shapes, size, upsampling: str, initializers: Initializers) -> dict:
+def image_heads(h, shapes, size, upsampling: str, initializers: Initializers) -> dict:
     """Returns one float32 tensor [B, *shape] for each name, a convolution of `h` [B, H, W, C]."""
     kernel, layer = 3, partial(keras.layers.Conv2D, padding="same")
     if tuple(h.shape[1:3]) != size:
-        h, layer = _enlarging(h, size, upsampling)
+        h, layer = enlarging(h, size, upsampling)
         kernel = 4 if upsampling == "transposed" else 3  # 4: each output sees as many inputs
     outputs = {}
     for name, shape in shapes.items():
@@ -155,29 +155,30 @@ def _image_heads(h, shapes, size, upsampling: str, initializers: Initializers) -
             dtype=head_dtype(name),
             name=f"{name}_output",
         )(h)
-        outputs[name] = as_float32(_cropped(y, size))
+        outputs[name] = as_float32(cropped(y, size))
     return outputs
 
 
-def _enlarging(h, size: tuple[int, int], upsampling: str):
+def enlarging(h, size: tuple[int, int], upsampling: str):
     """Returns maps, and of what (channels, kernel) makes a layer from them to `size`, uncropped."""
     stride = 1 if tuple(h.shape[1:3]) == size else 2
     if upsampling == "transposed":
         return h, partial(keras.layers.Conv2DTranspose, strides=stride, padding="same")
     if stride > 1:
         # Not keras.layers.Resizing, which knows any size: XLA cannot compute its gradient
-        h = _cropped(keras.layers.UpSampling2D(stride, interpolation=upsampling)(h), size)
+        h = cropped(keras.layers.UpSampling2D(stride, interpolation=upsampling)(h), size)
     return h, partial(keras.layers.Conv2D, padding="same")
 
 
-def _cropped(h, size: tuple[int, int]):
+def cropped(h, size: tuple[int, int]):
+    """Returns maps `h` without the rows and columns beyond `size`."""
     excess = (h.shape[1] - size[0], h.shape[2] - size[1])
     if not any(excess):
         return h
     return keras.layers.Cropping2D(((0, excess[0]), (0, excess[1])))(h)
 
 
-def _pyramid(shape: Shape, levels: int) -> list[tuple]:
+def pyramid(shape: Shape, levels: int) -> list[tuple]:
     """Returns the height and width before the first and after each of `levels` layers."""
     sizes = [tuple(shape[:2])]
     for _ in range(levels):

@@ -57,7 +57,7 @@ def resnet_encoder(
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
     """
-    residual = _Residual(activation, depth, normalization, groups)
+    residual = Residual(activation, depth, normalization, groups)
     return image_encoder(
         event_shape, latent_dim, filters, hidden, residual, outputs, condition, mask, seed
     )
@@ -100,14 +100,14 @@ def resnet_decoder(
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
     """
-    residual = _Residual(activation, depth, normalization, groups)
+    residual = Residual(activation, depth, normalization, groups)
     return image_decoder(
         latent_dim, outputs, filters, hidden, residual, upsampling, condition, seed
     )
 
 
 @dataclass(frozen=True)
-class _Residual(Levels):
+class Residual(Levels):
     """Levels of `depth` blocks h + conv(act(conv(act(h)))) (He et al. 2016b), small at first."""
 
     depth: int
@@ -116,6 +116,7 @@ class _Residual(Levels):
     residual = True
 
     def check(self, filters):
+        """Raises ConfigError unless the settings suit levels of so many channels."""
         super().check(filters)
         whole("depth", self.depth)
         one_of("normalization", self.normalization, NORMALIZATIONS)
@@ -127,9 +128,11 @@ class _Residual(Levels):
                 raise ConfigError(expected, repr(filters), "Pass groups=1, or other filters.")
 
     def resized(self, h, layer, conditions):
+        """Returns the maps that `h` becomes by `layer`, without activation."""
         return layer()(h)
 
     def refined(self, h, initializers, conditions):
+        """Returns maps of the same shape as `h` after `depth` blocks."""
         for _ in range(self.depth):
             y = _conv3(self.finished(h), initializers())
             y = self._activated(conditions.film(self._normalized(y)))
@@ -137,6 +140,7 @@ class _Residual(Levels):
         return h
 
     def finished(self, h):
+        """Returns the activated maps, which the layer after the last block takes."""
         return self._activated(self._normalized(h))
 
     def _activated(self, h):

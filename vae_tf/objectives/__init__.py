@@ -6,7 +6,7 @@ from vae_tf.objectives.base import Inference, Objective, Terms
 from vae_tf.objectives.baselines import Baseline, LearnedBaseline, LeaveOneOut, RunningMean
 from vae_tf.objectives.elbo import ELBO, StickingTheLanding
 from vae_tf.objectives.importance_weighted import IWAE, DReG, Renyi
-from vae_tf.objectives.kl_controls import Capacity, FreeBits, GroupBalance, KLControl
+from vae_tf.objectives.kl_controls import Capacity, FreeBits, GroupBalance, GroupWeights, KLControl
 from vae_tf.objectives.penalties import (
     DIPVAE1,
     DIPVAE2,
@@ -51,6 +51,7 @@ __all__ = [
     "FreeBits",
     "Group",
     "GroupBalance",
+    "GroupWeights",
     "Inference",
     "KLControl",
     "LearnedBaseline",

@@ -51,7 +51,9 @@ class StickingTheLanding(Objective):
         nll = -tf.reduce_mean(inference.log_px(z), 0)
         parts = []
         for group in inference.groups(z):
-            q, p, draws = pieces(group, inference.level)
+            # Where q depends on draws above, the gradient of its parameters by them is left out
+            # as well: it has expectation 0 for the same reason
+            q, p, draws, _ = pieces(group, inference.level)
             part = through_draws(draws, q.log_prob) - p.log_prob(draws)
             parts.append(part if inference.level == "dimension" else part[..., None])
         kl = tf.reduce_mean(tf.concat(parts, -1), 0)

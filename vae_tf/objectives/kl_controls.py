@@ -1,5 +1,7 @@
 """Other KL terms than beta times the KL: against collapse, and for a chosen rate."""
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -18,11 +20,13 @@ class KLControl(Settings):
         level: the parts wanted: "total", "group" (of latents) or "dimension".
         schedules: that the control follows, beside beta.
         takes_beta: whether beta weighs its term.
+        groups: the number of groups of latents it is for; None if it takes any.
     """
 
     level = "total"
     schedules: tuple[Schedule, ...] = ()
     takes_beta = True
+    groups: int | None = None
 
     def __call__(self, parts: tf.Tensor, inference: Inference) -> tf.Tensor:
         """Returns the KL term [B] of parts [B, P], in nats."""
@@ -52,12 +56,21 @@ class FreeBits(KLControl):
     A part pays nothing for its first `nats`, so it has no reason to collapse.
 
     Args:
-        nats: free for each part.
+        nats: free for each part; with per="group" also one number for each group.
         per: "dimension" (both prior and posterior factorized) or "group" of latents.
     """
 
-    def __init__(self, nats: float, per: str = "dimension"):
-        self.nats = real("nats", nats, positive=False, fix="Pass nats=0.1 a dimension.")
+    def __init__(self, nats: float | Sequence[float], per: str = "dimension"):
+        fix = "Pass nats=0.1 a dimension."
+        self.nats: float | list[float]
+        if isinstance(nats, (list, tuple)) and nats:
+            self.nats = [real("nats", value, positive=False, fix=fix) for value in nats]
+            self.groups = len(nats)
+            if per != "group":
+                fix = "Pass one number, or per='group'."
+                raise ConfigError("`nats` of several groups need per='group'", repr(per), fix)
+        else:
+            self.nats = real("nats", nats, positive=False, fix=fix)
         if per not in ("dimension", "group"):
             fix = "Pass per='dimension' or per='group'."
             raise ConfigError("`per` must be one of dimension, group", repr(per), fix)
@@ -66,7 +79,8 @@ class FreeBits(KLControl):
     def __call__(self, parts: tf.Tensor, inference: Inference) -> tf.Tensor:
         """Returns the KL term, [B]; its mean over the batch is the formula."""
         means = weighted_mean(parts, inference.batch.weight)
-        paid = tf.where(means > self.nats, parts, self.nats)
+        free = tf.constant(self.nats)
+        paid = tf.where(means > free, parts, free)
         return inference.beta * tf.reduce_sum(paid, -1)
 
     def get_config(self) -> dict:
@@ -138,3 +152,35 @@ class GroupBalance(KLControl):
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {"warmup": keras.saving.serialize_keras_object(self.warmup)}
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class GroupWeights(KLControl):
+    """beta sum_g w_g KL_g, with a weight or a warm-up for each group of latents.
+
+    A later warm-up of the lower groups, say, lets the upper ones learn first.
+
+    Args:
+        weights: for each group, the top first, a number or a Schedule.
+    """
+
+    level = "group"
+
+    def __init__(self, weights: Sequence[float | Schedule]):
+        if not isinstance(weights, (list, tuple)) or not weights:
+            fix = "Pass weights=[1.0, LinearWarmup(epochs=10)]."
+            raise ConfigError("`weights` must have one for each group", repr(weights), fix)
+        restored = [
+            keras.saving.deserialize_keras_object(w) if isinstance(w, dict) else w for w in weights
+        ]
+        self.weights = [as_schedule(weight, "weights") for weight in restored]
+        self.schedules, self.groups = tuple(self.weights), len(self.weights)
+
+    def __call__(self, parts: tf.Tensor, inference: Inference) -> tf.Tensor:
+        """Returns the KL term, [B]."""
+        weights = tf.stack([inference.now(weight) for weight in self.weights])
+        return inference.beta * tf.reduce_sum(weights * parts, -1)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {"weights": [keras.saving.serialize_keras_object(w) for w in self.weights]}

@@ -1,5 +1,7 @@
 """Bounds whose gradient needs no derivative through the draws: REINFORCE and VIMCO."""
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -9,7 +11,7 @@ from vae_tf.objectives.base import Inference, Objective, Terms
 from vae_tf.objectives.baselines import Baseline
 from vae_tf.objectives.gradients import with_gradient_of
 from vae_tf.objectives.importance_weighted import ImportanceWeighted
-from vae_tf.objectives.terms import kl_parts
+from vae_tf.objectives.terms import Group, kl_parts
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")
@@ -48,14 +50,13 @@ class ScoreFunction(Objective):
         log_px = inference.log_px(fixed)
         log_q = qz.log_prob(fixed)
         nll = -tf.reduce_mean(log_px, 0)
-        try:
-            parts = kl_parts(inference.groups(fixed), inference.level, closed_form=True)
-        except ConfigError:
+        parts = _closed(inference.groups(fixed), inference.level)
+        if parts is None:
             if inference.kl_control is not None:
                 name = type(inference.kl_control).__name__
                 fix = "Drop the control, or use ELBO or a prior with a closed-form KL."
                 expected = f"With ScoreFunction, {name} needs a KL in closed form"
-                raise ConfigError(expected, type(pz).__name__, fix) from None
+                raise ConfigError(expected, type(pz).__name__, fix)
             log_p = pz.log_prob(fixed)
             kl = tf.reduce_mean(tf.stop_gradient(log_q) - log_p, 0)
             signal = -log_px + inference.beta * (log_q - log_p)
@@ -79,6 +80,19 @@ class ScoreFunction(Objective):
         """Returns the constructor's arguments."""
         baseline = self.baseline and keras.saving.serialize_keras_object(self.baseline)
         return {**super().get_config(), "baseline": baseline}
+
+
+def _closed(groups: Sequence[Group], level: str) -> tf.Tensor | None:
+    """Returns the parts of the KL; None without a closed form, or where it depends on draws.
+
+    Of what depends on draws the score function has to know.
+    """
+    if any(group.depends for group in groups):
+        return None
+    try:
+        return kl_parts(groups, level, closed_form=True)
+    except ConfigError:
+        return None
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")

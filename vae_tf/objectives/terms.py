@@ -6,6 +6,7 @@ from typing import NamedTuple
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from vae_tf.distributions.hierarchical import Hierarchical, groups_in
 from vae_tf.errors import ConfigError
 from vae_tf.objectives import replicas
 
@@ -15,6 +16,7 @@ def kl_divergence(
     pz: tfd.Distribution,
     z: tf.Tensor | None,
     closed_form: bool | None = None,
+    apart: bool = True,
 ) -> tf.Tensor:
     """Returns KL(q(z|x) || p(z)), summed over latent dimensions: [B], or as the draws `z`.
 
@@ -25,6 +27,8 @@ def kl_divergence(
         closed_form: True demands it. False takes log q(z) - log p(z). None takes it where TFP
             has one, else the estimate -H(q) - log p(z); the entropy H is exact where TFP has it,
             which leaves less variance.
+        apart: whether p(z) does not depend on draws that were made from `z`; if it does, there
+            is no closed form.
 
     Raises:
         ConfigError: a closed form was demanded, and TFP knows none for this pair.
@@ -32,6 +36,8 @@ def kl_divergence(
     if closed_form is False:
         return qz.log_prob(z) - pz.log_prob(z)
     try:
+        if not apart:
+            raise NotImplementedError
         return tfd.kl_divergence(qz, pz)
     except NotImplementedError:  # TFP's word for a pair without a closed form
         if closed_form or z is None:
@@ -44,29 +50,40 @@ def kl_divergence(
 class Group(NamedTuple):
     """Latents that have a distribution of their own, given the draws of the groups above them."""
 
-    q: tfd.Distribution  # q(z_g|x, ...), batch [B]
-    p: tfd.Distribution  # p(z_g|...), batch [] or [B]
+    q: tfd.Distribution  # q(z_g|x, ...), batch [B], or [S, B] where it depends on draws
+    p: tfd.Distribution  # p(z_g|...), batch [], [B] or [S, B]
     z: tf.Tensor  # draws of q, [S, B, L_g]
+    apart: bool = True  # whether no draw that p depends on was made from z_g
+
+    @property
+    def depends(self) -> bool:
+        """Whether q or p depends on draws of other groups."""
+        return max(self.q.batch_shape.rank, self.p.batch_shape.rank) > 1
 
 
 def groups_of(qz: tfd.Distribution, pz: tfd.Distribution, z: tf.Tensor) -> list[Group]:
     """Returns the groups that q(z|x), p(z) and the draws z [S, B, L] fall into.
 
-    There is one group, unless both distributions are joint ones.
+    There is one group, unless both distributions are of several.
     """
-    # Not isinstance: tfd.Blockwise(...) is not one if a member is no CompositeTensor
-    groups_q, groups_p = (getattr(d, "distributions", None) for d in (qz, pz))
+    groups_q = groups_in(qz, z)
+    groups_p = groups_q and groups_in(pz, z, along=qz)
     if not (groups_q and groups_p):
         return [Group(qz, pz, z)]
-    draws = tf.split(z, [q.event_shape[0] for q in groups_q], -1)
-    return [Group(*group) for group in zip(groups_q, groups_p, draws, strict=True)]
+    sizes = [q.event_shape[0] for q in groups_q]
+    draws = qz.parts(z) if isinstance(qz, Hierarchical) else tf.split(z, sizes, -1)
+    upwards = getattr(qz, "upwards", False) and isinstance(pz, Hierarchical)
+    return [
+        Group(q, p, draw, apart=g == 0 or not upwards)
+        for g, (q, p, draw) in enumerate(zip(groups_q, groups_p, draws, strict=True))
+    ]
 
 
 def pieces(group: Group, level: str) -> Group:
     """Returns a group's distributions over vectors, or at level "dimension" over each latent."""
     if level != "dimension":
         return group
-    return Group(group.q.distribution, group.p.distribution, group.z)
+    return group._replace(q=group.q.distribution, p=group.p.distribution)
 
 
 def kl_parts(
@@ -82,8 +99,8 @@ def kl_parts(
     """
     parts = []
     for group in latents:
-        q, p, draws = pieces(group, level)
-        part = kl_divergence(q, p, draws, closed_form)
+        q, p, draws, apart = pieces(group, level)
+        part = kl_divergence(q, p, draws, closed_form, apart)
         if level != "dimension":
             part = part[..., None]
         parts.append(tf.reduce_mean(part, 0) if part.shape.rank == 3 else part)

@@ -43,6 +43,10 @@ class WakeSleep(Objective):
             log_qz = model.parts.q(dream, training=True).log_prob(z)
             loss = model.scaled(weighted_mean(-log_qz, batch.weight))
         asleep = tape.gradient(loss, model.trainable_weights)
+        # Of a posterior made of its prior: dreams teach what reads them, not what dreams
+        prior = {id(weight) for weight in model.prior.trainable_weights}
+        weights = model.trainable_weights
+        asleep = [None if id(w) in prior else g for w, g in zip(weights, asleep, strict=True)]
         return terms, [_sum(*pair) for pair in zip(awake, asleep, strict=True)]
 
     def dream(self, model, batch: Batch) -> tuple[tf.Tensor, Batch]:

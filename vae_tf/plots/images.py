@@ -118,3 +118,13 @@ def heat_map(images: np.ndarray, values: np.ndarray, columns: int = 12, most=Non
         originals = np.repeat(originals.mean(-1, keepdims=True), 3, -1)
     title = f"each row above its values, from 0 to {most:.3g}"
     return _below_each_other((originals, colours), columns, title)
+
+
+def levels(images: np.ndarray) -> Figure:
+    """Returns a figure of what each group of latents controls, `images` [G, columns, H, W, C].
+
+    Args:
+        images: of `evaluation.redrawn`.
+    """
+    title = "row g: groups above g fixed, group g and those below redrawn"
+    return image_grid(images, title)

@@ -7,18 +7,21 @@ from typing import Any
 
 import keras
 
-from vae_tf.distributions import Likelihood, Posterior
+from vae_tf.distributions import Hierarchy, Ladder, Likelihood, Posterior
 from vae_tf.errors import ConfigError
 from vae_tf.models import VAE
 from vae_tf.models.executions import steps_of
 from vae_tf.models.optimizers import KernelAdamW
 from vae_tf.networks import (
+    LadderNetworks,
     conv_decoder,
     conv_encoder,
     mlp_decoder,
     mlp_encoder,
+    mlp_ladder,
     resnet_decoder,
     resnet_encoder,
+    resnet_ladder,
 )
 from vae_tf.runs import parts
 from vae_tf.runs.config import TrainConfig
@@ -31,6 +34,10 @@ NETWORKS: dict[str, tuple[Callable[..., keras.Model], Callable[..., keras.Model]
     "mlp": (mlp_encoder, mlp_decoder),
     "conv": (conv_encoder, conv_decoder),
     "resnet": (resnet_encoder, resnet_decoder),
+}
+LADDERS: dict[str, Callable[..., LadderNetworks]] = {
+    "mlp": mlp_ladder,
+    "resnet": resnet_ladder,
 }
 
 
@@ -51,14 +58,21 @@ def build_model(config: TrainConfig, kind: Kind) -> VAE:
     posterior = parts.POSTERIORS[config.posterior](config)
     steps_per_epoch = train.steps_per_epoch(config.number("batch_size"))
     num_classes = kind.data.num_classes if config.conditional else None
+    prior = parts.PRIORS[config.prior_name](parts.Setting(config, train.array, num_classes))
     with _dtype_policy(config.precision):
-        encoder, decoder = _networks(
-            config, shape, posterior, likelihood, num_classes, kind.encoder_options()
-        )
+        if config.latents:
+            made = _ladder(config, shape, posterior, likelihood, num_classes)
+            encoder, decoder = made.encoder, made.decoder
+            prior = Hierarchy(prior, made.prior)
+            posterior = Ladder(made.posterior, posterior)
+        else:
+            encoder, decoder = _networks(
+                config, shape, posterior, likelihood, num_classes, kind.encoder_options()
+            )
     vae = VAE(
         encoder,
         decoder,
-        prior=parts.PRIORS[config.prior_name](parts.Setting(config, train.array, num_classes)),
+        prior=prior,
         posterior=posterior,
         likelihood=likelihood,
         objective=parts.OBJECTIVES[config.objective](config.objective_samples),
@@ -84,6 +98,41 @@ def _dtype_policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
+def _ladder(
+    config: TrainConfig,
+    event_shape,
+    first: Posterior,
+    likelihood: Likelihood,
+    condition: int | None,
+) -> LadderNetworks:
+    """Returns the networks of a hierarchy; `first` is the posterior of its top."""
+    name = "hidden" if config.network == "mlp" else "filters"
+    widths = getattr(config, name)
+    if len(widths) != len(config.latents):
+        received = f"{len(config.latents)} of --latents, {len(widths)} of --{name}"
+        fix = f"Pass --{name} from the data up, one for each group."
+        raise ConfigError(f"--latents and --{name} must be as many", received, fix)
+    return LADDERS[config.network](
+        event_shape,
+        config.latents,
+        likelihood.parameter_shapes(event_shape),
+        widths[::-1],
+        activation=_activation(config),
+        top=first.parameter_shapes(config.latents[0]),
+        condition=condition,
+        seed=2 * config.seed,
+    )
+
+
+def _activation(config: TrainConfig) -> str:
+    try:
+        keras.activations.get(config.activation)
+    except ValueError:
+        fix = "Name one of keras.activations, such as relu, silu, gelu or tanh."
+        raise ConfigError("--activation must be known to Keras", config.activation, fix) from None
+    return config.activation
+
+
 def _networks(
     config: TrainConfig,
     event_shape,
@@ -95,12 +144,7 @@ def _networks(
     latent_dim = config.number("latent_dim")
     heads = posterior.parameter_shapes(latent_dim)
     outputs = likelihood.parameter_shapes(event_shape)
-    try:
-        keras.activations.get(config.activation)
-    except ValueError:
-        fix = "Name one of keras.activations, such as relu, silu, gelu or tanh."
-        raise ConfigError("--activation must be known to Keras", config.activation, fix) from None
-    shared: dict[str, Any] = {"activation": config.activation, "condition": condition}
+    shared: dict[str, Any] = {"activation": _activation(config), "condition": condition}
     own, of_decoder, widths = dict(options), {}, config.filters
     if config.network == "mlp":
         assert not isinstance(config.hidden, str)  # by now the data have decided

@@ -54,6 +54,10 @@ class TrainConfig:
     model draws images of a class that you choose."""
     latent_dim: Literal["auto"] | int = "auto"
     """Number of latent variables. auto: 40, and of a table as many as columns, from 2 to 32."""
+    latents: tuple[int, ...] = ()
+    """Latents of each group of a hierarchy, the top first, in place of --latent-dim. mlp: numbers;
+    resnet: a number of the top, and the channels of the feature maps below. Prior and posterior
+    are those of the top; --hidden or --filters have a number for each group."""
     prior: Literal[
         "auto", "normal", "learned-normal", "mixture", "vamp", "realnvp", "maf", "conditional"
     ] = "auto"
@@ -96,7 +100,8 @@ class TrainConfig:
     beta_schedule: Literal["linear", "cosine", "cyclical"] = "linear"
     """How beta rises. cyclical: four times, from 0 each time."""
     free_bits: float = 0.0
-    """Nats each latent may hold without paying, with a diagonal posterior and a normal prior."""
+    """Nats each latent may hold without paying, with a diagonal posterior and a normal prior.
+    With --latents each group."""
 
     epochs: Literal["auto"] | int = "auto"
     """Most passes over the training data. auto: 150, more for few examples and fewer for very
@@ -161,6 +166,7 @@ class TrainConfig:
             sizes = getattr(self, name)
             holds = self._auto(name) or (len(sizes) > 0 and min(sizes) >= 1)
             self._require(name, holds, "one or more sizes of 1 up")
+        self._require("latents", not self.latents or min(self.latents) >= 1, "sizes of 1 up")
         if self.image_size is not None:
             self._require("image_size", min(self.image_size) >= 1, "two sizes of at least 1")
         if self.clipnorm is not None:
@@ -173,6 +179,20 @@ class TrainConfig:
             raise ConfigError("A run can be resumed or overwritten", "both flags", fix)
         self._require("seed", 0 <= self.seed < 2**31, "from 0 to 2**31 - 1")
         self._check_table()
+        if self.latents:
+            self._check_groups()
+
+    def _check_groups(self) -> None:
+        """Raises ConfigError where a hierarchy meets a flag that it has no use for."""
+        only: dict[str, tuple] = {"network": ("auto", "mlp", "resnet"), "latent_dim": ("auto",)}
+        # As config.json says it
+        only["latent_dim"] += (self.latents[0],)
+        only |= {"dropout": (0,), "input_dropout": (0,), "shortcut": (False,)}
+        for name, values in only.items():
+            if getattr(self, name) not in values:
+                received = f"--{name.replace('_', '-')} {getattr(self, name)}"
+                fix = "Drop one of the two flags."
+                raise ConfigError("--latents does without this flag", received, fix)
 
     def _check_table(self) -> None:
         """Raises ConfigError where a table meets a flag for images, or the other way round."""
@@ -183,7 +203,7 @@ class TrainConfig:
             return
         # What a table has anyway, as its config.json says it, too
         only: dict[str, tuple] = {"network": ("auto", "mlp"), "likelihood": ("auto",)}
-        only |= {"binarization": ("auto", "none"), "condition": ("none",)}
+        only |= {"binarization": ("auto", "none"), "condition": ("none",), "latents": ((),)}
         only["image_size"] = (None,)
         for name, values in only.items():
             if getattr(self, name) not in values:

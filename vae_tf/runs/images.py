@@ -12,6 +12,7 @@ from vae_tf.callbacks import TensorBoardPictures
 from vae_tf.data import ImageData
 from vae_tf.data.batch import Batch
 from vae_tf.distributions import Likelihood
+from vae_tf.evaluation import redrawn
 from vae_tf.models import VAE
 from vae_tf.runs import parts
 from vae_tf.runs.config import TrainConfig
@@ -96,13 +97,17 @@ class Images(Kind):
             network = (
                 "mlp"
                 if dense or config.dropout or config.input_dropout or config.shortcut
-                else "conv"
+                else ("resnet" if config.latents else "conv")
             )
             found["network"] = (network, size)
         if config.latent_dim == "auto":
             found["latent_dim"] = (LATENT_DIM, "for images")
+            if config.latents:
+                found["latent_dim"] = (config.latents[0], "for the top of the groups")
         if config.hidden == "auto" and network == "mlp":
             found["hidden"] = (HIDDEN, "for images")
+            if config.latents:
+                found["hidden"] = (HIDDEN[:1] * len(config.latents), "for the groups of latents")
         if config.learning_rate == "auto":
             # A step moves what a dense layer puts out by the step size times the sum of its inputs
             rate = LEARNING_RATE * min(1.0, SMALL / numbers) if network == "mlp" else LEARNING_RATE
@@ -163,6 +168,8 @@ def _of_all(vae: VAE, chosen: Shown) -> dict:
         ),
         "interpolations": plots.interpolations(vae.interpolate(x[:ends], x[-ends:], 10).numpy()),
     }
+    if len(vae.prior.group_sizes) > 1:
+        figures["levels"] = plots.levels(redrawn(vae, SIDE))
     if vae.prior.latent_dim == 2:
         figures["manifold"] = plots.manifold(_manifold(vae))
     return figures

@@ -114,4 +114,6 @@ def beta(config: TrainConfig) -> float | Schedule:
 
 def kl_control(config: TrainConfig) -> KLControl | None:
     """Returns the control of the KL term, if one is asked for."""
-    return FreeBits(config.free_bits) if config.free_bits else None
+    if not config.free_bits:
+        return None
+    return FreeBits(config.free_bits, "group" if config.latents else "dimension")

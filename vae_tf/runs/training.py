@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from vae_tf import evaluation, plots
 from vae_tf.callbacks import ResumableEarlyStopping
-from vae_tf.distributions import MixtureOfNormals, VampPrior
 from vae_tf.errors import RunError
 from vae_tf.files import write_aside
 from vae_tf.models import VAE
@@ -151,7 +150,7 @@ def _finish(vae: VAE, config: TrainConfig, kind: Kind, history, checkpoints: Che
     A short training leaves them much of it, and what is drawn from them is noise.
     """
     checkpoints.restore(vae, best_epoch(history, config.beta_warmup_epochs))
-    if isinstance(vae.prior, MixtureOfNormals | VampPrior):
+    if evaluation.with_components(vae.prior):
         size, labels = config.number("batch_size"), config.conditional
         evaluation.weigh_components(vae, kind.data.train.batches(size, labels), seed=config.seed)
 

@@ -39,7 +39,7 @@ class Halves:
 
     def __post_init__(self):
         # Of these networks: a prior made of q(z|x) may be a part of several models
-        self.parts.prior.bind(lambda x: self.parts.q(Batch(x)))
+        self.parts.bind()
 
     def condition(self, *of: str) -> Condition:
         """Returns the condition that these of SOURCES take together; of all, if none is named."""

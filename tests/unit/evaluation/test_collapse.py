@@ -177,7 +177,10 @@ def test_the_kl_of_each_group_of_latents():
     flat, grouped = (measure_collapse(v, X[:300]) for v in (vae, joint))
     np.testing.assert_allclose(grouped.kl_by_group, flat.kl, rtol=1e-5)
     np.testing.assert_allclose(flat.kl_by_group, [flat.kl.sum()], rtol=1e-5)
-    assert grouped.kl is None
+    np.testing.assert_allclose(grouped.kl, flat.kl, rtol=1e-5)
+    assert grouped.group_sizes == (1, 1)
+    assert grouped.active_by_group == [1, 1]
+    assert flat.active_by_group == [2]
 
 
 def test_batches_do_not_count(monkeypatch):

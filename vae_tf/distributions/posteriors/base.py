@@ -30,6 +30,9 @@ class Posterior(ModelPart):
         """Returns the numbers of latents in each group of them; one group unless it is joint."""
         return (latent_dim,)
 
+    def bind(self, prior) -> None:
+        """Receives the prior of the model it becomes part of, for posteriors made of it."""
+
     def distribution(self, params) -> tfd.Distribution:
         """Returns q(z|x), batch [B], event [L], from the encoder's outputs."""
         raise ConfigError("A Posterior must define it", type(self).__name__, "Override it.")

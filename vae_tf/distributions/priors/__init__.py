@@ -5,6 +5,7 @@ import keras  # noqa: F401 (first: importing it imports vae_tf.models, see regis
 from vae_tf.distributions.priors.base import Prior
 from vae_tf.distributions.priors.conditional import Conditional
 from vae_tf.distributions.priors.flow import MaskedAutoregressive, RealNVP
+from vae_tf.distributions.priors.hierarchy import Hierarchy
 from vae_tf.distributions.priors.joint import Joint
 from vae_tf.distributions.priors.mixture import MixtureOfNormals
 from vae_tf.distributions.priors.normal import LearnedNormal, StandardNormal
@@ -14,6 +15,7 @@ from vae_tf.distributions.priors.vamp import VampPrior
 __all__ = [
     "Conditional",
     "DistributionPrior",
+    "Hierarchy",
     "Joint",
     "LearnedNormal",
     "MaskedAutoregressive",

@@ -1,0 +1,35 @@
+"""q(z|x) from the lowest group up."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from vae_tf.distributions.hierarchical import Level
+from vae_tf.distributions.normal import Normal
+from vae_tf.distributions.posteriors.groups import Groups
+from vae_tf.distributions.posteriors.normal import bounded_log_var
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class BottomUp(Groups):
+    """q(z|x) = q(z_G|x) prod_g q(z_g|z_g+1, x), from the lowest group up (Burda et al. 2016).
+
+    What is drawn above depends on the draws below, while p goes the other way. So the KL of a
+    group has no closed form but for the top, and its cross entropy is estimated at the draws.
+
+    Args:
+        networks: for each group above the lowest, upwards, a functional Keras model to `z_mean`
+            and `z_log_var`, both [B, *shape], from `z`, the draw of the group below, and
+            `features`, what the encoder says of x, or one of the two.
+        first: q of the lowest group; a DiagonalNormal if None.
+    """
+
+    upwards = True
+    taken, given = ("z", "features"), ("z_mean", "z_log_var")
+
+    def _level(self, n: int, features, z: tf.Tensor, state: Any) -> Level:
+        says = self.rows[n](features=features, z=z)
+        scale = tf.exp(0.5 * bounded_log_var(says["z_log_var"]))
+        return Level(tfd.Independent(Normal(says["z_mean"], scale), 1))

@@ -1,0 +1,65 @@
+"""q(z|x) from the top down, along the way of the prior."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from vae_tf.distributions.bounds import bounded
+from vae_tf.distributions.hierarchical import Level
+from vae_tf.distributions.normal import Normal
+from vae_tf.distributions.posteriors.groups import Groups
+from vae_tf.distributions.posteriors.normal import LOG_VAR_BOUND
+from vae_tf.distributions.priors.hierarchy import Hierarchy
+from vae_tf.errors import ConfigError
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class Ladder(Groups):
+    """q(z|x) = q(z_0|x) prod_g q(z_g|z_0, ..., z_g-1, x), down the way of a Hierarchy prior.
+
+    The prior's networks run along with those of the posterior, whose weights they are not
+    (Sønderby et al. 2016, section 2.2). Each group is a normal that says how it departs from the
+    prior's: N(loc + shift, (scale exp(log_ratio))^2) (Vahdat and Kautz 2020, section 3.2).
+
+    Args:
+        networks: for each group but the top a functional Keras model to `shift` and `log_ratio`,
+            both [B, *shape], from some of `features`, what the encoder says of x, `state`, which
+            is the prior's, and `z`, the draw of the group above.
+        first: q(z_0|x); a DiagonalNormal if None.
+    """
+
+    taken, given = ("features", "state", "z"), ("shift", "log_ratio")
+
+    def bind(self, prior) -> None:
+        """Receives the prior, whose way down it shares.
+
+        Raises:
+            ConfigError: no Hierarchy of such groups, or another one than before.
+        """
+        if not isinstance(prior, Hierarchy) or len(prior.rows) != len(self.rows):
+            expected = f"A Ladder of {len(self.rows) + 1} groups needs a Hierarchy of as many"
+            received, fix = type(prior).__name__, "Pass prior=priors.Hierarchy(top, networks)."
+            if isinstance(prior, Hierarchy):
+                received += f" of {len(prior.rows) + 1}"
+            raise ConfigError(expected, received, fix)
+        if self._way() not in (None, prior):
+            fix = "Make a new Ladder, or pass both: replace(prior=..., posterior=...)."
+            raise ConfigError("A Ladder belongs to one prior", "another Hierarchy", fix)
+        for g, row in enumerate(self.rows, 1):
+            row.check("state", prior.rows[g - 1].state, "the prior's network")
+            row.check("z", (prior.sizes[g - 1],), "the group above")
+        self._way = lambda: prior  # a function, or Keras would save it once more
+
+    def _level(self, n: int, features, z: tf.Tensor, state: Any) -> Level:
+        prior = self._way()
+        if prior is None:
+            fix = "Give it to a VAE first: `VAE(..., prior=Hierarchy(...), posterior=ladder)`."
+            raise ConfigError("A Ladder goes down its model's prior", "no model", fix)
+        p = prior.below(n + 1, z, state)
+        says = self.rows[n](features=features, state=p.state, z=z)
+        log_ratio = bounded(says["log_ratio"], -LOG_VAR_BOUND / 2, LOG_VAR_BOUND / 2)
+        inside = p.own.distribution
+        own = Normal(inside.loc + says["shift"], inside.scale * tf.exp(log_ratio))
+        return Level(tfd.Independent(own, 1), p.state, p.own)

@@ -1,0 +1,110 @@
+"""Multi-layer perceptrons for several groups of latents, each a vector."""
+
+from collections.abc import Mapping, Sequence
+
+import keras
+
+from vae_tf.checks import whole
+from vae_tf.networks.checks import Shape, check_activation, outputs_of, shape_of
+from vae_tf.networks.conditions import Condition, Conditions
+from vae_tf.networks.heads import dense_heads
+from vae_tf.networks.ladders import (
+    LadderNetworks,
+    Seeds,
+    check_groups,
+    in_float32,
+    split,
+    top_heads,
+)
+
+
+def mlp_ladder(
+    event_shape: Shape,
+    latents: Sequence[int],
+    outputs: Mapping[str, Shape],
+    hidden: Sequence[int] = (256, 512),
+    depth: int = 1,
+    *,
+    activation: str = "silu",
+    top: Mapping[str, Shape] | None = None,
+    condition: Condition = None,
+    mask: bool = False,
+    seed: int | None = 0,
+) -> LadderNetworks:
+    """Returns the networks of a ladder VAE (Sønderby et al. 2016) for data of any shape.
+
+    The encoder goes up from the data, `depth` layers a group. Prior and posterior go down: a
+    layer of the group above and of the state so far is the prior's, and the posterior's sees it
+    together with what the encoder has of the data on this level. Into the decoder each group
+    enters at its own level.
+
+    Args:
+        event_shape: shape of one example.
+        latents: numbers of latents in the groups, the top first.
+        outputs: what the likelihood needs: `likelihood.parameter_shapes(event_shape)`.
+        hidden: widths of the layers of each group, the top first.
+        depth: layers of each group in encoder and decoder.
+        activation: a Keras activation's name.
+        top: what the posterior of the top needs, `first.parameter_shapes(latents[0])`; if None
+            what a DiagonalNormal does.
+        condition: see `vae_tf.networks`; it enters the first layers of encoder and decoder.
+        mask: whether the encoder sees which data are missing, by an input `mask`.
+        seed: of the initial weights.
+
+    Raises:
+        ConfigError: an argument that is no size, shape or name of the kind it must be.
+    """
+    event_shape, outputs = shape_of("event_shape", event_shape), outputs_of(outputs)
+    latents, hidden = check_groups(latents, "hidden", hidden)
+    whole("depth", depth)
+    check_activation(activation)
+    seeds, groups = Seeds(seed), range(len(latents))
+
+    def layers(h, width: int, start, count: int = 1):
+        for _ in range(count):
+            kernel = start("he_uniform")
+            h = keras.layers.Dense(width, activation=activation, kernel_initializer=kernel)(h)
+        return h
+
+    def small(h, names: Sequence[str], size: int, start) -> dict:
+        return dense_heads(h, dict.fromkeys(names, (size,)), start.small)
+
+    def prior(g: int) -> keras.Model:
+        start, inputs = seeds(2, g), {"z": keras.Input((latents[g - 1],), name="z")}
+        if g > 1:
+            inputs["state"] = keras.Input((hidden[g - 1],), name="state")
+        state = layers(_joined(*inputs.values()), hidden[g], start)
+        heads = small(state, ("loc", "log_scale"), latents[g], start)
+        return keras.Model(inputs, {**heads, "state": state}, name=f"prior_{g}")
+
+    def posterior(g: int) -> keras.Model:
+        names, start = ("features", "state"), seeds(3, g)
+        inputs = {name: keras.Input((hidden[g],), name=name) for name in names}
+        h = layers(_joined(*inputs.values()), hidden[g], start)
+        heads = small(h, ("shift", "log_ratio"), latents[g], start)
+        return keras.Model(inputs, heads, name=f"posterior_{g}")
+
+    conditions, start = Conditions(condition, event_shape if mask else None), seeds(0)
+    x, found = conditions.data(event_shape), {}
+    h = conditions.beside(conditions.masked(keras.layers.Flatten()(x)))
+    for g in reversed(groups):
+        h = layers(h, hidden[g], start, depth)
+        found[f"group_{g}_features"] = h
+    del found["group_0_features"]
+    heads = dense_heads(h, outputs_of(top_heads(latents, top)), start)
+    encoder = conditions.model("encoder", x, {**heads, **found}, field="x")
+
+    conditions, start = Conditions(condition), seeds(1)
+    z = keras.Input((sum(latents),), name="z")
+    parts = split(z, latents)
+    h = conditions.beside(parts[0])
+    for g in groups:
+        h = layers(_joined(h, parts[g]) if g else h, hidden[g], start, depth)
+    decoder = conditions.model("decoder", z, dense_heads(h, outputs, start), field="z")
+    with in_float32():
+        pairs = [(prior(g), posterior(g)) for g in groups[1:]]
+    return LadderNetworks(encoder, decoder, [p for p, _ in pairs], [q for _, q in pairs])
+
+
+def _joined(*tensors):
+    return keras.layers.Concatenate()(tensors) if len(tensors) > 1 else tensors[0]
