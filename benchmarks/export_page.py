@@ -1,4 +1,4 @@
-"""Writes docs/exports.md from export_parity.json, export_load.json and export_layers.json.
+"""Writes docs/exports.md from export_{parity,load,layers,time}.json.
 
 python benchmarks/export_page.py
 """
@@ -118,6 +118,22 @@ def layers(entries: list[dict]) -> str:
     return table(["layer", "SavedModel", "LiteRT", "remark"], rows)
 
 
+TIME = """## Time of an export
+
+Of all that `vae_tf.export` makes and proves by default, with fresh weights and 2,000 images of each
+split (`benchmarks/export_time.py`, [export_time.json](../benchmarks/results/export_time.json)).
+The machine is shared with other work, which the clock counts and the processor does not.
+"""
+
+
+def time(entries: list[dict]) -> str:
+    """Returns how long exports take."""
+    rows = [
+        [f"`{e['model']}`", f"{e['seconds']:.0f}", f"{e['processor_seconds']:.0f}"] for e in entries
+    ]
+    return table(["model", "seconds", "processor seconds"], rows)
+
+
 def main() -> None:
     """Writes the page."""
     rows = json.loads((common.RESULTS / "export_parity.json").read_text())
@@ -130,6 +146,7 @@ def main() -> None:
     parts += [load(json.loads((common.RESULTS / "export_load.json").read_text()))]
     entries = json.loads((common.RESULTS / "export_layers.json").read_text())
     parts += [LAYERS, layers(entries)]
+    parts += [TIME, time(json.loads((common.RESULTS / "export_time.json").read_text()))]
     commits = ", ".join(sorted({row["commit"] for row in rows}))
     parts.append(f"Measured at {commits} on {rows[0]['machine']['cpu']}, two cores.\n")
     PAGE.write_text("\n".join(parts), "utf-8")

@@ -117,7 +117,7 @@ def litert(bundle: Bundle) -> Iterator[dict]:
     directory = bundle.directory / "litert" / str(bundle.version)
     for entry in json.loads((directory / "report.json").read_text())["files"]:
         for signature, errors in entry["max_error"].items():
-            first = signature != "generate"
+            first = signature == entry["signatures"][0]
             yield {
                 "runtime": "LiteRT",
                 "variant": f"{entry['precision']}, batch {entry['batch'] or 'free'}",

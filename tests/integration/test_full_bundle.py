@@ -82,13 +82,14 @@ def test_litert_files_are_judged_and_chosen_among(bundle):
         assert read_metadata(content)["fingerprint"] == bundle.manifest["fingerprint"]
         assert abs(entry["delta_nll"]) <= 0.5
         batch = entry["batch"]
-        for shape in litert.shapes(content)[entry["signatures"][0]]["inputs"].values():
-            assert shape[0] == batch
+        shapes = litert.shapes(litert.opened(content))[entry["signatures"][0]]["inputs"]
+        assert {shape[0] for shape in shapes.values()} == {batch}
     for half, name in told["recommended"].items():
         assert files[name]["half"] == half
         assert files[name]["recommended"]
         smallest = min(e["bytes"] for e in files.values() if (e["half"], e["batch"]) == (half, 1))
         assert files[name]["bytes"] <= 1.1 * smallest
+    assert told["signatures"]["generate"] == told["recommended"]["decoder"]
 
 
 def test_nats_that_int8_costs_agree_with_the_evaluation(bundle, vae, x):

@@ -66,10 +66,6 @@ def build(
         | describe(e, expected[e.name][0])
         for e in endpoints
     }
-    order = {
-        name: {side: list(entry[side]) for side in ("inputs", "outputs")}
-        for name, entry in signatures.items()
-    }
     told = {key: facts[key] for key in TOLD_IN_FILES}
     remarks = dict(facts["remarks"])
     by_litert: agreeing.Errors = {}
@@ -80,9 +76,8 @@ def build(
         warmup.write_warmup(stage / half / version, signatures)
         if half in HALVES_ON_DEVICES and not options.only:
             file = stage / f"{half}.tflite"
-            label = functools.partial(
-                labelled, half=half, precision="float32", batch=None, metadata=told, order=order
-            )
+            of_file: dict[str, Any] = {"half": half, "precision": "float32", "batch": None}
+            label = functools.partial(labelled, **of_file, metadata=told, signatures=signatures)
             errors, lacking = agreeing.write(
                 file,
                 stage / half / version,
@@ -97,7 +92,7 @@ def build(
                 signatures[name] |= {
                     "litert": file.name,
                     "litert_operators": litert.operators(file.read_bytes()),
-                    "litert_order": order[name],
+                    "litert_order": {s: list(signatures[name][s]) for s in ("inputs", "outputs")},
                 }
     prior = _write_prior(stage / "decoder" / version, halves.parts.prior)
     report = parity.report(stage, facts["version"], endpoints, expected, by_litert)
@@ -112,11 +107,13 @@ def build(
             facts["version"],
             endpoints,
             halves,
+            expected,
             precisions=options.precisions,
             batches=options.batches,
             images=images,
             metadata=told,
-            order=order,
+            signatures=signatures,
+            remarks=remarks,
         )
     anomaly = None
     if "score" in signatures and "validation" in images:

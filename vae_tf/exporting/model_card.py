@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from vae_tf.exporting.snippets import snippets
+
 CAPTIONS = {
     "samples": "Images the decoder makes of draws from the prior.",
     "reconstructions": "Test images, each row above its reconstruction.",
@@ -33,6 +35,7 @@ def model_card(manifest: Mapping[str, Any], pictures: Sequence[str] = ()) -> str
         ("Numbers", _numbers(manifest)),
         ("Signatures", _signatures(manifest["signatures"])),
         ("LiteRT files", _litert(manifest)),
+        ("On a phone", snippets(manifest)),
         ("Agreement", _agreement(manifest)),
         ("Limits", _limits(manifest)),
         ("Use", _use(manifest)),
@@ -140,6 +143,8 @@ def _litert(manifest: Mapping[str, Any]) -> str:
     heading = ("file", "bytes", "largest error", "NLL, change in nats", "µs a call")
     text = "In bold the one to take; times are of the machine that exported.\n\n"
     text += _table(heading, rows)
+    taken = [f"`{name}`: `{file}`" for name, file in litert["signatures"].items()]
+    text += "\n\nThe file to take for each signature:\n\n" + _listed(taken)
     left_out = [f"`{file}`: {reason}" for file, reason in litert["refused"].items()]
     left_out += litert["remarks"]
     return text + ("\n\nLeft out:\n\n" + _listed(left_out) if left_out else "")

@@ -73,7 +73,10 @@ class Endpoint:
     Attributes:
         function: takes the inputs in their order; it is what artefacts must equal.
         traced: what goes into the graph, where that is another way of writing `function`.
-        litert: whether a `.tflite` file is to have it.
+        litert: whether `.tflite` files are to have it. In those of lower precision the network of
+            a half's first signature is quantized, and nothing else.
+        through: another signature, whose inputs it makes, in whole or in part, and returns with
+            what that makes of them.
         words: what outputs mean, where OUTPUTS has something else under their names.
         limits: what the manifest is to say of outputs' values, as `Input.more`.
         stepwise: whether `function` is run eagerly for that; loops over draws take too long so.
@@ -86,6 +89,7 @@ class Endpoint:
     function: Callable[..., dict[str, tf.Tensor]]
     traced: Callable[..., dict[str, tf.Tensor]] | None = None
     litert: bool = True
+    through: str | None = None
     words: Mapping[str, Words] = field(default_factory=dict)
     limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     stepwise: bool = True

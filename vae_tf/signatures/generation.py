@@ -152,7 +152,8 @@ def _endpoint(
     decode: Endpoint, inputs: tuple[Input, ...], function: Callable[..., Any], **options: Any
 ) -> Endpoint:
     required = decode.required | {"z"}
-    return Endpoint("generate", decode.half, inputs, required, function, **options)
+    own = {"through": decode.name, **options}
+    return Endpoint("generate", decode.half, inputs, required, function, **own)
 
 
 def _decoded(decode: Endpoint, z: tf.Tensor, named: Outputs, allowed: tf.Tensor) -> Outputs:

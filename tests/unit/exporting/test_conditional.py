@@ -182,7 +182,7 @@ def test_what_is_made_around_it_knows_the_condition(bundle, tmp_path):
     (condition,) = page["conditions"]
     assert condition["shape"] == []
     assert condition["range"] == [0, CLASSES - 1]
-    takes = {"decode": ["condition"], "generate": ["condition"]}
+    takes = {name: ["condition"] for name in ("decode", "generate", "prior_log_prob")}
     assert page["models"]["decoder"]["signatures"] == takes
     assert page["models"]["encoder"]["signatures"] == {"encode": ["condition"]}
 

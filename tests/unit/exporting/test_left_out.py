@@ -96,7 +96,7 @@ def test_a_file_that_computes_something_else(tmp_path, monkeypatch):
         return content.replace(kernel, bytes(len(kernel)))
 
     def written():
-        return agreeing.write(file, tmp_path / "1", [decode, more, last], expected, bytes)
+        return agreeing.write(file, tmp_path / "1", [decode, more, last], expected, litert.packed)
 
     monkeypatch.setattr(litert, "convert", corrupted)
     errors, remarks = written()

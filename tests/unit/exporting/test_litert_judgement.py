@@ -14,13 +14,14 @@ from tests.bundles import halves as halves_of
 from vae_tf import distributions, networks
 from vae_tf.formats import parity
 from vae_tf.formats.litert import files as litert
-from vae_tf.formats.litert.choice import TOLERANCES, Tolerance, choose, refusal
+from vae_tf.formats.litert.choice import TOLERANCES, Tolerance, choose, holders, refusal
 from vae_tf.formats.litert.judgement import judge
 from vae_tf.formats.litert.nll import HeldOut
 from vae_tf.formats.litert.variants import make_variants
 from vae_tf.formats.runtimes import saved_model
 from vae_tf.signatures import generation
 from vae_tf.signatures.coding import decode_endpoint, encode_endpoint
+from vae_tf.signatures.probes import probes
 
 SHAPE, LATENT, PIXELS = (4, 5, 1), 2, 20
 SIGMA = 0.3
@@ -163,6 +164,19 @@ def exported(directory, parts):
     return [encode, decode, generate]
 
 
+def variants_of(directory, endpoints, half, **options):
+    """Returns the files of a half of what `exported` wrote."""
+    own = [endpoint for endpoint in endpoints if endpoint.half == half]
+    whole = litert.convert(directory / half, [endpoint.name for endpoint in own])
+    return make_variants(whole, directory / half, own, **options)
+
+
+def judged_by(files, endpoints, ours, **options):
+    """Returns the report, by what Keras makes of the probes."""
+    probed = {e.name: parity.reference(e, probes(e)) for e in endpoints}
+    return judge(files, endpoints, ours, probed, **options)
+
+
 def bernoulli(seed=0):
     likelihood = distributions.Bernoulli()
     return {
@@ -186,14 +200,20 @@ def judged(tmp_path_factory):
     endpoints = exported(directory, parts)
     ours = held_out(parts, BINARY, num_samples=4)
     options = {"precisions": ("float32", "int8"), "batches": (None, 1)}
-    files = {}
-    for half, samples in (
-        ("encoder", {"image": BINARY}),
-        ("decoder", {"z": z_of(ours)}),
-    ):
-        files |= make_variants(directory / half, half, representative=samples, **options)[0]
-    report = judge(files, endpoints, ours)
-    return SimpleNamespace(files=files, report=report, held_out=ours, parts=parts)
+    typical = {"encoder": {"image": BINARY}, "decoder": {"z": z_of(ours)}}
+
+    def make():
+        made = [
+            variants_of(directory, endpoints, half, representative=samples, **options)[0]
+            for half, samples in typical.items()
+        ]
+        return made[0] | made[1]
+
+    files = make()
+    report = judged_by(files, endpoints, ours)
+    return SimpleNamespace(
+        files=files, report=report, held_out=ours, parts=parts, endpoints=endpoints, make=make
+    )
 
 
 def test_report(judged):
@@ -219,7 +239,8 @@ def test_report(judged):
         assert all(error["max_relative_error"] < bound for error in errors.values())
     names = {entry["file"]: entry["signatures"] for entry in judged.report}
     assert names["decoder-float32.tflite"] == ["decode", "generate"]
-    assert names["decoder-int8.tflite"] == ["decode"]
+    assert names["decoder-int8.tflite"] == ["decode", "generate"]
+    assert set(holders(judged.report)) == {"encode", "decode", "generate"}
     assert sum(entry["recommended"] for entry in judged.report) == 2
 
 
@@ -246,13 +267,14 @@ def test_a_file_beyond_its_tolerance_is_refused(tmp_path):
     last.kernel.assign(10 * last.kernel)
     endpoints = exported(tmp_path, parts)
     ours = held_out(parts, BINARY, num_samples=4)
-    files, _ = make_variants(
-        tmp_path / "decoder",
+    files, _ = variants_of(
+        tmp_path,
+        endpoints,
         "decoder",
         batches=(1,),
         representative={"z": z_of(ours)},
     )
-    report = {e["precision"]: e for e in judge(files, endpoints, ours)}
+    report = {e["precision"]: e for e in judged_by(files, endpoints, ours)}
     refused = {precision: entry["refused"] for precision, entry in report.items()}
     assert refused["float32"] is refused["float16"] is None
     for precision in ("dynamic", "int8"):
@@ -265,7 +287,7 @@ def test_a_file_beyond_its_tolerance_is_refused(tmp_path):
 
     strict = TOLERANCES | {"float16": Tolerance(1e-9, 1e-9, both=True)}
     halved = {name: content for name, content in files.items() if "float16" in name}
-    (entry,) = judge(halved, endpoints, ours, tolerances=strict)
+    (entry,) = judged_by(halved, endpoints, ours, tolerances=strict)
     assert entry["refused"]
     assert choose([entry]) == {}
 
@@ -276,8 +298,8 @@ def test_numbers_that_float16_lacks_are_refused(tmp_path):
     assert kernel.shape == (64, 40)
     kernel.assign(tf.tensor_scatter_nd_update(kernel, [[0, 0]], [1e5]))
     endpoints = exported(tmp_path, parts)
-    files, _ = make_variants(tmp_path / "decoder", "decoder", precisions=["float16"], batches=(1,))
-    (entry,) = judge(files, endpoints, held_out(parts, BINARY, num_samples=2))
+    files, _ = variants_of(tmp_path, endpoints, "decoder", precisions=["float16"], batches=(1,))
+    (entry,) = judged_by(files, endpoints, held_out(parts, BINARY, num_samples=2))
     assert "is +nan nats off" in entry["refused"] or "is off by" in entry["refused"]
 
 
@@ -285,13 +307,13 @@ def test_without_images_the_error_decides(tmp_path):
     parts = bernoulli()
     endpoints = exported(tmp_path, parts)
     ours = HeldOut(halves_of(SHAPE, LATENT, **parts))
-    files, _ = make_variants(tmp_path / "decoder", "decoder", precisions=["dynamic"], batches=[1])
-    (entry,) = judge(files, endpoints, ours)
+    files, _ = variants_of(tmp_path, endpoints, "decoder", precisions=["dynamic"], batches=[1])
+    (entry,) = judged_by(files, endpoints, ours)
     assert (entry["delta_nll"], entry["delta_nll_stderr"]) == (None, None)
     assert entry["delta_nll_reason"] == "No held-out images were given."
     assert entry["refused"] is None
     strict = TOLERANCES | {"dynamic": Tolerance(0.5, 1e-6, both=False)}
-    (entry,) = judge(files, endpoints, ours, tolerances=strict)
+    (entry,) = judged_by(files, endpoints, ours, tolerances=strict)
     assert entry["refused"].startswith("image is off by ")
 
 
@@ -309,9 +331,12 @@ def test_classes_may_change_in_few_places():
     assert refused == [None, "image is changed in 0.006 of its elements; 0.005 is allowed."]
 
 
-def line(file, size, latency, batch=1, refused=None, half="decoder"):
-    keys = ("file", "bytes", "latency_us", "batch", "refused", "half")
-    return dict(zip(keys, (file, size, latency, batch, refused, half), strict=True))
+def line(file, size, latency, batch=1, refused=None, half="decoder", signatures=("decode",)):
+    return {
+        "precision": {"f": "float16", "d": "dynamic"}.get(file, "int8"),
+        **{"file": file, "bytes": size, "latency_us": latency, "batch": batch},
+        **{"refused": refused, "half": half, "signatures": signatures, "recommended": False},
+    }
 
 
 @pytest.mark.parametrize(
@@ -319,8 +344,10 @@ def line(file, size, latency, batch=1, refused=None, half="decoder"):
     [
         ([line("a", 100, 9), line("b", 50, 9)], "b"),  # the smallest
         ([line("a", 100, 1), line("b", 50, 9)], "b"),  # also if it is slow
-        ([line("a", 54, 1), line("b", 50, 9)], "a"),  # but not if they are about as small
-        ([line("a", 54, 8), line("b", 50, 9)], "b"),  # and one is not really faster
+        ([line("a", 54, 2), line("b", 50, 9)], "b"),
+        ([line("d", 54, 8), line("b", 50, 2)], "d"),  # of two about as small the more exact
+        ([line("f", 60, 8), line("b", 50, 2)], "b"),
+        ([line("a", 54, 1), line("b", 50, 9)], "a"),  # but not for a tenth of it and nine times
         ([line("a", 100, 9), line("b", 50, 9, refused="It is off.")], "a"),
         ([line("a", 100, 9), line("b", 50, 9, batch=None)], "a"),  # a phone has one image
         ([line("a", 100, 9, batch=16), line("b", 50, 9, batch=None)], "b"),
@@ -332,3 +359,27 @@ def test_choice(report, chosen):
     assert choose(report) == ({"decoder": chosen} if chosen else {})
     other = [line("e", 1, 1, half="encoder")]
     assert choose(report + other) == choose(report) | {"encoder": "e"}
+
+
+def test_where_a_signature_is_that_the_recommended_file_lacks():
+    both = ("decode", "generate")
+    report = [line("a", 50, 9), line("b", 100, 9, signatures=both), line("c", 99, 9, batch=None)]
+    report[0]["recommended"] = True
+    assert holders(report) == {"decode": "a", "generate": "b"}
+    report[1]["refused"] = "It is off."
+    assert holders(report) == {"decode": "a"}
+
+
+def test_the_same_weights_have_the_same_recommendation(judged):
+    """Latencies between half and twice of what they are, as on a busy machine."""
+    chosen = {e["half"]: e["file"] for e in judged.report if e["recommended"]}
+    noise = np.random.default_rng(0)
+    for _ in range(200):
+        factors = 2.0 ** noise.uniform(-1, 1, len(judged.report))
+        pairs = zip(judged.report, factors, strict=True)
+        noisy = [{**e, "latency_us": 10 * factor} for e, factor in pairs]
+        assert choose(noisy) == chosen
+    again = judged_by(judged.make(), judged.endpoints, judged.held_out)
+    assert {e["half"]: e["file"] for e in again if e["recommended"]} == chosen
+    facts = [[{**e, "latency_us": 0} for e in report] for report in (judged.report, again)]
+    assert facts[0] == facts[1]

@@ -123,9 +123,9 @@ def test_saved_model_the_cpp_loader_cannot_run(parts, target, monkeypatch):
     monkeypatch.setattr(building.saved_model, "write", python_only)
     monkeypatch.setattr(building.saved_model, "opened", lambda *_: lambda *_: [])
     monkeypatch.setattr(building.parity, "compare", lambda *_: {})
-    for step, result in (("convert", b""), ("operators", []), ("signatures", []), ("run", [])):
+    for step, result in (("convert", b""), ("operators", []), ("opened", None), ("run", [])):
         monkeypatch.setattr(litert, step, lambda *_, result=result: result)
-    monkeypatch.setattr(building, "labelled", lambda content, **_: content)
+    monkeypatch.setattr(building, "labelled", lambda model, **_: b"")
     refuses(parts, target, "must run in the C\\+\\+ loader")
 
 

@@ -1,6 +1,5 @@
 """What the explorer's page gets of a bundle: `.tflite` files of fixed batch, and model.json."""
 
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from vae_tf.errors import ExportError
 from vae_tf.exporting.web import conditions
 from vae_tf.formats import plain
 from vae_tf.formats.litert import files as litert
-from vae_tf.formats.litert import variants
+from vae_tf.formats.litert.fixing import fixed
+from vae_tf.formats.litert.variants import file_name
 from vae_tf.formats.runtimes import saved_model
 from vae_tf.signatures.endpoint import Arrays
 
@@ -43,7 +43,7 @@ def write(bundle: Path, facts: Mapping[str, Any], directory: Path) -> None:
     if table is None and len(shape) != 3:
         what = "the page shows images [H, W, C] and rows of a table"
         raise ExportError(what, f"a decoder of {shape}", "Export without the page.")
-    asked = conditions.among(facts, *itertools.chain(*variants.SIGNATURES.values()))
+    asked = conditions.among(facts, *(n for n, s in facts["signatures"].items() if s["litert"]))
     directory.mkdir()
     models = _write_models(bundle, facts, directory)
     decoder = bundle / "decoder" / str(facts["version"])
@@ -96,22 +96,17 @@ def _write_models(bundle: Path, facts: Mapping[str, Any], directory: Path) -> di
     version = str(facts["version"])
     for role in OF_TABLES if "table" in facts else MODELS:
         half, precision, batch = MODELS[role]
-        file = variants.file_name(half, precision, batch)
+        file = file_name(half, precision, batch)
         there = bundle / "litert" / version / file
         if there.is_file():
             content = there.read_bytes()
         elif precision == "float32":  # a bundle without variants
-            path = bundle / half / version
-            made, lacking = variants.make_variants(
-                path, half, precisions=[precision], batches=[batch]
-            )
-            if file not in made:
-                what, fix = (
-                    f"the page needs {file}",
-                    "Change the model, or export without the page.",
-                )
-                raise ExportError(what, lacking[file], fix)
-            content = made[file]
+            free = bundle / f"{half}.tflite"
+            if not free.exists():
+                lacking = facts["remarks"].get(free.name, "it is not there")
+                fix = "Change the model, or export without the page."
+                raise ExportError(f"the page needs {file}", lacking, fix)
+            content = litert.packed(fixed(free.read_bytes(), batch))
         else:
             continue
         if role == "grid" and len(content) > LARGE:

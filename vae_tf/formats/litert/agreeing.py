@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ai_edge_litert import schema_py_generated as schema
+
 from vae_tf.errors import ExportError
 from vae_tf.formats import parity
 from vae_tf.formats.litert import ends
@@ -19,7 +21,7 @@ def write(
     saved_model: Path,
     endpoints: Sequence[Endpoint],
     expected: Mapping[str, Sequence[Arrays]],
-    label: Callable[[bytes], bytes],
+    label: Callable[[schema.ModelT], bytes],
     statistics: Endpoint | None = None,
 ) -> tuple[Errors, dict[str, str]]:
     """Returns the errors of each signature in `file`, and what is left out, why.
@@ -37,7 +39,7 @@ def write(
     wanted = [endpoint for endpoint in endpoints if endpoint.litert]
 
     def attempt(*tried: Endpoint) -> tuple[bytes, Errors]:
-        content = label(litert.convert(saved_model, [e.name for e in tried]))
+        content = label(litert.opened(litert.convert(saved_model, [e.name for e in tried])))
         errors = {e.name: _errors(content, e, expected[e.name]) for e in tried}
         if statistics:
             ends.check(statistics)

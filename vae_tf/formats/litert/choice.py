@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from vae_tf.formats import parity
+from vae_tf.formats.litert.precision import PRECISIONS
 
-# A tenth of its size is not worth a slower file, and a busy machine tells no latency better.
-ALIKE = {"bytes": 1.1, "latency_us": 1.5}
+# Of files about as small, one that takes several times as long is no choice. A busy machine
+# doubles a latency, and less than a factor decides nothing: equal weights have one recommendation.
+ALIKE, SLOW = 1.1, 5.0
 
 
 @dataclass(frozen=True)
@@ -52,24 +54,43 @@ def refusal(entry: Mapping[str, Any]) -> str | None:
                 return (
                     f"{name} is {what} {error:.3g} of its {of}; {tolerance.max_error:g} is allowed."
                 )
-    z = entry["max_error"].get("generate", {}).get("z", {"max_relative_error": 0.0})
-    if not z["max_relative_error"] <= parity.RELATIVE:
-        return f"generate is off by {z['max_relative_error']:.3g} of the largest z of a seed."
+    first, *others = entry["max_error"].values()
+    for name, errors in ((n, e) for outputs in others for n, e in outputs.items()):
+        error = errors["max_relative_error"]
+        if name not in first and not error <= parity.RELATIVE:  # no output of the network
+            return f"{name} is off by {error:.3g} of its largest value."
     return None
 
 
 def choose(report: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Returns half -> the file a phone should take: for one image at a time, the smallest.
 
-    Of files about as small, one of the fastest. Where there is none for a batch of 1, one of
-    another batch; where all are refused, the half is not there.
+    Of files about as small it is the most exact. Where there is none for a batch of 1, it is one
+    of another batch; where all are refused, the half is not there.
     """
-    chosen = {}
-    for half in dict.fromkeys(entry["half"] for entry in report):
-        kept = [e for e in report if e["half"] == half and not e["refused"]]
-        kept = [e for e in kept if e["batch"] == 1] or kept
-        for key, factor in ALIKE.items():
-            kept = [e for e in kept if e[key] <= factor * min(k[key] for k in kept)]
-        if kept:
-            chosen[half] = min(kept, key=lambda e: e["bytes"])["file"]
-    return chosen
+    halves = dict.fromkeys(entry["half"] for entry in report)
+    best = {half: _smallest([e for e in report if e["half"] == half]) for half in halves}
+    return {half: file for half, file in best.items() if file}
+
+
+def holders(report: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Returns signature -> the file to take for it: the recommended one, if that has it."""
+    names = dict.fromkeys(name for entry in report for name in entry["signatures"])
+    found = {}
+    for name in names:
+        having = [e for e in report if name in e["signatures"]]
+        file = _smallest([e for e in having if e["recommended"]] or having)
+        if file:
+            found[name] = file
+    return found
+
+
+def _smallest(entries: Sequence[Mapping[str, Any]]) -> str | None:
+    kept = [e for e in entries if not e["refused"]]
+    kept = [e for e in kept if e["batch"] == 1] or kept
+    if not kept:
+        return None
+    alike = [e for e in kept if e["bytes"] <= ALIKE * min(k["bytes"] for k in kept)]
+    fast = SLOW * min(e["latency_us"] for e in alike)
+    fast_enough = [e for e in alike if e["latency_us"] <= fast]
+    return min(fast_enough, key=lambda e: (PRECISIONS.index(e["precision"]), e["bytes"]))["file"]

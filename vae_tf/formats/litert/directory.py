@@ -8,10 +8,9 @@ import numpy as np
 
 from vae_tf.data.batch import Batch
 from vae_tf.formats.litert import choice, judgement, variants
-from vae_tf.formats.litert.metadata import Order
 from vae_tf.formats.litert.nll import HeldOut
 from vae_tf.formats.plain import write_json
-from vae_tf.signatures.endpoint import Endpoint
+from vae_tf.signatures.endpoint import Arrays, Endpoint
 from vae_tf.signatures.halves import Halves
 
 REPRESENTATIVE, JUDGED = 256, 256  # images
@@ -24,25 +23,29 @@ def write(
     version: int,
     endpoints: Sequence[Endpoint],
     halves: Halves,
+    expected: Mapping[str, Sequence[Arrays]],
     *,
     precisions: Sequence[str],
     batches: Sequence[int | None],
     images: Mapping[str, Batch],
     metadata: Mapping[str, Any],
-    order: Order,
+    signatures: Mapping[str, Any],
+    remarks: Mapping[str, str],
 ) -> dict[str, Any]:
     """Returns the manifest's `litert` after writing the files, and report.json beside them.
 
     Args:
-        stage: where `encoder/<version>/` and `decoder/<version>/` are.
+        stage: where `encoder/<version>/` and `encoder.tflite` are, and likewise the decoder's.
         version: of the bundle.
         endpoints: of both halves.
         halves: the model, float32.
+        expected: signature -> what Keras makes of its probes.
         precisions: of the files to make.
         batches: theirs; None is any.
         images: examples of the splits.
         metadata: what each file says of itself.
-        order: of the inputs and outputs of each signature.
+        signatures: the manifest's.
+        remarks: `<half>.tflite` -> why it is not there.
     """
     possible = [p for p in precisions if p != "int8" or "train" in images]
     dropped = len(possible) < len(precisions)
@@ -54,19 +57,25 @@ def write(
     }
     files: dict[str, bytes] = {}
     refused: dict[str, str] = {}
+    there = [e for e in endpoints if signatures[e.name]["litert"]]
     for half, samples in representative.items():
+        whole = stage / f"{half}.tflite"
+        if not whole.exists():
+            names = [variants.file_name(half, p, b) for p in possible for b in batches]
+            refused |= dict.fromkeys(names, remarks[whole.name])
+            continue
         made, impossible = variants.make_variants(
+            whole.read_bytes(),
             stage / half / str(version),
-            half,
+            [e for e in there if e.half == half],
             precisions=possible,
             batches=batches,
             representative=samples,
             metadata=metadata,
-            order=order,
+            signatures=signatures,
         )
         files, refused = files | made, refused | impossible
-    known = {name for half in representative for name in variants.SIGNATURES[half]}
-    report = judgement.judge(files, [e for e in endpoints if e.name in known], held_out)
+    report = judgement.judge(files, there, held_out, expected)
     directory = stage / "litert" / str(version)
     directory.mkdir(parents=True)
     for entry in report:
@@ -74,6 +83,7 @@ def write(
             (directory / entry["file"]).write_bytes(files[entry["file"]])
     summary = {
         "recommended": choice.choose(report),
+        "signatures": choice.holders(report),
         "refused": refused | {e["file"]: e["refused"] for e in report if e["refused"]},
         "remarks": [NO_TRAINING_IMAGES] if dropped else [],
         "files": [_summary(e) for e in report if not e["refused"]],
@@ -92,7 +102,7 @@ def _held_out(halves: Halves, examples: Batch | None, count: int) -> HeldOut:
 
 def _summary(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what the manifest has of a file's entry in the report."""
-    first = entry["max_error"]["encode" if entry["half"] == "encoder" else "decode"]
+    first = entry["max_error"][entry["signatures"][0]]
     kept = ("file", "half", "precision", "batch", "signatures", "bytes", "recommended")
     return {
         **{key: entry[key] for key in kept},

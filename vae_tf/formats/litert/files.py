@@ -1,10 +1,10 @@
 """LiteRT files (`.tflite`) of builtin operators only: converted, inspected and run."""
 
+import contextlib
 import gc
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import flatbuffers
 import numpy as np
@@ -79,7 +79,7 @@ def convert(
 
 def operators(content: bytes) -> list[str]:
     """Returns the names of the operators a `.tflite` file uses, custom ones by their own name."""
-    model = _root(content)
+    model = viewed(content)
     codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
     return sorted({operator_name(schema.OperatorCodeT.InitFromObj(code)) for code in codes})
 
@@ -94,29 +94,35 @@ def operator_name(code: schema.OperatorCodeT) -> str:
 
 def signatures(content: bytes) -> list[str]:
     """Returns the names of the signatures in a `.tflite` file."""
-    return sorted(shapes(content))
+    model = viewed(content)
+    defs = map(model.SignatureDefs, range(model.SignatureDefsLength()))
+    return sorted(signature.SignatureKey().decode() for signature in defs)
 
 
-def shapes(content: bytes) -> dict[str, dict[str, dict[str, list[int | None]]]]:
+def shapes(model: schema.ModelT) -> dict[str, dict[str, dict[str, list[int | None]]]]:
     """Returns signature -> `inputs` and `outputs` -> name -> shape, None where it is free."""
-    model = _root(content)
 
-    def of(graph: Any, ends: Iterable[Any]) -> dict:
-        tensors = {end.Name().decode(): graph.Tensors(end.TensorIndex()) for end in ends}
-        return {
-            name: [None if side < 0 else int(side) for side in _sides(t)]
-            for name, t in tensors.items()
-        }
+    def shape(tensor: schema.TensorT) -> list[int | None]:
+        sides = tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature
+        return [None if side < 0 else int(side) for side in ([] if sides is None else sides)]
 
     found = {}
-    for i in range(model.SignatureDefsLength()):
-        signature = model.SignatureDefs(i)
-        graph = model.Subgraphs(signature.SubgraphIndex())
-        found[signature.SignatureKey().decode()] = {
-            "inputs": of(graph, map(signature.Inputs, range(signature.InputsLength()))),
-            "outputs": of(graph, map(signature.Outputs, range(signature.OutputsLength()))),
+    for signature in model.signatureDefs or []:
+        tensors = model.subgraphs[signature.subgraphIndex].tensors
+        sides = {"inputs": ends(signature.inputs), "outputs": ends(signature.outputs)}
+        found[signature.signatureKey.decode()] = {
+            side: {name: shape(tensors[tensor]) for name, tensor in of.items()}
+            for side, of in sides.items()
         }
     return found
+
+
+def viewed(content: bytes) -> schema.Model:
+    """Returns a view of a `.tflite` file, which reads what it is asked for: `opened` takes long."""
+    if content[4:8] != IDENTIFIER:
+        received = f"{len(content)} bytes without the identifier {IDENTIFIER.decode()}"
+        raise ExportError("a .tflite file was expected", received, "Pass the file's content.")
+    return schema.Model.GetRootAs(content, 0)
 
 
 def opened(content: bytes) -> schema.ModelT:
@@ -125,11 +131,26 @@ def opened(content: bytes) -> schema.ModelT:
     Raises:
         ExportError: if it is none.
     """
-    return schema.ModelT.InitFromObj(_root(content))
+    return schema.ModelT.InitFromObj(viewed(content))
+
+
+def makers(graph: schema.SubGraphT) -> dict[int, schema.OperatorT]:
+    """Returns tensor -> the operator that makes it."""
+    return {int(t): op for op in graph.operators for t in op.outputs}
+
+
+def ends(side: Iterable[schema.TensorMapT]) -> dict[str, int]:
+    """Returns name -> tensor of a signature's inputs, or outputs."""
+    return {end.name.decode(): end.tensorIndex for end in side}
 
 
 def packed(model: schema.ModelT) -> bytes:
-    """Returns the `.tflite` file of what is in it."""
+    """Returns the `.tflite` file of what is in it, its list of operators cut to those it uses."""
+    operators = [op for graph in model.subgraphs for op in graph.operators]
+    used = sorted({op.opcodeIndex for op in operators})
+    for op in operators:
+        op.opcodeIndex = used.index(op.opcodeIndex)
+    model.operatorCodes = [model.operatorCodes[i] for i in used]
     builder = _Builder(sum(len(b.data) for b in model.buffers if b.data is not None) + 65536)
     builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
     return bytes(builder.Output())
@@ -149,37 +170,25 @@ def run(content: bytes, signature: str, batches: Sequence[Arrays]) -> list[dict[
     Raises:
         ExportError: if the file does not load or run.
     """
-    with quiet():
-        try:
-            runner = Interpreter(model_content=content, num_threads=1).get_signature_runner(
-                signature
-            )
-            # Copies: the next call may move the buffers under a view.
-            return [
-                {name: np.array(value) for name, value in runner(**batch).items()}
-                for batch in batches
-            ]
-        except (RuntimeError, ValueError) as error:
-            raise ExportError(
-                f"the .tflite file of {signature} must run in LiteRT",
-                " ".join(str(error).split()),
-                "Look for an operation whose shape depends on more than the batch.",
-            ) from error
+    with quiet(), running(content):
+        runner = Interpreter(model_content=content, num_threads=1).get_signature_runner(signature)
+        # Copies: the next call may move the buffers under a view.
+        return [
+            {name: np.array(value) for name, value in runner(**batch).items()} for batch in batches
+        ]
 
 
-def _root(content: bytes) -> schema.Model:
-    """Returns a view of a `.tflite` file, which reads what it is asked for: `opened` takes long."""
-    if content[4:8] != IDENTIFIER:
-        received = f"{len(content)} bytes without the identifier {IDENTIFIER.decode()}"
-        raise ExportError("a .tflite file was expected", received, "Pass the file's content.")
-    return schema.Model.GetRootAs(content, 0)
-
-
-def _sides(tensor: schema.Tensor) -> np.ndarray:
-    """Returns the shape of a tensor, -1 where it is free; that of a scalar is empty."""
-    if not tensor.ShapeSignatureIsNone():
-        return tensor.ShapeSignatureAsNumpy()
-    return np.zeros(0, np.int32) if tensor.ShapeIsNone() else tensor.ShapeAsNumpy()
+@contextlib.contextmanager
+def running(content: bytes) -> Iterator[None]:
+    """Turns what the interpreter refuses of a file into an ExportError."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise ExportError(
+            f"the .tflite file of {' and '.join(signatures(content))} must run in LiteRT",
+            " ".join(str(error).split()),
+            "Look for an operation whose shape depends on more than the batch.",
+        ) from error
 
 
 def _named_operations(message: str) -> list[str]:

@@ -1,7 +1,7 @@
 """What a `.tflite` file says of itself: words, JSON beside the weights, and its positions."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,68 +9,56 @@ from ai_edge_litert import schema_py_generated as schema
 
 from vae_tf.errors import ExportError
 from vae_tf.formats.litert import files as litert
+from vae_tf.formats.litert import standard
 from vae_tf.formats.plain import plain
 
-NAME = "vae_tf"
-Order = Mapping[str, Mapping[str, Sequence[str]]]  # signature -> `inputs`, `outputs` -> names
+NAME, AUTHOR = "vae_tf", "vae_tf"
 
 
 def labelled(
-    content: bytes,
+    model: schema.ModelT,
     half: str,
     precision: str,
     batch: int | None,
     metadata: Mapping[str, Any],
-    order: Order,
+    signatures: Mapping[str, Any],
 ) -> bytes:
     """Returns a `.tflite` file that says what it is, its inputs and outputs in this order.
 
+    The converter has an order of its own, which follows neither the signature nor the alphabet.
+
     Args:
-        content: the file.
+        model: the file, opened.
         half: "encoder" or "decoder".
         precision: of its weights.
         batch: None if it is free.
         metadata: what else it is to say of itself.
-        order: of all its signatures, or of more.
+        signatures: the manifest's, all of the file's or more: inputs and outputs in order.
     """
-    shapes = litert.shapes(content)
-    own = {"half": half, "precision": precision, "batch": batch}
-    here = {name: order[name] for name in shapes if name in order}
-    words = f"{half} of a VAE, {precision}, batch {batch or 'free'}, by vae_tf"
-    facts = {**metadata, **own, "signatures": shapes, "order": here}
-    return write_metadata(content, words, facts, here)
-
-
-def write_metadata(
-    content: bytes, description: str, metadata: Mapping[str, Any], order: Order | None = None
-) -> bytes:
-    """Returns a `.tflite` file with a description and, under the name "vae_tf", JSON.
-
-    What the file had under that name is replaced; entries of others stay. Where an `order` is
-    given, inputs and outputs get their positions by it: the converter has its own, which follows
-    neither the signature nor the alphabet.
-
-    Raises:
-        ExportError: if `content` is no `.tflite` file.
-    """
-    text = json.dumps(plain(metadata), sort_keys=True)
-    model = litert.opened(content)
-    for signature in model.signatureDefs or []:
-        graph = model.subgraphs[signature.subgraphIndex]
-        for side, names in (order or {}).get(signature.signatureKey.decode(), {}).items():
+    graphs: list[dict[str, Any]] = [
+        {"name": (graph.name or b"").decode(), "inputs": {}, "outputs": {}}
+        for graph in model.subgraphs
+    ]
+    order: dict[str, dict[str, list[str]]] = {}
+    for signature in model.signatureDefs:
+        name, graph = signature.signatureKey.decode(), model.subgraphs[signature.subgraphIndex]
+        if name not in signatures:
+            continue
+        sides = {side: signatures[name][side] for side in ("inputs", "outputs")}
+        graphs[signature.subgraphIndex] = {"name": name, **sides}
+        order[name] = {side: list(entries) for side, entries in sides.items()}
+        for side, names in order[name].items():
             ends = getattr(signature, side)
             ends.sort(key=lambda end, names=names: names.index(end.name.decode()))
             setattr(graph, side, np.int32([end.tensorIndex for end in ends]))
-    model.description = description
-    model.metadata = model.metadata or []
-    buffer = schema.BufferT(data=np.frombuffer(text.encode(), np.uint8))
-    for entry in model.metadata:
-        if entry.name == NAME.encode():
-            model.buffers[entry.buffer] = buffer
-            break
-    else:
-        model.metadata.append(schema.MetadataT(NAME, len(model.buffers)))
-        model.buffers.append(buffer)
+    words = f"{half} of a VAE, {precision}, batch {batch or 'free'}, by vae_tf"
+    own = {"half": half, "precision": precision, "batch": batch, "order": order}
+    facts = {**metadata, **own, "signatures": litert.shapes(model)}
+    version = str(metadata.get("version", ""))
+    model.description = words
+    _put(model, NAME, json.dumps(plain(facts), sort_keys=True).encode())
+    told = standard.content_of(f"VAE {half}", words, version, AUTHOR, graphs)
+    _put(model, standard.NAME, told)
     return litert.packed(model)
 
 
@@ -80,15 +68,31 @@ def read_metadata(content: bytes) -> dict[str, Any]:
     Raises:
         ExportError: if there is none, or `content` is no `.tflite` file.
     """
-    model = litert.opened(content)
-    for entry in model.metadata or []:
-        if entry.name == NAME.encode():
-            return json.loads(bytes(model.buffers[entry.buffer].data))
+    return json.loads(read(content, NAME))
+
+
+def read(content: bytes, name: str) -> bytes:
+    """Returns what is in a `.tflite` file under a name.
+
+    Raises:
+        ExportError: if there is none, or `content` is no `.tflite` file.
+    """
+    model = litert.viewed(content)
+    for entry in map(model.Metadata, range(model.MetadataLength())):
+        if entry.Name() == name.encode():
+            return model.Buffers(entry.Buffer()).DataAsNumpy().tobytes()
     raise ExportError(
-        f"the .tflite file must hold metadata called {NAME!r}", "none", "Export the model again."
+        f"the .tflite file must hold metadata called {name!r}", "none", "Export the model again."
     )
 
 
-def read_description(content: bytes) -> str:
-    """Returns the description in a `.tflite` file; empty if it has none."""
-    return (litert.opened(content).description or b"").decode()
+def _put(model: schema.ModelT, name: str, content: bytes) -> None:
+    """Adds metadata to a model, or replaces what it has under that name; others' stay."""
+    buffer = schema.BufferT(data=np.frombuffer(content, np.uint8))
+    model.metadata = model.metadata or []
+    for entry in model.metadata:
+        if entry.name in (name, name.encode()):
+            model.buffers[entry.buffer] = buffer
+            return
+    model.metadata.append(schema.MetadataT(name, len(model.buffers)))
+    model.buffers.append(buffer)

@@ -22,6 +22,7 @@ class HeldOut:
     """-log p(x) of held-out x, by a model of which one half is known by its outputs alone.
 
     Attributes:
+        by: signature -> its outputs to -log p(x).
         inputs: what clients send of the examples to each half, by input: the images; and z, K
             draws from q(z|x) for each, [K * N, L], the first for all x first. A half for which
             there is nothing has no inputs.
@@ -38,10 +39,10 @@ class HeldOut:
     ):
         self._parts, self._num_samples, self._seed = halves.parts, num_samples, seed
         # Compiled, as eagerly TFP takes longer to build its objects than to compute.
-        self._by_z = tf.function(lambda z, batch: halves.parts.log_px(z, batch))
-        self._by_outputs = tf.function(
-            lambda x, px: halves.parts.likelihood.from_statistics(px).log_prob(x)  # type: ignore[union-attr]
+        self._by_params, self._by_draws = (
+            tf.function(of, autograph=False) for of in (self._of_params, self._of_draws)
         )
+        self.by = {"encode": self.by_encoder, "decode": self.by_decoder}
         self.inputs: dict[str, dict[str, np.ndarray]] = {"encoder": {}, "decoder": {}}
         self._reason: str | None = "No held-out images were given."
         if examples is None:
@@ -81,8 +82,7 @@ class HeldOut:
         if likelihood.from_statistics(draws[0]) is None:
             name = type(likelihood).__name__
             raise LookupError(f"What {name} puts out does not determine p(x|z).")
-        log_px = tf.stack([self._by_outputs(self._batch.x, draw) for draw in draws])
-        return self._nll(self._qz, self._draws, log_px)
+        return self._by_draws(draws).numpy()
 
     def by_encoder(self, outputs: Arrays) -> np.ndarray:
         """Returns -log p(x), [N], q(z|x) being what an encoder's outputs for `x` say it is.
@@ -98,8 +98,18 @@ class HeldOut:
         if not isinstance(posterior, DiagonalNormal):
             name = type(posterior).__name__
             raise LookupError(f"z_mean and z_log_var do not determine the draws of {name}.")
-        qz, z = self._drawn({name: outputs[name] for name in posterior.parameters})
-        return self._nll(qz, z, self._by_z(z, self._batch))
+        return self._by_params({name: outputs[name] for name in posterior.parameters}).numpy()
+
+    def _of_params(self, params) -> tf.Tensor:
+        """Returns -log p(x), [N], for parameters of q(z|x)."""
+        qz, z = self._drawn(params)
+        return self._nll(qz, z, self._parts.log_px(z, self._batch))
+
+    def _of_draws(self, draws) -> tf.Tensor:
+        """Returns -log p(x), [N], for statistics of p(x|z), K of them."""
+        pxs = [self._parts.likelihood.from_statistics(statistics) for statistics in draws]
+        log_px = tf.stack([px.log_prob(self._batch.x) for px in pxs])  # type: ignore[union-attr]
+        return self._nll(self._qz, self._draws, log_px)
 
     def _check(self) -> None:
         if self._reason:
@@ -110,6 +120,6 @@ class HeldOut:
         qz = self._parts.posterior.distribution(params)
         return qz, qz.sample(self._num_samples, seed=[self._seed, 0])
 
-    def _nll(self, qz: Any, z: tf.Tensor, log_px: tf.Tensor) -> np.ndarray:
+    def _nll(self, qz: Any, z: tf.Tensor, log_px: tf.Tensor) -> tf.Tensor:
         """Returns -log p(x), [N], from log p(x|z), [K, N]."""
-        return -log_mean_exp(log_px + log_ratio(groups_of(qz, self._pz, z))).numpy()
+        return -log_mean_exp(log_px + log_ratio(groups_of(qz, self._pz, z)))

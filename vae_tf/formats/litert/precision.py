@@ -1,7 +1,6 @@
 """The ways of making a `.tflite` file smaller than float32."""
 
 import copy
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,62 +11,65 @@ from tensorflow.lite.python.optimize.calibrator import Calibrator
 
 from vae_tf.errors import ExportError
 from vae_tf.formats.litert import files as litert
-from vae_tf.formats.litert.splitting import NO_BUFFER, joined, split
+from vae_tf.formats.litert.grafting import NO_BUFFER, alone, joined, split, with_others
 from vae_tf.quiet import quiet
-from vae_tf.signatures.endpoint import Arrays
+from vae_tf.signatures.endpoint import Arrays, Endpoint
 
-PRECISIONS = ("float32", "float16", "dynamic", "int8")
+PRECISIONS = ("float32", "float16", "dynamic", "int8")  # from exact to coarse
 LARGE = 1024  # elements; from there on, `dynamic` quantizes weights too
 WITHOUT_INT8 = "Leave int8 out of precisions."
 
 
-class Source:
-    """A SavedModel and the files of it; all that is not `dynamic` is made of the float32 one.
+def of_precision(
+    precision: str,
+    whole: bytes,
+    saved_model: Path,
+    endpoints: Sequence[Endpoint],
+    samples: Sequence[Arrays] = (),
+) -> bytes:
+    """Returns a file of a half whose network is of this precision; all else stays float32.
 
     Args:
-        path: its directory.
-        samples: for int8, typical batches of the inputs.
+        precision: one of PRECISIONS.
+        whole: the half in float32.
+        saved_model: that it was made from.
+        endpoints: the signatures in it. The first has the network.
+        samples: for int8, typical batches of the first's inputs.
+
+    Raises:
+        ExportError: there can be no such file.
     """
-
-    def __init__(self, path: Path, samples: Sequence[Arrays] = ()):
-        self.path, self.samples = path, samples
-        self._float32 = functools.cache(functools.partial(litert.convert, path))
-
-    def file(self, precision: str, names: Sequence[str]) -> bytes:
-        """Returns these signatures as one `.tflite` file.
-
-        Args:
-            precision: one of PRECISIONS.
-            names: of the signatures.
-
-        Raises:
-            ExportError: there can be no such file of a signature.
-        """
-        if precision == "dynamic":
-            return litert.convert(self.path, names, dynamic=True)
-        content = self._float32(tuple(names))
-        if precision == "float16":
-            return _float16(content)
-        if precision != "int8":
-            return content
+    first = endpoints[0].name
+    if precision == "float32":
+        return whole
+    if precision == "float16":
+        return _float16(whole, first)
+    if precision == "dynamic":
+        content = litert.convert(saved_model, [first], dynamic=True)
+    elif not samples:
+        raise ExportError(f"int8 needs typical inputs of {first}", "none", WITHOUT_INT8)
+    else:
         try:
             with quiet():
-                return _int8(content, self.samples)
+                content = _int8(alone(whole, first), samples)
         except ExportError:
             raise
         except Exception as error:
-            expected = f"{' and '.join(names)} must be computable in integers"
             received = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            expected = f"{first} must be computable in integers"
             raise ExportError(expected, received, WITHOUT_INT8) from error
+    return with_others(content, whole, {e.name for e in endpoints if e.through == first})
 
 
-def _float16(content: bytes) -> bytes:
-    """Returns a file whose large float32 constants are float16, and cast where they are used.
+def _float16(content: bytes, name: str) -> bytes:
+    """Returns a file in which large constants of one signature are float16, cast where used.
 
     TensorFlow's own way halves the small ones too: biases, a learned scale, of which 784 pixels
-    lose a tenth of a nat, and the numbers of the random generator.
+    lose a tenth of a nat; and the numbers of the random generator and of the prior.
     """
     model = litert.opened(content)
+    (signature,) = (s for s in model.signatureDefs if s.signatureKey.decode() == name)
+    own = {tensor.buffer for tensor in model.subgraphs[signature.subgraphIndex].tensors}
     halved: set[int] = set()
     dequantize = schema.OperatorCodeT(
         schema.BuiltinOperator.DEQUANTIZE, version=3, builtinCode=schema.BuiltinOperator.DEQUANTIZE
@@ -77,7 +79,7 @@ def _float16(content: bytes) -> bytes:
         for index, tensor in enumerate(list(graph.tensors)):
             buffer = model.buffers[tensor.buffer]
             constant = buffer.data is not None and tensor.type == schema.TensorType.FLOAT32
-            if not constant or np.prod(tensor.shape) < LARGE:
+            if not constant or tensor.buffer not in own or np.prod(tensor.shape) < LARGE:
                 continue
             if tensor.buffer not in halved:  # signatures share buffers
                 halved.add(tensor.buffer)
@@ -85,6 +87,7 @@ def _float16(content: bytes) -> bytes:
                     buffer.data = buffer.data.view(np.float32).astype(np.float16).view(np.uint8)
             half = copy.copy(tensor)
             half.type, tensor.buffer = schema.TensorType.FLOAT16, NO_BUFFER
+            half.name = tensor.name + b"_half"  # OpenVINO tells tensors apart by name
             graph.tensors.append(half)
             cast = schema.OperatorT(len(model.operatorCodes) - 1)
             cast.inputs, cast.outputs = np.int32([len(graph.tensors) - 1]), np.int32([index])
@@ -102,15 +105,9 @@ def _int8(content: bytes, samples: Sequence[Arrays]) -> bytes:
     network, cut = split(content)
     if not cut:
         raise ExportError("int8 needs a layer with weights", "none", WITHOUT_INT8)
-    names = _inputs(content)
+    model = litert.opened(content)
+    named = {tensor: n for n, tensor in litert.ends(model.signatureDefs[0].inputs).items()}
+    names = [named[tensor] for tensor in model.subgraphs[0].inputs]
     batches = [[rows[name] for name in names] for rows in samples]
     calibrated = Calibrator(network).calibrate(lambda: iter(batches))
     return joined(mlir_quantize(calibrated), content, cut)
-
-
-def _inputs(content: bytes) -> list[str]:
-    """Returns the names of the inputs of a file's one signature, in the order of its graph."""
-    model = litert.opened(content)
-    (signature,), (graph,) = model.signatureDefs, model.subgraphs
-    names = {end.tensorIndex: end.name.decode() for end in signature.inputs}
-    return [names[tensor] for tensor in graph.inputs]
