@@ -1,13 +1,15 @@
 """Load on exported SavedModels in the C++ loader: 20,000 requests, 8 threads, all signatures.
 
-python benchmarks/export_load.py [BUNDLE]
+python benchmarks/export_load.py [BUNDLE] [--requests N]
 
 Signatures and batch sizes are mixed at random. Each answer is compared, to the last bit, with the
 earlier ones to the same request, and each that is new with TensorFlow's Python loader. Without
 BUNDLE the models are MLPs of MNIST's size that never were trained. A latency is that of one run
-while the other threads want the same cores.
+while the other threads want the same cores. With another number of requests the result is shown
+and not written.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -27,6 +29,8 @@ from vae_tf.exporting.serving.warmup import example_picture
 from vae_tf.formats import parity
 from vae_tf.formats.runtimes import cpp_loader, saved_model
 from vae_tf.models.parts import Parts
+from vae_tf.signatures.endpoint import example_of
+from vae_tf.signatures.probes import filled
 
 REQUESTS, WARMUP, THREADS = 20_000, 2_000, 8
 BATCH_SIZES = (1, 2, 4, 7, 16, 32)
@@ -60,39 +64,42 @@ def requests(signatures: dict, sizes: Sequence[int] = BATCH_SIZES) -> list[tuple
     """Returns (signature, inputs) for each signature of a manifest and each batch size."""
     rng = np.random.default_rng(0)
 
-    def values(name: str, spec: dict, size: int) -> np.ndarray:
+    def values(spec: dict, size: int) -> np.ndarray:
         shape = (size, *spec["shape"][1:])
+        if "choices" in spec or "typical" in spec:
+            return filled(shape, example_of(spec), spec["dtype"])
         if spec["dtype"] == "string":
             return np.full(shape, example_picture(signatures), object)
         if spec["dtype"] == "int32":
-            return rng.integers(-(2**31), 2**31, shape).astype(np.int32)
+            low, high = map(int, spec.get("range", (-(2**31), 2**31 - 1)))
+            return rng.integers(low, high + 1, shape).astype(np.int32)
         drawn = rng.uniform(size=shape) if "only" not in spec else np.full(shape, spec["only"])
-        drawn = drawn.round() if name == "mask" else drawn
+        drawn = drawn.round() if spec.get("whole") else drawn
         return (drawn * (255 if spec["dtype"] == "uint8" else 1)).astype(spec["dtype"])
 
     return [
-        (name, {key: values(key, spec, size) for key, spec in signature["inputs"].items()})
+        (name, {key: values(spec, size) for key, spec in signature["inputs"].items()})
         for name, signature in signatures.items()
         for size in sizes
     ]
 
 
-def load(directory: Path, count: int = REQUESTS, warmup: int = WARMUP) -> dict:
+def load(directory: Path, count: int = REQUESTS) -> dict:
     """Returns throughput, latencies and memory of `count` requests to the bundle in `directory`.
 
     Raises:
-        ExportError: for a request that failed, a wrong answer, or memory that grows.
+        ExportError: for a request that failed, or a wrong answer.
     """
     signatures = manifest.read(directory)["signatures"]
     pool = requests(signatures)
     paths = {name: directory / entry["saved_model"] for name, entry in signatures.items()}
-    report = drive(pool, paths, count, warmup)
+    report = drive(pool, paths, count, min(WARMUP, count))
     check(report, pool, paths)
     return summary(report, pool)
 
 
 def check(report: dict, pool: list, paths: dict[str, Path]) -> None:
-    """Refuses errors, wrong answers and memory that grows.
+    """Refuses errors and wrong answers.
 
     Raises:
         ExportError: for the first of them.
@@ -107,10 +114,6 @@ def check(report: dict, pool: list, paths: dict[str, Path]) -> None:
             for answer in report["answers"][i]:
                 have = {key: cpp_loader._unpacked(x) for key, x in answer.items()}
                 parity.compare("the C++ loader under load", name, [want], [have])
-    growth = max(report["resident"][1:]) - report["resident"][0]
-    if growth > GROWTH:
-        received = f"{growth / 2**20:.0f} MiB more than after the warm-up"
-        raise ExportError("memory must stay flat", received, "Look for state in the graph.")
 
 
 def summary(report: dict, pool: list) -> dict:
@@ -135,6 +138,7 @@ def summary(report: dict, pool: list) -> dict:
         },
         "different_answers_to_one_request": max(map(len, report["answers"])),
         "resident_mib": [round(size / 2**20, 1) for size in report["resident"]],
+        "memory_flat": max(report["resident"]) - report["resident"][0] <= GROWTH,
     }
 
 
@@ -172,14 +176,20 @@ def drive(
     return json.loads(done.stdout)
 
 
-def main(bundle: str | None = None) -> None:
-    """Puts the load on `bundle`, or on one made for it, and writes the result."""
+def main() -> None:
+    """Puts the load on a bundle that is there, or on one made for it, and writes the result."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundle", nargs="?", help="a directory that was exported")
+    parser.add_argument("--requests", type=int, default=REQUESTS)
+    flags = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        directory = Path(bundle) if bundle else make_bundle(Path(scratch)).directory
-        result = load(directory)
-    path = common.write("export_load", {"model": bundle or "MLP 784-500-500-32", **result})
-    print(path.read_text(), end="")
+        directory = Path(flags.bundle) if flags.bundle else make_bundle(Path(scratch)).directory
+        result = load(directory, flags.requests)
+    result = {"model": flags.bundle or "MLP 784-500-500-32", **result}
+    print(json.dumps(result, indent=2))
+    if flags.requests == REQUESTS:
+        common.write("export_load", result)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.bundles import bundle_of
+from tests.cpp_server import CppServer, Refused
 from vae_tf.errors import ExportError
 
 from .small_model import LATENT, parts
@@ -27,7 +28,9 @@ def loaded(tmp_path_factory):
 
         pool = export_load.requests(signatures)
         report = export_load.drive(pool, paths, count=600, warmup=100)
-        yield SimpleNamespace(module=export_load, pool=pool, paths=paths, report=report)
+        yield SimpleNamespace(
+            module=export_load, pool=pool, paths=paths, report=report, signatures=signatures
+        )
 
 
 def check(loaded, **changes):
@@ -40,6 +43,10 @@ def test_eight_threads(loaded):
     result = loaded.module.summary(loaded.report, loaded.pool)
     assert result["requests"] == 600
     assert list(result["signatures"]) == list(loaded.paths)
+    assert set(loaded.paths) == {
+        *("encode", "sample", "encode_bytes", "decode", "generate", "generate_png"),
+        *("prior_log_prob", "reconstruct", "score", "impute", "surprisal"),
+    }
     assert all(entry["requests"] > 0 for entry in result["signatures"].values())
     assert sum(entry["requests"] for entry in result["signatures"].values()) == 600
     assert 0 < result["p50_us"] <= result["p99_us"]
@@ -64,9 +71,21 @@ def test_one_wrong_answer_is_noticed(loaded):
         check(loaded, answers=answers)
 
 
-@pytest.mark.slow
 def test_growing_memory_is_noticed(loaded):
     first, *_ = loaded.report["resident"]
-    grown = [first, first, first + loaded.module.GROWTH + 1]
-    with pytest.raises(ExportError, match="memory must stay flat"):
-        check(loaded, resident=grown)
+    for grown in (0, 1):
+        resident = [first, first, first + loaded.module.GROWTH + grown]
+        told = loaded.module.summary(loaded.report | {"resident": resident}, loaded.pool)
+        assert told["memory_flat"] == (not grown)
+
+
+@pytest.mark.slow
+def test_every_signature_refuses_more_rows_than_its_limit(loaded):
+    server = CppServer()
+    for name, inputs in loaded.module.requests(loaded.signatures, [4]):
+        limit = loaded.signatures[name]["max_rows"]
+        assert 32 <= limit <= 4096
+        many = {key: np.resize(x, (limit + 1, *x.shape[1:])) for key, x in inputs.items()}
+        with pytest.raises(Refused, match=f"at most {limit} rows"):
+            server(loaded.paths[name], name, many)
+    server.close()

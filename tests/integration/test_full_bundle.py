@@ -61,7 +61,7 @@ def bundle(vae, x, tmp_path_factory):
 def test_it_holds_every_signature(bundle):
     assert set(bundle.manifest["signatures"]) == {
         *("encode", "sample", "encode_bytes", "decode", "generate", "generate_png"),
-        *("prior_log_prob", "reconstruct", "score", "impute"),
+        *("prior_log_prob", "reconstruct", "score", "impute", "surprisal"),
     }
     assert bundle.manifest["remarks"] == {}
 

@@ -41,13 +41,16 @@ class ExportFlags:
     batch: Annotated[str | None, _takes("SIZES")] = None
     """Batch sizes of these files, such as 1,16; `any` is a free one; any,1,16 if not given."""
     whole: bool = True
-    """Write the third SavedModel, `vae`, with reconstruct, score and impute."""
+    """Write the third SavedModel, `vae`, with reconstruct, score, impute and surprisal."""
     importance_samples: Annotated[int | None, _takes("N")] = None
-    """Draws of z for each row in score and impute; 64 if not given."""
+    """Draws of z for each row in score, impute and surprisal; 64 if not given."""
     false_alarm_rate: Annotated[float | None, _takes("X")] = None
     """Share of ordinary images above the threshold on score; 0.01 if not given."""
     vectors: Annotated[str | None, _takes("NAMES")] = None
     """Names of conditions, by commas, that are vectors of any numbers and no classes."""
+    max_rows: Annotated[int | None, _takes("N")] = None
+    """Most rows that one request to a SavedModel may have; if not given, for each signature as many
+    as keep its largest tensor below 1 GiB, between 32 and 4096."""
     web: bool = False
     """Also write a page, output/web/, that runs encoder and decoder in the browser."""
     onnx: bool = False
@@ -71,9 +74,9 @@ def parsed(argv: Sequence[str]) -> ExportFlags:
 def _main(argv: list[str]) -> None:
     program, flags = app.program("vae-tf-export", "python -m export"), parsed(argv)
     if flags.verify is not None:
-        if flags.run is not None or flags.output is not None:
+        if flags != ExportFlags(verify=flags.verify):
             fix = f"Call `{program} --verify DIR` alone."
-            raise ConfigError("--verify takes no run and no --output", " ".join(argv), fix)
+            raise ConfigError("--verify takes no run and no other flag", " ".join(argv), fix)
         _verify(flags.verify)
         return
     if flags.run is None or flags.output is None:
@@ -110,6 +113,7 @@ def _options(flags: ExportFlags) -> dict[str, Any]:
         "precisions": _listed(flags.litert),
         "batches": flags.batch and tuple(map(_size, _listed(flags.batch) or ())),
         "vectors": _listed(flags.vectors),
+        "max_rows": flags.max_rows,
     }
     options = {name: value for name, value in options.items() if value is not None}
     if flags.only is not None:

@@ -60,6 +60,7 @@ def build(
         e.name: parity.reference(e, [*parity.probes(e), golden_inputs[e.name]]) for e in endpoints
     }
     golden_outputs = {name: outputs.pop() for name, outputs in expected.items()}
+    endpoints = [e.limited(options.max_rows) for e in endpoints]
     signatures = {
         e.name: {"saved_model": f"{e.half}/{version}", "litert": None, "litert_operators": []}
         | {"litert_order": None}
@@ -115,13 +116,12 @@ def build(
             signatures=signatures,
             remarks=remarks,
         )
-    anomaly = None
-    if "score" in signatures and "validation" in images:
-        anomaly = calibration.anomaly_threshold(
-            stage / "vae" / version,
-            halves.request(images["validation"]),
-            options.false_alarm_rate,
-        )
+    anomaly, held_out = None, images.get("validation")
+    if "score" in signatures:
+        given, rate = held_out and halves.request(held_out), options.false_alarm_rate
+        anomaly = calibration.anomaly_threshold(stage / "vae" / version, given, rate)
+        if anomaly is None:
+            remarks["anomaly"] = calibration.lacking(given, rate)
     onnx = None
     if options.onnx:
         onnx = onnx_directory.write(stage, facts["version"], endpoints, expected)

@@ -115,8 +115,15 @@ def write_bundle(
     """
     directory = Path(directory).absolute()
     shape = _check_arguments(parts, version, event_shape)
+    if table is not None and options.image_dtype != "float32":
+        fix = "Leave image_dtype out."
+        raise ExportError("rows of a table must be float32", options.image_dtype, fix)
     given = Preprocessing.of(preprocessing, options.image_dtype)
     halves = Halves(parts, shape, given, tuple(options.vectors))
+    known = halves.condition().keys
+    if strangers := [name for name in options.vectors if name not in known]:
+        fix = f"Choose among {', '.join(known)}." if known else "Leave them out: it has none."
+        raise ExportError("vectors must be conditions of the model", ", ".join(strangers), fix)
     examples = {split: halves.examples(data, split) for split, data in (images or {}).items()}
     concepts = {name: getattr(parts, name) for name in ("prior", "posterior", "likelihood")}
     facts: dict[str, Any] = {name: plain.concept(part) for name, part in concepts.items()}
@@ -210,7 +217,7 @@ def _endpoints(
         first, second = [*first, *of_encoder], [*second, *of_decoder]
     if not options.whole:
         return [*first, *second], remarks | others
-    third, more = endpoints.vae_endpoints(halves, options.importance_samples, prior)
+    third, more = endpoints.vae_endpoints(halves, options.importance_samples, prior, table)
     return [*first, *second, *third], remarks | others | more
 
 

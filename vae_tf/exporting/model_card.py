@@ -115,13 +115,14 @@ def _signatures(signatures: Mapping[str, Any]) -> str:
             for name, v in values.items()
         )
 
+    def cells(name: str, s: Mapping[str, Any]) -> tuple[str, ...]:
+        return f"`{name}`", f"`{s['saved_model']}`", f"{s['max_rows']:,}"
+
     rows = [
-        (f"`{name}`", f"`{s['saved_model']}`", side(s["inputs"]), side(s["outputs"]))
-        for name, s in signatures.items()
+        (*cells(name, s), side(s["inputs"]), side(s["outputs"])) for name, s in signatures.items()
     ]
-    return "B is the batch, any number of rows.\n\n" + _table(
-        ("signature", "SavedModel", "inputs", "outputs"), rows
-    )
+    text = "B is the batch, of at most so many rows in a request; LiteRT files have no limit.\n\n"
+    return text + _table(("signature", "SavedModel", "rows at most", "inputs", "outputs"), rows)
 
 
 def _litert(manifest: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from vae_tf.errors import ExportError
 IMAGE_DTYPES = ("float32", "uint8")
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 BATCHES = (None, 1, 16)  # None: any
+WARMED_UP = 16  # rows of the largest request a server sends itself, see `serving.warmup`
 SAVED_MODEL = "savedmodel"
 
 
@@ -17,13 +18,15 @@ class Options:
     Attributes:
         image_dtype: of image inputs: float32, as the encoder takes them, or uint8.
         whole: whether to write the third SavedModel, `vae`.
-        importance_samples: of `score` and `impute`, for each row.
+        importance_samples: of `score`, `impute` and `surprisal`, for each row.
         false_alarm_rate: of the threshold on `score`.
         precisions: of the LiteRT files below `litert/`; none leaves them out.
         batches: theirs.
         onnx: whether to write ONNX files.
         vectors: names of conditions that are vectors [K] of any numbers. All other conditions
             that networks take as vectors are classes, one-hot, and clients send their number.
+        max_rows: of a request to a SavedModel, at least 16; None for as many, for each signature,
+            as keep its largest tensor below 1 GiB, at least 32 and at most 4096.
         only: "savedmodel" for a bundle without any `.tflite` or ONNX file.
     """
 
@@ -35,6 +38,7 @@ class Options:
     batches: tuple[int | None, ...] = BATCHES
     onnx: bool = False
     vectors: tuple[str, ...] = ()
+    max_rows: int | None = None
     only: str | None = None
 
     def __post_init__(self) -> None:
@@ -54,6 +58,19 @@ class Options:
         if not self.batches or not all(size is None or _positive(size) for size in self.batches):
             expected = "batches must be sizes, positive integers, or None for any"
             raise ExportError(expected, self.batches, "Pass batches=(None, 1, 16).")
+        if self.max_rows is not None and not _positive(self.max_rows, WARMED_UP):
+            fix = "Pass 256, or leave it out."
+            raise ExportError(
+                f"max_rows must be a whole number, at least {WARMED_UP}", self.max_rows, fix
+            )
+        for name, needed in (
+            *(("importance_samples", "whole"), ("false_alarm_rate", "whole")),
+            ("batches", "precisions"),
+        ):
+            value = getattr(self, name)
+            if value != getattr(Options, name) and not getattr(self, needed):
+                expected = f"{name} needs {needed}, without which nothing is made by it"
+                raise ExportError(expected, f"{name}={value!r}", "Leave it out, or give both.")
         if self.only not in (None, SAVED_MODEL):
             fix = f"Pass only={SAVED_MODEL!r}, or leave it out."
             raise ExportError(f"only must be {SAVED_MODEL!r}", repr(self.only), fix)
@@ -63,8 +80,8 @@ class Options:
             raise ExportError(f"a bundle of only={self.only!r} has no other files", received, fix)
 
 
-def _positive(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+def _positive(value: object, least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 HALVES = Options()

@@ -10,6 +10,7 @@ not applied.
 from collections.abc import Sequence
 
 import tensorflow as tf
+from tensorflow.python.data.ops.map_op import _MapDataset
 
 from vae_tf.signatures import rows
 from vae_tf.signatures.coding import encoded
@@ -18,6 +19,7 @@ from vae_tf.signatures.halves import Halves
 from vae_tf.signatures.preprocessing import WHITE, Preprocessing
 
 CHANNELS = (1, 3, 4)
+MOST_PIXELS = 2**24  # of one file, of which a few KB may hold half a GB
 
 
 def lacking(halves: Halves) -> str | None:
@@ -33,7 +35,7 @@ def lacking(halves: Halves) -> str | None:
 def encode_bytes_endpoint(halves: Halves) -> Endpoint:
     """Returns `encode_bytes(image_bytes string [B]) -> {z_mean [B, L], z_log_var [B, L]}`.
 
-    What is no image makes its row NaN.
+    What is no image, or one of more than MOST_PIXELS, makes its row NaN.
     """
     taken, preprocessing = halves.condition("encoder"), halves.preprocessing
 
@@ -93,7 +95,8 @@ def decoded(image_bytes: tf.Tensor, image_shape: Sequence[int]) -> tf.Tensor:
     options.experimental_optimization.apply_default_optimizations = False
     options.experimental_optimization.inject_prefetch = False
     images = tf.data.Dataset.from_tensor_slices((tf.range(total), image_bytes))
-    images = images.map(one).ignore_errors()
+    # In one thread: `map` would have each file wait for its turn behind other requests' operations
+    images = _MapDataset(images, one, use_inter_op_parallelism=False).ignore_errors()
     # One more, for the element must not be empty
     images = images.concatenate(tf.data.Dataset.from_tensors((total, blank)))
     images = images.batch(tf.cast(total + 1, tf.int64)).with_options(options)
@@ -103,12 +106,17 @@ def decoded(image_bytes: tf.Tensor, image_shape: Sequence[int]) -> tf.Tensor:
 
 
 def _levels(data: tf.Tensor, image_shape: Sequence[int]) -> tf.Tensor:
-    """Returns the levels of one file, whole float32 `image_shape`."""
+    """Returns the levels of one file, whole float32 `image_shape`.
+
+    Without tf.cond, which cannot run in one thread.
+    """
     height, width, channels = image_shape
-    pixels = tf.cast(tf.io.decode_image(data, expand_animations=False), tf.int32)
-    found = tf.shape(pixels)[-1]  # grey, grey and alpha, RGB, RGBA
-    opaque = tf.fill([*tf.unstack(tf.shape(pixels)[:2]), 1], WHITE)
-    alpha = tf.cond(found % 2 == 0, lambda: pixels[..., -1:], lambda: opaque)
+    pixels = tf.io.decode_image(data, expand_animations=False)
+    total, found = tf.size(pixels), tf.shape(pixels)[-1]  # grey, grey and alpha, RGB, RGBA
+    with tf.control_dependencies([tf.debugging.Assert(total // found <= MOST_PIXELS, [total])]):
+        pixels = tf.cast(pixels, tf.int32)
+    pixels = tf.pad(pixels, [[0, 0], [0, 0], [0, 1]], constant_values=WHITE)
+    alpha = tf.gather(pixels, [tf.where(found % 2 == 0, found - 1, found)], axis=-1)
     colour = tf.gather(pixels, tf.where(found >= 3, [0, 1, 2], [0, 0, 0]), axis=-1)
     if channels < 4:
         colour = (colour * alpha + WHITE // 2) // WHITE

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from vae_tf.data.batch import Batch
 from vae_tf.signatures import rows
-from vae_tf.signatures.endpoint import Endpoint, Input, Words, image_input
+from vae_tf.signatures.endpoint import Endpoint, Input, Words
 from vae_tf.signatures.halves import Halves
 
 DRAWN_FROM_POSTERIOR: Words = ("draw from q(z|x)", "dimensionless")
@@ -21,9 +21,8 @@ def encode_endpoint(halves: Halves) -> Endpoint:
         outputs = encoded(halves, x, taken.value(given))
         return rows.spoilt(outputs, taken.also(halves.preprocessing.fit(x), given))
 
-    image = image_input("image", halves.shape, halves.preprocessing)
     required = frozenset({"z_mean", "z_log_var"})
-    return Endpoint("encode", "encoder", (image, *taken.inputs), required, encode)
+    return Endpoint("encode", "encoder", (halves.image(), *taken.inputs), required, encode)
 
 
 def encoded(halves: Halves, x: tf.Tensor, condition=None) -> dict[str, tf.Tensor]:
@@ -46,8 +45,7 @@ def sample_endpoint(halves: Halves) -> Endpoint:
         fit = taken.also(halves.preprocessing.fit(x), given)
         return rows.spoilt({"z": tf.cast(z, tf.float32)}, fit)
 
-    image = image_input("image", halves.shape, halves.preprocessing)
-    inputs = image, Input("seed", "int32"), *taken.inputs
+    inputs = halves.image(), Input("seed", "int32"), *taken.inputs
     words = {"z": DRAWN_FROM_POSTERIOR}
     return Endpoint(
         "sample", "encoder", inputs, frozenset({"z"}), sample, litert=False, words=words

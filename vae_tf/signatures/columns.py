@@ -1,4 +1,4 @@
-"""Tables: `encode_columns`, `decode_columns` and `generate_columns`, in the user's units and words.
+"""Tables: `encode_columns` and its like for `decode`, `generate` and `surprisal`, in users' words.
 
 Each column is an input or an output [B] of its own: numbers are float64, since a year or a price
 may need more digits than float32 has, and words are strings. They do what `Table.encode`,
@@ -6,7 +6,7 @@ may need more digits than float32 has, and words are strings. They do what `Tabl
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,13 @@ from vae_tf.errors import ExportError
 from vae_tf.signatures import row_rng, rows
 from vae_tf.signatures.coding import encoded_statistics
 from vae_tf.signatures.conditions import Condition
+from vae_tf.signatures.densities import Both, Densities
 from vae_tf.signatures.endpoint import Endpoint, Input, Words
 from vae_tf.signatures.halves import Halves
+from vae_tf.signatures.surprisal import surprisal_of
 
 SPREAD = 2.0  # standard deviations about the mean are called typical
+SURPRISE = "-log p of column {!r} as the model has it, given the row; 0 where it is missing"
 LARGEST_COUNT = 2.0**24  # beyond which float32 skips whole numbers
 Outputs = dict[str, tf.Tensor]
 
@@ -44,9 +47,44 @@ def endpoints_of(
         expected = f"the table must have the model's {halves.shape} numbers"
         fix = "Pass the table whose rows the model was trained on."
         raise ExportError(expected, f"{len(table.modelled)} columns", fix)
+    return [_encode(_columns(table), halves)], _decoders(_columns(table), halves, generate)
+
+
+def surprisal_endpoint(table: Table, halves: Halves, prior: Both, num_samples: int) -> Endpoint:
+    """Returns `surprisal_columns(<column> [B], ..., seed [B]) -> {<column> [B]}`, -log p in nats.
+
+    Args:
+        table: what the model's numbers mean.
+        halves: the model.
+        prior: its densities.
+        num_samples: K.
+    """
+    columns, taken, gaps = _columns(table), halves.condition(), halves.masked
+
+    def of(densities: Densities) -> Callable[..., Outputs]:
+        def surprisal_columns(*inputs: tf.Tensor) -> Outputs:
+            values, (seed, *given) = inputs[: len(columns)], inputs[len(columns) :]
+            x, known, fit = _row(columns, values, gaps)
+            batch = Batch(x, known, taken.value(given))
+            told = surprisal_of(halves, densities, batch, seed, num_samples)
+            outputs = dict(zip(columns, tf.unstack(told, axis=1), strict=True))
+            return rows.spoilt(outputs, taken.also(fit, given))
+
+        return surprisal_columns
+
+    inputs = [_input(name, column, gaps) for name, column in columns.items()]
+    return Endpoint(
+        *("surprisal_columns", "vae", (*inputs, Input("seed", "int32"), *taken.inputs)),
+        *(frozenset(columns), of(prior[0]), of(prior[1])),
+        litert=False,
+        words={name: (SURPRISE.format(column.name), "nats") for name, column in columns.items()},
+        stepwise=False,
+    )
+
+
+def _columns(table: Table) -> dict[str, Column]:
     names = identifiers([column.name for column in table.modelled])
-    columns = dict(zip(names, table.modelled, strict=True))
-    return [_encode(columns, halves)], _decoders(columns, halves, generate)
+    return dict(zip(names, table.modelled, strict=True))
 
 
 def identifiers(names: Sequence[Any]) -> list[str]:
@@ -69,15 +107,8 @@ def _encode(columns: Mapping[str, Column], halves: Halves) -> Endpoint:
 
     def encode_columns(*inputs: tf.Tensor) -> Outputs:
         values, given = inputs[: len(columns)], inputs[len(columns) :]
-        numbers, fits, known = zip(
-            *(_number(c, v) for c, v in zip(columns.values(), values, strict=True)), strict=True
-        )
-        mask = tf.cast(tf.stack(known, 1), tf.float32)
-        x = tf.cast(tf.stack(numbers, 1), tf.float32)
-        fit = tf.reduce_all(tf.stack(fits, 1), 1)
-        if not gaps:
-            fit &= tf.reduce_all(tf.stack(known, 1), 1)
-        batch = Batch(x, mask if gaps else None, taken.value(given))
+        x, known, fit = _row(columns, values, gaps)
+        batch = Batch(x, known if gaps else None, taken.value(given))
         return rows.spoilt(encoded_statistics(halves, batch), taken.also(fit, given))
 
     inputs = [_input(name, column, gaps) for name, column in columns.items()]
@@ -160,6 +191,20 @@ def _draw(likelihood: Any, params: Any, seed: tf.Tensor, columns: int) -> tf.Ten
 
     of_rows = tf.TensorSpec([columns], tf.float32)
     return tf.map_fn(draw, (params, seed), fn_output_signature=of_rows)
+
+
+def _row(
+    columns: Mapping[str, Column], values: Sequence[tf.Tensor], gaps: bool
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns x and its mask, float32 [B, D], and which rows can be answered, [B]."""
+    numbers, fits, known = (
+        tf.stack(each, 1)
+        for each in zip(
+            *(_number(c, v) for c, v in zip(columns.values(), values, strict=True)), strict=True
+        )
+    )
+    fit = tf.reduce_all(fits if gaps else fits & known, 1)
+    return tf.cast(numbers, tf.float32), tf.cast(known, tf.float32), fit
 
 
 def _number(column: Column, value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

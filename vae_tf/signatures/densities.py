@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -35,7 +35,10 @@ class Densities:
     draw: Function | None
 
 
-def densities(halves: Halves) -> tuple[Densities, Densities]:
+Both: TypeAlias = tuple[Densities, Densities]  # as they are, and for graphs
+
+
+def densities(halves: Halves) -> Both:
     """Returns the prior's densities as they are, and with its numbers as constants, for graphs.
 
     Raises:
@@ -84,9 +87,7 @@ def densities(halves: Halves) -> tuple[Densities, Densities]:
     return as_they_are, Densities(lambda z, _=None: fixed(z), fixed_kl, constant_draw)
 
 
-def log_prob_endpoint(
-    halves: Halves, eager: Densities, constant: Densities
-) -> tuple[Endpoint | None, str | None]:
+def log_prob_endpoint(halves: Halves, prior: Both) -> tuple[Endpoint | None, str | None]:
     """Returns `prior_log_prob(z [B, L]) -> {log_prob [B]}`, or in a sentence why there is none.
 
     With it, encoder and decoder alone make importance weights, whatever the prior is.
@@ -103,7 +104,7 @@ def log_prob_endpoint(
 
     endpoint = Endpoint(
         *("prior_log_prob", "decoder", (Input("z", "float32", (halves.latent,)), *taken.inputs)),
-        *(frozenset({"log_prob"}), of(eager), of(constant)),
+        *(frozenset({"log_prob"}), of(prior[0]), of(prior[1])),
         words={"log_prob": ("log p(z); where the prior is conditional, log p(z|c)", "nats")},
     )
     tried = probes(endpoint)

@@ -1,5 +1,6 @@
 """The serving signatures, their names, meanings and units."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -9,7 +10,6 @@ import tensorflow as tf
 
 from vae_tf.errors import ExportError
 from vae_tf.signatures import rows
-from vae_tf.signatures.preprocessing import Preprocessing
 
 Words: TypeAlias = tuple[str, str]  # (meaning, unit), for the manifest
 INPUTS: dict[str, Words] = {
@@ -80,6 +80,7 @@ class Endpoint:
         words: what outputs mean, where OUTPUTS has something else under their names.
         limits: what the manifest is to say of outputs' values, as `Input.more`.
         stepwise: whether `function` is run eagerly for that; loops over draws take too long so.
+        max_rows: of a request to a SavedModel; None for any number.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Endpoint:
     words: Mapping[str, Words] = field(default_factory=dict)
     limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     stepwise: bool = True
+    max_rows: int | None = None
 
     @property
     def specs(self) -> list[tf.TensorSpec]:
@@ -101,23 +103,17 @@ class Endpoint:
 
     @property
     def checked(self) -> Callable[..., dict[str, tf.Tensor]]:
-        """What goes into the graph, with an error for inputs of other shapes."""
-        checked = rows.checked(self.traced or self.function, [i.shape for i in self.inputs])
+        """What goes into the graph, with an error for inputs of other shapes and too many rows."""
+        shapes = [i.shape for i in self.inputs]
+        checked = rows.checked(self.traced or self.function, shapes, self.max_rows)
         # What a graph computes without it needs no AutoGraph, which takes seconds
         return checked if self.stepwise else tf.autograph.experimental.do_not_convert(checked)
 
-
-def image_input(
-    name: str, shape: Sequence[int], preprocessing: Preprocessing, whole: bool = False
-) -> Input:
-    """Returns the input of images [B, H, W, C] in the form that `preprocessing` has them."""
-    dtype = preprocessing.image_dtype
-    return Input(
-        *(name, dtype, tuple(shape)),
-        words=INPUTS[f"{name}, {dtype}"],
-        bounds=preprocessing.value_range if dtype == "float32" else None,
-        whole=whole and dtype == "float32",
-    )
+    def limited(self, max_rows: int | None = None) -> "Endpoint":
+        """Returns it with a limit of rows, by what they take of memory if none is given."""
+        if max_rows is None:
+            max_rows = rows.most(self.function, [(i.shape, i.dtype) for i in self.inputs])
+        return dataclasses.replace(self, max_rows=max_rows)
 
 
 def check_outputs(endpoint: Endpoint, outputs: Arrays, batch: int) -> None:
@@ -168,6 +164,7 @@ def describe(endpoint: Endpoint, outputs: Arrays) -> dict[str, Any]:
 
     meanings = {**OUTPUTS, **endpoint.words}
     return {
+        "max_rows": endpoint.max_rows,
         "inputs": {
             i.name: entry(i.shape, i.dtype, i.words or INPUTS[i.name]) | i.limits
             for i in endpoint.inputs

@@ -1,14 +1,15 @@
 """All signatures of each half, and in a sentence why one is missing."""
 
+from vae_tf.data.tables.table import Table
 from vae_tf.quiet import quiet
-from vae_tf.signatures import codecs, coding, generation, imputation, inference
-from vae_tf.signatures.densities import Densities, densities, log_prob_endpoint
+from vae_tf.signatures import codecs, coding, columns, generation, imputation, inference, surprisal
+from vae_tf.signatures.densities import Both, densities, log_prob_endpoint
 from vae_tf.signatures.endpoint import Endpoint
 from vae_tf.signatures.halves import Halves
 
 NO_NOISE = "The posterior has no from_noise, so no draw of it is a function of a seed."
 Remarks = dict[str, str]  # signature -> what it lacks
-OfPrior = tuple[tuple[Densities, Densities] | None, str]
+OfPrior = tuple[Both | None, str]
 
 
 def of_prior(halves: Halves) -> OfPrior:
@@ -51,7 +52,7 @@ def decoder_endpoints(
     generate, remark = generation.offer(halves, decode, trial)
     remarks = Remarks() if remark is None else Remarks(generate=remark)
     known, reason = of_prior(halves) if prior is None else prior
-    log_prob, lacks = log_prob_endpoint(halves, *known) if known else (None, reason)
+    log_prob, lacks = log_prob_endpoint(halves, known) if known else (None, reason)
     if lacks is not None:
         remarks["prior_log_prob"] = lacks
     found = [endpoint for endpoint in (decode, generate, log_prob) if endpoint is not None]
@@ -64,25 +65,34 @@ def decoder_endpoints(
 
 
 def vae_endpoints(
-    halves: Halves, num_samples: int = 64, prior: OfPrior | None = None
+    halves: Halves,
+    num_samples: int = 64,
+    prior: OfPrior | None = None,
+    table: Table | None = None,
 ) -> tuple[list[Endpoint], Remarks]:
-    """Returns `reconstruct`, `score` and `impute`, as far as there can be.
+    """Returns `reconstruct`, `score`, `impute`, `surprisal`, as far as there can be.
 
     Args:
         halves: the model.
         num_samples: K, draws of z for each image.
         prior: of `of_prior`, if it is known already.
+        table: what the model's numbers mean, for `surprisal_columns`.
     """
-    reconstruct = inference.reconstruct_endpoint(halves)
-    if not halves.draws:
-        return [reconstruct], {"score": NO_NOISE, "impute": NO_NOISE}
+    found = [inference.reconstruct_endpoint(halves)]
     known, reason = of_prior(halves) if prior is None else prior
+    if not halves.draws:
+        known, reason = None, NO_NOISE
     if known is None:
-        return [reconstruct], {"score": reason, "impute": reason}
-    score = inference.score_endpoint(halves, *known, num_samples)
+        return found, dict.fromkeys(("score", "impute", "surprisal"), reason)
+    found.append(inference.score_endpoint(halves, known, num_samples))
     remarks = Remarks() if halves.parts.likelihood.discrete else Remarks(score=inference.DENSITY)
-    refusal = imputation.lacking(halves)
-    if refusal is not None:
-        return [reconstruct, score], remarks | {"impute": refusal}
-    impute = imputation.impute_endpoint(halves, *known, num_samples)
-    return [reconstruct, score, impute], remarks
+    if (refusal := imputation.lacking(halves)) is None:
+        found.append(imputation.impute_endpoint(halves, known, num_samples))
+    else:
+        remarks["impute"] = refusal
+    if (refusal := surprisal.lacking(halves)) is not None:
+        return found, remarks | {"surprisal": refusal}
+    found.append(surprisal.surprisal_endpoint(halves, known, num_samples))
+    if table is not None:
+        found.append(columns.surprisal_endpoint(table, halves, known, num_samples))
+    return found, remarks

@@ -13,6 +13,7 @@ from vae_tf.errors import DataError, ExportError
 from vae_tf.models.parts import Parts
 from vae_tf.signatures import row_rng, rows
 from vae_tf.signatures.conditions import Condition, condition_of
+from vae_tf.signatures.endpoint import INPUTS, Input
 from vae_tf.signatures.preprocessing import AS_IT_IS, Preprocessing
 
 SOURCES = ("encoder", "decoder", "prior")
@@ -58,6 +59,20 @@ class Halves:
     def batch(self, x: tf.Tensor, condition: Any = None) -> Batch:
         """Returns data x [B, *shape] and their condition as networks take them."""
         return Batch(x, tf.ones_like(x) if self.masked else None, condition)
+
+    def image(self, scored: bool = False) -> Input:
+        """Returns the input of images in the form that `preprocessing` has them.
+
+        Args:
+            scored: whether the likelihood is to give them a density.
+        """
+        dtype, raw = self.preprocessing.image_dtype, self.preprocessing.image_dtype == "uint8"
+        return Input(
+            *("image", dtype, self.shape),
+            words=INPUTS[f"image, {dtype}"],
+            bounds=None if raw else self.preprocessing.value_range,
+            whole=scored and not raw and bool(self.limits[2].any()),
+        )
 
     def encode(self, x: tf.Tensor, condition: Any = None) -> Any:
         """Returns the posterior's parameters, each [B, ...]."""

@@ -17,9 +17,10 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.signatures import row_rng, rows
-from vae_tf.signatures.densities import Densities, chunks_of, repeated
-from vae_tf.signatures.endpoint import Endpoint, Input, Words, image_input
+from vae_tf.signatures.densities import Both, Densities, chunks_of, repeated
+from vae_tf.signatures.endpoint import Endpoint, Input, Words
 from vae_tf.signatures.halves import Halves
+from vae_tf.signatures.weighing import over
 
 ROUNDS = 10
 SHARE = 4  # one draw in so many is the prior's, for images of which little is known
@@ -43,44 +44,32 @@ def lacking(halves: Halves) -> str | None:
     return NO_ELEMENTS if elements is None or elements.shape != x.shape else None
 
 
-def impute_endpoint(
-    halves: Halves, eager: Densities, constant: Densities, num_samples: int
-) -> Endpoint:
+def impute_endpoint(halves: Halves, prior: Both, num_samples: int) -> Endpoint:
     """Returns `impute(image, mask, seed [B]) -> {image}`; what is masked out does not matter.
 
     Args:
         halves: the model.
-        eager: densities of the prior as it is.
-        constant: the same for graphs.
+        prior: its densities.
         num_samples: K.
     """
-    neutral, taken = _neutral(halves), halves.condition()
+    taken = halves.condition()
 
-    def with_densities(densities: Densities) -> Callable[..., dict[str, tf.Tensor]]:
+    def of(densities: Densities) -> Callable[..., dict[str, tf.Tensor]]:
         def impute(
             image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, *given: tf.Tensor
         ) -> dict[str, tf.Tensor]:
-            known = tf.equal(mask, 1.0)
-            x = tf.where(known, halves.preprocessing.values(image), neutral)
-            axes = list(range(1, mask.shape.rank))
-            fit = tf.reduce_all(known | tf.equal(mask, 0.0), axes) & halves.fit(x)
-            x = tf.where(tf.math.is_finite(x), x, neutral)
+            x, known, fit = observed(halves, image, mask)
             condition = taken.value(given)
             mean = _impute(halves, densities, x, known, condition, seed, num_samples)
             return rows.spoilt({"image": tf.where(known, x, mean)}, taken.also(fit, given))
 
         return impute
 
-    shape, preprocessing = halves.shape, halves.preprocessing
-    inputs = (
-        image_input("image", shape, preprocessing, whole=bool(halves.limits[2].any())),
-        Input("mask", "float32", shape, words=MASK, bounds=(0.0, 1.0), whole=True),
-        Input("seed", "int32"),
-        *taken.inputs,
-    )
+    seed = Input("seed", "int32")
+    inputs = halves.image(scored=True), mask_input(halves.shape), seed, *taken.inputs
     return Endpoint(
-        *("impute", "vae", inputs, frozenset({"image"}), with_densities(eager)),
-        with_densities(constant),
+        *("impute", "vae", inputs, frozenset({"image"}), of(prior[0])),
+        of(prior[1]),
         litert=False,
         words=WORDS,
         stepwise=False,
@@ -118,7 +107,7 @@ def _impute(
     start = several
     if densities.draw:
         start = guess(densities.draw(seeds_of(0), given), 0)
-    _, filled = _loop(ROUNDS, step, start)
+    _, filled = over(ROUNDS, step, start)
     params = halves.encode(filled, given)
     of_chains = parts.posterior.distribution(_of_all_chains(params, chains))
     from_prior = chunks // SHARE if densities.draw else 0
@@ -148,7 +137,7 @@ def _impute(
 
     zeros = tf.zeros_like(seed, tf.float32)
     sums = tf.zeros_like(tf.reshape(x, [-1, size]))
-    _, _, total, sums = _loop(chunks, weigh, zeros - math.inf, zeros, sums)
+    _, _, total, sums = over(chunks, weigh, zeros - math.inf, zeros, sums)
     return tf.reshape(sums / total[:, tf.newaxis], tf.shape(x))
 
 
@@ -177,15 +166,23 @@ def _of_all_chains(params: Any, chains: int) -> Any:
     return tf.nest.map_structure(of, params)
 
 
-def _neutral(halves: Halves) -> np.ndarray:
-    """Returns a value that the data may have, for each element."""
+def mask_input(shape: tuple[int, ...]) -> Input:
+    """Returns the input that says which elements are known."""
+    return Input("mask", "float32", shape, words=MASK, bounds=(0.0, 1.0), whole=True)
+
+
+def observed(
+    halves: Halves, image: tf.Tensor, mask: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns x, where it is known, both [B, *shape], and which rows can be answered, [B].
+
+    What is not known is a value that data may have, for networks and densities to take.
+    """
     low, high, _ = halves.limits
     if halves.preprocessing.value_range is not None:
-        low, high = np.maximum(low, halves.preprocessing.value_range[0]), high
-    return np.clip(np.zeros(halves.shape), low, high).astype("float32")
-
-
-def _loop(times: int, step: Callable[..., tuple[tf.Tensor, ...]], *state: tf.Tensor):
-    return tf.while_loop(
-        lambda turn, *_: turn < times, step, (tf.constant(0), *state), parallel_iterations=1
-    )
+        low = np.maximum(low, halves.preprocessing.value_range[0])
+    neutral, known = np.clip(np.zeros(halves.shape), low, high).astype("float32"), mask == 1.0
+    x = tf.where(known, halves.preprocessing.values(image), neutral)
+    axes = list(range(1, mask.shape.rank))
+    fit = tf.reduce_all(known | (mask == 0.0), axes) & halves.fit(x)
+    return tf.where(tf.math.is_finite(x), x, neutral), known, fit

@@ -15,9 +15,10 @@ from tensorflow_probability import distributions as tfd
 from vae_tf.data.batch import Batch
 from vae_tf.models.parts import Parts
 from vae_tf.signatures import row_rng, rows
-from vae_tf.signatures.densities import Densities, chunks_of, repeated
-from vae_tf.signatures.endpoint import Endpoint, Input, Words, image_input
+from vae_tf.signatures.densities import Both, Densities
+from vae_tf.signatures.endpoint import Endpoint, Input, Words
 from vae_tf.signatures.halves import Halves
+from vae_tf.signatures.weighing import draws, over
 
 NATS = "nats"
 SCORE: dict[str, Words] = {
@@ -28,7 +29,6 @@ SCORE: dict[str, Words] = {
     "bits_per_dim": ("nll / (D ln 2), D numbers an example", "bits"),
 }
 DENSITY = "p(x|z) is a density, whose nll depends on the unit of x: there is no bits_per_dim."
-Sums = tuple[tf.Tensor, ...]
 
 
 def reconstruct_endpoint(halves: Halves) -> Endpoint:
@@ -42,19 +42,16 @@ def reconstruct_endpoint(halves: Halves) -> Endpoint:
         outputs = {name: tf.cast(value, tf.float32) for name, value in statistics.items()}
         return rows.spoilt(outputs, taken.also(halves.preprocessing.fit(x), given))
 
-    inputs = image_input("image", halves.shape, halves.preprocessing), *taken.inputs
+    inputs = halves.image(), *taken.inputs
     return Endpoint("reconstruct", "vae", inputs, frozenset({"image"}), reconstruct, litert=False)
 
 
-def score_endpoint(
-    halves: Halves, eager: Densities, constant: Densities, num_samples: int
-) -> Endpoint:
+def score_endpoint(halves: Halves, prior: Both, num_samples: int) -> Endpoint:
     """Returns `score(image, seed [B]) -> {elbo, nll, reconstruction, kl, ...}`, each [B].
 
     Args:
         halves: the model.
-        eager: densities of the prior as it is.
-        constant: the same for graphs.
+        prior: its densities.
         num_samples: K.
     """
     preprocessing, taken = halves.preprocessing, halves.condition()
@@ -62,19 +59,19 @@ def score_endpoint(
     def scored(densities: Densities):
         def score(image: tf.Tensor, seed: tf.Tensor, *given: tf.Tensor) -> dict[str, tf.Tensor]:
             x = preprocessing.values(image)
-            x = x if preprocessing.binarization == "none" else _drawn(x, seed)
+            x = x if preprocessing.binarization == "none" else drawn(x, seed)
             fit = taken.also(halves.fit(x), given)
             batch = halves.batch(x, taken.value(given))
             return rows.spoilt(_score(halves.parts, densities, batch, seed, num_samples), fit)
 
         return score
 
-    image = image_input("image", halves.shape, preprocessing, whole=bool(halves.limits[2].any()))
+    image = halves.image(scored=True)
     required = frozenset({"elbo", "nll", "reconstruction", "kl"})
     return Endpoint(
         *("score", "vae", (image, Input("seed", "int32"), *taken.inputs), required),
-        scored(eager),
-        scored(constant),
+        scored(prior[0]),
+        scored(prior[1]),
         litert=False,
         words=SCORE,
         stepwise=False,
@@ -85,40 +82,25 @@ def _score(
     parts: Parts, densities: Densities, batch: Batch, seed: tf.Tensor, num_samples: int
 ) -> dict[str, tf.Tensor]:
     """Returns the outputs of `score` for a batch of data."""
-    params, size = parts.encoded(batch), chunks_of(num_samples)
-    several, targets = repeated(params, size), repeated(batch, size)
-    latent = parts.prior.latent_dim
-    seeds = tf.reshape(row_rng.seeds(seed, num_samples), [-1, num_samples // size, size])
+    several = draws(parts, densities, batch, seed, num_samples)
 
-    def more(chunk: tf.Tensor, *sums: tf.Tensor) -> Sums:
-        own_seeds = tf.reshape(seeds[:, chunk], [-1])
-        z = parts.posterior.from_noise(several, row_rng.normals(own_seeds, latent))
-        terms = (
-            parts.px(z, targets).log_prob(targets.x),
-            densities.log_prob(z, targets.condition),
-            parts.posterior.distribution(several).log_prob(z),
-        )
-        log_px, log_pz, log_qz = (tf.reshape(term, [-1, size]) for term in terms)
-        together = tf.reduce_logsumexp(log_px + log_pz - log_qz, -1)
-        total, *rest = sums
-        new = (tf.reduce_sum(term, -1) for term in (log_px, log_pz, log_qz))
-        return (
-            chunk + 1,
-            tf.reduce_logsumexp(tf.stack([total, together]), 0),
-            *(a + b for a, b in zip(rest, new, strict=True)),
-        )
+    def more(turn: tf.Tensor, total: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        outputs, *others = several.at(turn)
+        log_px = parts.likelihood.distribution(outputs).log_prob(several.targets.x)
+        terms = [tf.reshape(term, [-1, several.size]) for term in (log_px, *others)]
+        log_px, log_pz, log_qz = terms
+        log_w = tf.concat([total[:, tf.newaxis], log_px + log_pz - log_qz], 1)
+        new = (old + tf.reduce_sum(term, 1) for old, term in zip(sums, terms, strict=True))
+        return turn + 1, tf.reduce_logsumexp(log_w, 1), *new
 
     zeros = tf.zeros_like(seed, tf.float32)
-    start = (tf.constant(0), zeros - math.inf, zeros, zeros, zeros)
-    _, total, *sums = tf.while_loop(
-        lambda chunk, *_: chunk < num_samples // size, more, start, parallel_iterations=1
-    )
+    _, total, *sums = over(several.turns, more, zeros - math.inf, zeros, zeros, zeros)
     log_px, log_pz, log_qz = (value / num_samples for value in sums)
     nll = math.log(num_samples) - total
     if densities.kl:
-        kl = densities.kl(params, batch.condition)
+        kl = densities.kl(several.params, batch.condition)
     else:
-        kl = _negative_entropy(parts.posterior.distribution(params), log_qz) - log_pz
+        kl = _negative_entropy(parts.posterior.distribution(several.params), log_qz) - log_pz
     outputs = {"elbo": log_px - kl, "nll": nll, "reconstruction": -log_px, "kl": kl}
     if parts.likelihood.discrete:
         outputs["bits_per_dim"] = nll / (math.prod(batch.x.shape[1:]) * math.log(2))
@@ -132,7 +114,7 @@ def _negative_entropy(qz: tfd.Distribution, log_qz: tf.Tensor) -> tf.Tensor:
         return log_qz
 
 
-def _drawn(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def drawn(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Returns one draw of Bernoulli(x) of each row's own seed; 0 and 1 stay, the rest too."""
     uniform = tf.reshape(row_rng.uniforms(seed, math.prod(x.shape[1:])), tf.shape(x))
     return tf.where((x >= 0) & (x <= 1), tf.cast(uniform < x, tf.float32), x)

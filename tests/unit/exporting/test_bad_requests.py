@@ -2,16 +2,17 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.bundles import halves as halves_of
 from tests.cpp_server import Refused
 from vae_tf import distributions, networks
 from vae_tf.formats import parity
 from vae_tf.formats.litert import files as litert
-from vae_tf.signatures import endpoints
+from vae_tf.signatures import endpoints, inference, rows
 from vae_tf.signatures.preprocessing import Preprocessing
 
-SHAPE, LATENT = (6, 5, 1), 3
+SHAPE, LATENT, LIMIT = (6, 5, 1), 3, 32
 UNIT = Preprocessing(value_range=(0.0, 1.0), scale=1 / 255)
 
 
@@ -41,7 +42,14 @@ def served(serve, tmp_path_factory):
         return litert.run(files[name], name, [inputs])[0]
 
     run.signatures, run.litert = runners, files
+    run.endpoints = [e for half in halves for e in half if e.name in INPUTS]
     return run
+
+
+@pytest.fixture(scope="module")
+def limited(served, serve):
+    """Signatures that take LIMIT rows."""
+    return serve([endpoint.limited(LIMIT) for endpoint in served.endpoints])
 
 
 def good(n):
@@ -155,3 +163,47 @@ def test_other_dtypes_are_an_error(served, name, key, dtype):
     inputs = request(name)
     with pytest.raises(Refused, match="Expects arg"):
         served(name, **inputs | {key: inputs[key].astype(dtype)})
+
+
+@pytest.mark.parametrize("runtime", ["cpp", "python"])
+def test_too_many_rows_are_one_clear_error_and_the_server_goes_on(limited, runtime):
+    for name in INPUTS:
+        assert len(limited(name, runtime=runtime, **request(name, LIMIT))) > 0
+        told = rf"at most {LIMIT} rows; send the others in further ones.*received.*{LIMIT + 1}"
+        with pytest.raises((Refused, tf.errors.InvalidArgumentError), match=told):
+            limited(name, runtime=runtime, **request(name, LIMIT + 1))
+        assert limited(name, runtime=runtime, **request(name))
+
+
+def test_nothing_is_computed_for_too_many_rows(limited, cpp):
+    """A request of 32 MB, whose pictures alone would take 500 MB, with 128 MiB to spare."""
+    rows = 1 << 22
+    many = {"seed": np.zeros(rows, np.int32), "temperature": np.ones(rows, np.float32)}
+    with pytest.raises(Refused, match=f"at most {LIMIT} rows.*{rows}"):
+        cpp(limited.directory, "generate", many, headroom=1 << 27)
+
+
+def test_litert_has_no_limit(limited):
+    content = litert.convert(limited.directory, ["generate"])
+    (told,) = litert.run(content, "generate", [request("generate", LIMIT + 1)])
+    assert len(told["image"]) == LIMIT + 1
+
+
+def test_limits_follow_from_the_largest_tensor_of_a_row():
+    """In bytes; the bound is on whole tensors, the limit a power of two in [32, 4096]."""
+
+    def of(floats):
+        return lambda z: {"sum": tf.reduce_sum(tf.repeat(z, floats, 1), 1)}
+
+    for floats, limit in ((1, 4096), (2**16, 4096), (2**16 + 1, 2048), (2**20, 256), (2**24, 32)):
+        assert rows.most(of(floats), [((1,), "float32")]) == limit, floats
+
+
+def test_what_a_loop_computes_counts_as_well():
+    model = halves_of(SHAPE, LATENT, UNIT, encoder=networks.mlp_encoder(SHAPE, LATENT, (20,)))
+    known, _ = endpoints.of_prior(model)
+    score = inference.score_endpoint(model, known, num_samples=64)
+    # 8 draws at a time of 30 floats are 960 bytes a row, of which 100 would fit
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "MEMORY", 960 * 100)
+        assert score.limited().max_rows == 64

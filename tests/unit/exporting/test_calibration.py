@@ -12,7 +12,7 @@ def scores(monkeypatch):
 
     def run(_, signature, batches):
         assert signature == "score"
-        assert all(len(b["image"]) == len(b["seed"]) <= calibration.BATCH for b in batches)
+        assert all(len(b["image"]) == len(b["seed"]) for b in batches)
         return [{"nll": b["image"].ravel()} for b in batches]
 
     monkeypatch.setattr(calibration.saved_model, "run", run)
@@ -30,6 +30,9 @@ def test_it_is_the_order_statistic_of_split_conformal_prediction(scores):
 def test_too_few_images_give_none(scores):
     assert scores(np.arange(18), 0.05) is None
     assert scores(np.arange(98), 0.01) is None
+    remark = calibration.lacking({"image": np.arange(98)}, 0.01)
+    assert "0.01 needs at least 99 images for validation, and 98 were given" in remark
+    assert "and 0 were given" in calibration.lacking(None, 0.01)
 
 
 def test_false_alarms_are_as_rare_as_promised(scores):

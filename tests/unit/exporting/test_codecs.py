@@ -142,6 +142,19 @@ def test_what_is_no_image_spoils_its_row_alone(served):
         run("encode_bytes", image_bytes=data.reshape(2, -1))
 
 
+def test_a_file_that_grows_beyond_measure_spoils_its_row_alone(served):
+    """25 million pixels in 30 KB, whose levels as numbers would take 300 MB and more."""
+    bomb = file(Image.new("L", (5000, 5000)), "PNG")
+    assert len(bomb) < 2**15
+    data = np.array([FILES["grey.png"], bomb, FILES["colour.png"]], object)
+    _, _, _, _, (run, _) = served
+    for runtime in ("cpp", "python"):
+        told = run("encode_bytes", image_bytes=data, runtime=runtime)["z_mean"]
+        assert list(np.isnan(told).all(1)) == [False, True, False]
+    largest = file(Image.new("L", (4096, 4096), 255), "PNG")
+    assert np.isfinite(run("encode_bytes", image_bytes=np.array([largest], object))["z_mean"]).all()
+
+
 def test_pictures_are_those_of_generate(served):
     shape, _, _, _, (_, run) = served
     seeds, heat = np.arange(6, dtype=np.int32), np.full(6, 1.5, np.float32)

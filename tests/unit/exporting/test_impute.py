@@ -56,7 +56,7 @@ def test_means_are_those_of_the_exact_conditional(linear, known, exact):
     else:
         log_var = np.log(2 * np.diag(linear.covariance))
         encoder, posterior = linear.encoder(z_log_var=log_var), posteriors.DiagonalNormal()
-    (*_, impute), remarks = made(
+    (_, _, impute, *_), remarks = made(
         *(encoder, linear.decoder(), posterior, distributions.Gaussian(linear.sigma)),
         preprocessing=Preprocessing(),
         num_samples=800,
@@ -108,7 +108,7 @@ LIKELIHOODS = {
 def test_every_likelihood_imputes_alike_everywhere(serve, name):
     parts = networks_for(posteriors.DiagonalNormal(), LIKELIHOODS[name]())
     prior = distributions.MixtureOfNormals(LATENT, 10)
-    (*_, impute), remarks = made(*parts, prior=prior)
+    (_, _, impute, *_), remarks = made(*parts, prior=prior)
     assert "impute" not in remarks
     batches = parity.probes(impute)[::3]
     want, run = parity.reference(impute, batches), serve([impute])
@@ -125,7 +125,7 @@ def test_other_posteriors_and_priors(serve, case):
         posterior = posteriors.FullNormal()  # whose mixture is no from_noise
     parts = networks_for(posterior, distributions.Bernoulli())
     VAE(*parts[:2], prior=prior, posterior=posterior)
-    (*_, impute), _ = made(*parts, prior=prior)
+    (_, _, impute, *_), _ = made(*parts, prior=prior)
     batches = parity.probes(impute)[::6]
     want = parity.reference(impute, batches)
     parity.compare("cpp", "impute", want, serve([impute])("impute", *batches))
@@ -189,7 +189,7 @@ def test_digits_are_completed_better_than_by_the_mean():
     vae = VAE(encoder, decoder, likelihood=likelihood)
     vae.compile(optimizer="adam")
     vae.fit(x, batch_size=100, epochs=80, verbose=0)
-    (*_, impute), _ = endpoints.vae_endpoints(Halves(vae.parts, digits.shape, UNIT))
+    (_, _, impute, *_), _ = endpoints.vae_endpoints(Halves(vae.parts, digits.shape, UNIT))
     half, scattered = np.ones_like(held_out), np.random.default_rng(0).uniform(size=held_out.shape)
     half[:, :, 4:] = 0
     of_mean = (x.mean(0) - held_out) ** 2

@@ -2,10 +2,13 @@
 
 import dataclasses
 
+import pandas as pd
 import pytest
 
 from tests.bundles import write_bundle
+from vae_tf import networks
 from vae_tf.cli import export as door
+from vae_tf.data import Table
 from vae_tf.errors import ExportError
 from vae_tf.exporting import FULL, Options, verify_bundle
 from vae_tf.exporting.options import PRECISIONS
@@ -24,9 +27,11 @@ def test_flags():
     assert options_of("--batch", "1,16").batches == (1, 16)
     assert options_of("--batch", "any,4").batches == (None, 4)
     assert options_of("--vectors", "a,b").vectors == ("a", "b")
-    few = options_of("--only", "savedmodel", "--no-whole", "--importance-samples", "8")
-    assert few == Options(only="savedmodel", importance_samples=8)
+    assert options_of("--only", "savedmodel", "--no-whole") == Options(only="savedmodel")
+    few = options_of("--only", "savedmodel", "--importance-samples", "8")
+    assert few == Options(only="savedmodel", whole=True, importance_samples=8)
     flags = ["--false-alarm-rate", "0.05", "--onnx", "--image-dtype", "uint8"]
+    assert options_of("--max-rows", "64").max_rows == 64
     wanted = {"false_alarm_rate": 0.05, "onnx": True, "image_dtype": "uint8"}
     assert options_of(*flags) == dataclasses.replace(FULL, **wanted)
 
@@ -53,6 +58,10 @@ def test_every_option_has_a_flag():
         (["--batch", ""], "batches must be sizes"),
         (["--batch", "9" * 5000], "--batch must be sizes"),
         (["--importance-samples", "0"], "importance_samples must be a positive integer"),
+        (["--no-whole", "--importance-samples", "8"], "importance_samples needs whole"),
+        (["--no-whole", "--false-alarm-rate", "0.1"], "false_alarm_rate needs whole"),
+        (["--litert", "", "--batch", "1"], "batches needs precisions"),
+        (["--max-rows", "15"], "max_rows must be a whole number, at least 16"),
         (["--false-alarm-rate", "1"], "false_alarm_rate must be between 0 and 1"),
     ],
 )
@@ -70,6 +79,7 @@ def test_wrong_flags_end_in_one_sentence(flags, message, capsys, tmp_path):
     [
         *({"only": "litert"}, {"only": "savedmodel", "precisions": PRECISIONS}),
         *({"only": "savedmodel", "onnx": True}, {"batches": ()}, {"batches": (1.5,)}),
+        *({"batches": (1,)}, {"importance_samples": 8}, {"max_rows": 8}, {"max_rows": 64.0}),
         *({"batches": (True,)}, {"importance_samples": 2.5}, {"precisions": ("float64",)}),
     ],
 )
@@ -94,3 +104,25 @@ def test_only_savedmodels_make_a_whole_bundle(parts, tmp_path):
     write_bundle(**parts, directory=bundle.directory, version=3, options=few)
     assert not (bundle.directory / "decoder.tflite").exists()
     assert verify_bundle(bundle.directory).version == 3
+
+
+def test_options_that_the_model_has_no_use_for_are_refused(parts, tmp_path):
+    """In a sentence that says what there is; nothing is written."""
+    table = Table.from_frame(pd.DataFrame({"a": [1.0, 2.0, 4.0]}))
+    for given, told in (
+        ({"options": Options(vectors=("colour", "size"))}, "colour, size. .*it has none"),
+        ({"options": Options(image_dtype="uint8"), "table": table}, "rows of a table must be"),
+    ):
+        with pytest.raises(ExportError, match=told):
+            write_bundle(**parts, directory=tmp_path / "b", **given)
+    condition = 3
+    parts["encoder"] = networks.mlp_encoder((6, 5, 1), 3, (4,), condition=condition)
+    options = Options(vectors=("condition", "colour"))
+    with pytest.raises(ExportError, match=r"Received: colour\. Choose among condition"):
+        write_bundle(**parts, directory=tmp_path / "b", options=options)
+    assert not (tmp_path / "b").exists()
+
+
+def test_verification_takes_no_other_flag(capsys, tmp_path):
+    assert door.main(["--verify", str(tmp_path), "--onnx"]) == 1
+    assert "--verify takes no run and no other flag" in capsys.readouterr().err

@@ -45,7 +45,7 @@ def test_gradients_of_our_own_leave_no_trace(tmp_path, caplog):
 def test_weights_alone_are_captured(tmp_path, prior):
     """An eager tensor caught by accident becomes an input that converters ask clients for."""
     model = halves((3, 2, 1), 2, prior=prior(2))
-    scored = inference.score_endpoint(model, *densities(model), num_samples=2)
+    scored = inference.score_endpoint(model, densities(model), num_samples=2)
     endpoints = [encode_endpoint(model), sample_endpoint(model), scored]
     for endpoint in endpoints:
         saved_model.write([endpoint], tmp_path / endpoint.name)

@@ -27,22 +27,31 @@ TEXT = {"dtype": "string", "shape": [None]}
 SEED = {"dtype": "int32", "shape": [None]}
 SIGNATURES = {
     "encode": {
+        "max_rows": 4096,
         "saved_model": "encoder/7",
         "inputs": {"image": IMAGE},
         "outputs": {"z_mean": Z, "z_log_var": Z},
     },
     "encode_bytes": {
+        "max_rows": 4096,
         "saved_model": "encoder/7",
         "inputs": {"image_bytes": TEXT},
         "outputs": {"z_mean": Z, "z_log_var": Z},
     },
-    "decode": {"saved_model": "decoder/7", "inputs": {"z": Z}, "outputs": {"image": IMAGE}},
+    "decode": {
+        "max_rows": 1024,
+        "saved_model": "decoder/7",
+        "inputs": {"z": Z},
+        "outputs": {"image": IMAGE},
+    },
     "generate_png": {
+        "max_rows": 1024,
         "saved_model": "decoder/7",
         "inputs": {"seed": SEED, "temperature": NUMBERS | {"only": 0.5}},
         "outputs": {"image_bytes": TEXT},
     },
     "score": {
+        "max_rows": 64,
         "saved_model": "vae/7",
         "inputs": {"image": IMAGE | {"dtype": "uint8"}, "seed": SEED},
         "outputs": {"elbo": NUMBERS},
@@ -126,6 +135,10 @@ def test_batching_config_has_the_documented_fields(files):
     assert read.enable_large_batch_splitting.value is True
     # "max_batch_size should be greater or equal than max_execution_batch_size"
     assert read.max_batch_size.value >= read.max_execution_batch_size.value >= 16
+    # What runs together is within every signature's limit, what is taken at all within one's
+    limits = [entry["max_rows"] for entry in SIGNATURES.values()]
+    assert read.max_execution_batch_size.value == min(limits)
+    assert read.max_batch_size.value == max(limits)
     assert read.num_batch_threads.value >= 1
     assert read.max_enqueued_batches.value >= 1
     # Nothing is padded: every size is allowed.

@@ -15,6 +15,7 @@ from vae_tf.signatures.endpoint import example_of
 
 TEMPLATES = Path(__file__).with_name("templates")
 MOUNT = "/models"  # where compose.yaml has the bundle
+LARGEST_BATCH = 128  # rows that are worth running together
 TABLE = "SIGNATURES: dict = {}"
 
 MODELS_CONFIG = """\
@@ -39,7 +40,10 @@ def serving_files(manifest_like: Mapping[str, Any]) -> dict[str, str]:
     literal = pprint.pformat(table, width=100, sort_dicts=False)
     files = sorted(path for path in TEMPLATES.iterdir() if path.is_file())
     templates = {path.name: path.read_text("utf-8") for path in files}
+    limits = [entry["max_rows"] for entry in described.values()]
+    batching = templates["batching.config"].replace("@BATCH@", str(min(LARGEST_BATCH, *limits)))
     made = {
+        "batching.config": batching.replace("@REQUEST@", str(max(limits))),
         "models.config": MODELS_CONFIG + _models_config(models),
         "compose.yaml": templates["compose.yaml"].replace("@MODELS@", " ".join(models)),
         "request.sh": templates["request.sh"] + "".join(_shell(table)),

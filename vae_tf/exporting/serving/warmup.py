@@ -13,10 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
+from vae_tf.exporting.options import WARMED_UP
 from vae_tf.signatures.endpoint import example_of
 
 PATH = "assets.extra/tf_serving_warmup_requests"
-BATCH_SIZES = (1, 16)
+BATCH_SIZES = (1, WARMED_UP)
 MOST_RECORDS = 1000  # TF Serving's kMaxNumRecords
 
 

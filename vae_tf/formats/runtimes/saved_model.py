@@ -10,6 +10,7 @@ import tensorflow as tf
 from vae_tf.distributions.gradients import values_only
 from vae_tf.errors import ExportError
 from vae_tf.quiet import quiet
+from vae_tf.signatures import rows
 from vae_tf.signatures.endpoint import Arrays, Endpoint
 
 
@@ -64,5 +65,13 @@ def opened(directory: Path) -> Callable[[str, Sequence[Arrays]], list[dict[str, 
 
 
 def run(directory: Path, signature: str, batches: Sequence[Arrays]) -> list[dict[str, np.ndarray]]:
-    """Returns the outputs for each of `batches`, by `tf.saved_model.load`."""
-    return opened(directory)(signature, batches)
+    """Returns the outputs for each of `batches`, of any size, by `tf.saved_model.load`."""
+    call = opened(directory)
+
+    def in_parts(batch: Arrays) -> dict[str, np.ndarray]:
+        starts = range(0, max(1, len(next(iter(batch.values())))), rows.FEWEST)
+        parts = [{n: x[start : start + rows.FEWEST] for n, x in batch.items()} for start in starts]
+        answers = call(signature, parts)
+        return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+
+    return [in_parts(batch) for batch in batches]
