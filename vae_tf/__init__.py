@@ -8,9 +8,11 @@ from vae_tf.version import __version__
 # Where each public name lives. Looked up when first touched: TensorFlow takes seconds to import,
 # and `--help` or a wrong flag should not wait for it.
 _HOMES = {
+    "SequenceVAE": "vae_tf.models",
     "VAE": "vae_tf.models",
     "bits_per_dimension": "vae_tf.evaluation",
     "export": "vae_tf.runs.bundle",
+    "language_model": "vae_tf.models",
     "likelihoods": "vae_tf.distributions",
     "log_likelihood": "vae_tf.evaluation",
     "posteriors": "vae_tf.distributions",

@@ -10,9 +10,13 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from vae_tf.runs.config import TrainConfig
 
 GROUPS = {
-    "data": ("dataset", "kinds", "image_size", "skip_unreadable", "data_dir", "binarization"),
+    "data": (
+        *("dataset", "kinds", "tokens", "max_length", "image_size", "skip_unreadable", "data_dir"),
+        "binarization",
+    ),
     "model": (
-        *("network", "hidden", "filters", "activation", "dropout", "input_dropout", "shortcut"),
+        *("network", "hidden", "filters", "activation", "dropout", "input_dropout"),
+        *("word_dropout", "shortcut"),
         *(
             "latent_dim",
             "latents",
@@ -57,7 +61,7 @@ def page(program: str, recipes: str, defaults: TrainConfig, whole: bool) -> str:
     lines = [f"usage: {program} [--recipe NAME] [FLAGS]    {TrainConfig.__doc__}"]
     if len(lines[0]) > width:
         lines = [f"usage: {program} [--recipe NAME] [FLAGS]", str(TrainConfig.__doc__)]
-    lines.append(f"--recipe NAME sets the defaults, in brackets: {recipes}.")
+    lines.append(f"--recipe NAME sets the defaults: {recipes}.")
     for group, names in GROUPS.items():
         lines.append(f"{group}:")
         for name in names:

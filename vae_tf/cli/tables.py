@@ -28,8 +28,11 @@ def show_report(report: dict, run: RunDirectory, bundle: Bundle | None) -> None:
             f"NLL{given and ' given the label'}, {test['importance_samples']} importance samples"
         )
         table.add_row(label, f"{nll:.2f}" + ("" if error is None else f" ± {error:.2f}"))
+    if "perplexity" in test:
+        table.add_row(f"perplexity of a {test['token']}", f"{test['perplexity']:.3f}")
     table.add_row("epochs (best)", f"{report['epochs']} ({report['best_epoch']})")
-    own = {"table": run.table} if run.table.exists() else {}
+    kept = {"table": run.table, "vocabulary": run.vocabulary, "samples": run.samples}
+    own = {name: path for name, path in kept.items() if path.exists()}
     paths = {"model": run.model, **own, "report": run.report, "pictures": run.pictures}
     _show(table, {**paths, **(_paths(bundle) if bundle else {})})
     for text in cautions(report):

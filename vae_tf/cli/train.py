@@ -13,6 +13,8 @@ from vae_tf.recipes import RECIPES, recipe
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.directory import RunDirectory, config_of, run_path
 
+OWN_RECIPE = ("table", "text", "series")  # of data that begin with such a word and a colon
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code after training as the flags say."""
@@ -24,8 +26,8 @@ def parse(argv: Sequence[str]) -> TrainConfig:
     """Returns the configuration that `argv` describes; exits on `--help` and on bad flags."""
     program, first = app.program("vae-tf-train", "train.py"), _first("--recipe")
     chosen, rest = first.parse_known_args(argv)
-    of_table = any(flag.removeprefix("--dataset=").startswith("table:") for flag in argv)
-    usual = recipe("table" if of_table else "mlp")
+    schemes = {flag.removeprefix("--dataset=").partition(":")[0] for flag in argv if ":" in flag}
+    usual = recipe(next((name for name in OWN_RECIPE if name in schemes), "mlp"))
     named = chosen.recipe is not None
     default = recipe(chosen.recipe) if named else _resumed(rest) or usual
     if asked := {"-h", "--help", "--help-all"}.intersection(rest):

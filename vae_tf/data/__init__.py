@@ -9,7 +9,21 @@ from vae_tf.data.dequantization import dequantize
 from vae_tf.data.image_data import ImageData
 from vae_tf.data.loading import load
 from vae_tf.data.missing import with_mask
+from vae_tf.data.sequences import Bytes, Given, Series, Texts, Words
 from vae_tf.data.split import Split
 from vae_tf.data.tables.table import Table
 
-__all__ = ["BINARIZATIONS", "ImageData", "Split", "Table", "dequantize", "load", "with_mask"]
+__all__ = [
+    "BINARIZATIONS",
+    "Bytes",
+    "Given",
+    "ImageData",
+    "Series",
+    "Split",
+    "Table",
+    "Texts",
+    "Words",
+    "dequantize",
+    "load",
+    "with_mask",
+]

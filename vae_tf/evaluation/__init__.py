@@ -13,6 +13,7 @@ from vae_tf.evaluation.collapse import (
 )
 from vae_tf.evaluation.importance import LogLikelihood, log_likelihood
 from vae_tf.evaluation.levels import redrawn
+from vae_tf.evaluation.texts import neighbours, perplexity
 
 __all__ = [
     "BitsPerDimension",
@@ -26,6 +27,8 @@ __all__ = [
     "log_likelihood",
     "measure_collapse",
     "mutual_information",
+    "neighbours",
+    "perplexity",
     "redrawn",
     "sensitivity",
     "weigh_components",

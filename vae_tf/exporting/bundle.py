@@ -232,7 +232,8 @@ def _check_arguments(
             raise ExportError(f"the {name} must be built", "no weights yet", "Train it first.")
     if "x" in parts.decoder_wiring.names:
         expected = "the decoder must make x of z, and a condition, alone"
-        raise ExportError(expected, "an input x", "Export a decoder that does not see x.")
+        fix = "Export a model of texts by vae_tf.exporting.export_texts(vae, texts, directory)."
+        raise ExportError(expected, "an input x", fix)
     cpp_loader.libraries()
     shape = parts.encoder_wiring.input_shape("x") if event_shape is None else event_shape
     if shape is None or not all(isinstance(side, int) for side in shape):

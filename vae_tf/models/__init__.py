@@ -1,5 +1,8 @@
 """keras.Model subclasses, one family a file."""
 
+from vae_tf.models.continuations import Continuations
+from vae_tf.models.language_model import language_model
+from vae_tf.models.sequences import SequenceVAE
 from vae_tf.models.vae import VAE
 
-__all__ = ["VAE"]
+__all__ = ["VAE", "Continuations", "SequenceVAE", "language_model"]

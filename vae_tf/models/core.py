@@ -1,7 +1,7 @@
 """What a model is made of: its parts, which stay, and its configuration."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -37,7 +37,13 @@ class Core(keras.Model):
 
     What has been compiled has read the parts, so they cannot be assigned; `replace` makes a model
     of other ones. `beta` may be assigned at any time and counts from the next step on.
+
+    Attributes:
+        own_arguments: those that a subclass's constructor has beyond these, and keeps as
+            attributes of their names; numbers, strings and the like.
     """
+
+    own_arguments: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -156,6 +162,7 @@ class Core(keras.Model):
         given = {name: getattr(self, name) for name in (*parts_module.NAMES, "objective", "beta")}
         given |= {"kl_control": self.kl_control, "penalties": list(self.penalties)}
         given |= {"missing": self.missing, "seed": self.seed, "name": self.name}
+        given |= {name: getattr(self, name) for name in self.own_arguments}
         unknown = sorted(set(changes) - set(given))
         if unknown:
             fix = f"Known: {', '.join(sorted(given))}."
@@ -207,7 +214,8 @@ class Core(keras.Model):
         config = {part: serialize(getattr(self, part)) for part in parts}
         config["kl_control"] = self.kl_control and serialize(self.kl_control)
         config["penalties"] = [serialize(penalty) for penalty in self.penalties]
-        return {**config, "missing": self.missing, "seed": self.seed, "name": self.name}
+        own = {name: getattr(self, name) for name in self.own_arguments}
+        return {**config, "missing": self.missing, "seed": self.seed, "name": self.name, **own}
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None):

@@ -9,18 +9,24 @@ An encoder of `mask=True` has an input `mask`, 1 where the data were observed: i
 from a gap, which it is given as 0 too.
 """
 
+from vae_tf.networks.causal import causal_decoder, causal_encoder
 from vae_tf.networks.conv import conv_decoder, conv_encoder
 from vae_tf.networks.ladders import LadderNetworks
 from vae_tf.networks.mlp import conditional_prior_network, mlp_decoder, mlp_encoder
 from vae_tf.networks.mlp_ladder import mlp_ladder
+from vae_tf.networks.recurrent import gru_decoder, gru_encoder
 from vae_tf.networks.resnet import resnet_decoder, resnet_encoder
 from vae_tf.networks.resnet_ladder import resnet_ladder
 
 __all__ = [
     "LadderNetworks",
+    "causal_decoder",
+    "causal_encoder",
     "conditional_prior_network",
     "conv_decoder",
     "conv_encoder",
+    "gru_decoder",
+    "gru_encoder",
     "mlp_decoder",
     "mlp_encoder",
     "mlp_ladder",

@@ -11,6 +11,7 @@ from vae_tf.plots.images import (
     reconstructions,
     tile,
 )
+from vae_tf.plots.series import series
 from vae_tf.plots.tables import marginals, pairs
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "marginals",
     "pairs",
     "reconstructions",
+    "series",
     "side_by_side",
     "tile",
 ]

@@ -27,8 +27,10 @@ from vae_tf.runs import parts
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.images import Images
 from vae_tf.runs.kind import Kind
+from vae_tf.runs.series import SeriesKind
 from vae_tf.runs.suited import suited
 from vae_tf.runs.tables import Rows
+from vae_tf.runs.texts import Lines
 
 NETWORKS: dict[str, tuple[Callable[..., keras.Model], Callable[..., keras.Model]]] = {
     "mlp": (mlp_encoder, mlp_decoder),
@@ -43,6 +45,10 @@ LADDERS: dict[str, Callable[..., LadderNetworks]] = {
 
 def kind_of(config: TrainConfig) -> Kind:
     """Returns the configured data, and what follows from their kind."""
+    if config.is_text:
+        return Lines.load(config)
+    if config.is_series:
+        return SeriesKind.load(config)
     return (Rows if config.is_table else Images).load(config)
 
 
@@ -66,10 +72,12 @@ def build_model(config: TrainConfig, kind: Kind) -> VAE:
             prior = Hierarchy(prior, made.prior)
             posterior = Ladder(made.posterior, posterior)
         else:
-            encoder, decoder = _networks(
+            heads = posterior.parameter_shapes(config.number("latent_dim"))
+            own = kind.networks(config, heads, likelihood.parameter_shapes(shape))
+            encoder, decoder = own or _networks(
                 config, shape, posterior, likelihood, num_classes, kind.encoder_options()
             )
-    vae = VAE(
+    vae = kind.model(
         encoder,
         decoder,
         prior=prior,

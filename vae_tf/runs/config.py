@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vae_tf.errors import ConfigError
+from vae_tf.runs.sequence_flags import check_sequences
 
 # Fields that say how a run is watched or how far it is pushed, not what it computes.
 INCIDENTAL = ("data_dir", "run_dir", "resume", "overwrite", "export", "profile")
@@ -15,14 +16,20 @@ FURTHER = ("epochs", "patience")
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Train a variational autoencoder on images or tables; evaluate, draw and save it."""
+    """Train a variational autoencoder on any data; evaluate, draw and save it."""
 
     dataset: str = "digits"
-    """folder:, array: or table:PATH, or a TFDS set. A folder of image files; a .npy or .npz file;
-    a .csv, .tsv or .parquet file; any image set of TFDS by its name; digits are embedded."""
+    """KIND:PATH, or a TFDS set. folder: of image files; array: a .npy or .npz file;
+    table: a .csv, .tsv or .parquet file; text: a file of one text a line, or
+    text:tiny_shakespeare; series: [N, T, D] in a .npy file, or x with lengths in a .npz file;
+    digits are embedded."""
     kinds: tuple[str, ...] = ()
     """COLUMN=KIND where a table's kinds are inferred wrongly. Kinds are real, positive, binary,
     category and count, and ignore leaves a column out."""
+    tokens: Literal["bytes", "words"] = "bytes"
+    """What a text is made of. bytes of UTF-8; words: the 10,000 most frequent ones."""
+    max_length: int | None = None
+    """Most tokens of a text, its end included. That of the longest line if not given."""
     data_dir: str | None = None
     """Where TFDS data lie. TFDS_DATA_DIR, or TFDS's own default, if not given."""
     image_size: tuple[int, int] | None = None
@@ -33,12 +40,14 @@ class TrainConfig:
     """Draw each pixel as 0 or 1 with its grey value as probability. dynamic: anew each epoch;
     static: once; auto: dynamic for the bernoulli likelihood, none for the others."""
 
-    network: Literal["auto", "mlp", "conv", "resnet"] = "auto"
-    """Encoder and decoder. mlp: dense; conv: convolutional; resnet: residual convolutional;
-    auto: mlp for tables and small images, conv for larger ones."""
+    network: Literal["auto", "mlp", "conv", "resnet", "gru", "causal"] = "auto"
+    """Encoder and decoder. mlp: dense; conv: convolutional; resnet: residual convolutional; gru:
+    recurrent; causal: convolutional over the steps of a text; auto: mlp for tables and small
+    images, conv for larger ones, gru for texts and series."""
     hidden: Literal["auto"] | tuple[int, ...] = "auto"
     """Widths of the mlp's hidden layers; the decoder has them in reverse. auto: 500 500; of a
-    table 128 128, and 128 below 1,000 training rows."""
+    table 128 128, and 128 below 1,000 training rows; of a gru 256, and 64 for series; of causal
+    four of 128."""
     filters: tuple[int, ...] = (32, 64)
     """Channels of each level of conv and resnet; the decoder has them in reverse."""
     activation: str = "silu"
@@ -47,13 +56,16 @@ class TrainConfig:
     """Share of the mlp's hidden units dropped in training."""
     input_dropout: float = 0.0
     """Share of the encoder's inputs dropped in training (mlp)."""
+    word_dropout: float = 0.0
+    """Share of the past tokens hidden from a text's decoder in training, so that it asks z."""
     shortcut: bool = False
     """Give the mlp decoder's outputs the latents too, by a linear map. It suits tables."""
     condition: Literal["none", "label"] = "none"
     """What encoder and decoder are given too. label: the class of each image, so that the
     model draws images of a class that you choose."""
     latent_dim: Literal["auto"] | int = "auto"
-    """Number of latent variables. auto: 40, and of a table as many as columns, from 2 to 32."""
+    """Number of latent variables. auto: 40, and of a table as many as columns, from 2 to 32; of a
+    text 32 and of a series 8."""
     latents: tuple[int, ...] = ()
     """Latents of each group of a hierarchy, the top first, in place of --latent-dim. mlp: numbers;
     resnet: a number of the top, and the channels of the feature maps below. Prior and posterior
@@ -160,8 +172,10 @@ class TrainConfig:
         for name in ("beta", "free_bits", "weight_decay"):
             holds = self._auto(name) or 0 <= getattr(self, name) < math.inf
             self._require(name, holds, "at least 0")
-        for name in ("dropout", "input_dropout"):
+        for name in ("dropout", "input_dropout", "word_dropout"):
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
+        if self.max_length is not None:
+            self._require("max_length", self.max_length >= 2, "at least 2")
         for name in ("hidden", "filters"):
             sizes = getattr(self, name)
             holds = self._auto(name) or (len(sizes) > 0 and min(sizes) >= 1)
@@ -179,6 +193,7 @@ class TrainConfig:
             raise ConfigError("A run can be resumed or overwritten", "both flags", fix)
         self._require("seed", 0 <= self.seed < 2**31, "from 0 to 2**31 - 1")
         self._check_table()
+        check_sequences(self)
         if self.latents:
             self._check_groups()
 
@@ -237,8 +252,20 @@ class TrainConfig:
         return self.dataset.startswith("table:")
 
     @property
+    def is_text(self) -> bool:
+        """Whether the data are lines of text."""
+        return self.dataset.startswith("text:")
+
+    @property
+    def is_series(self) -> bool:
+        """Whether the data are real-valued series."""
+        return self.dataset.startswith("series:")
+
+    @property
     def likelihood_name(self) -> str:
-        """The likelihood; of a table that of its columns' kinds, `mixed`."""
+        """The likelihood; of a table that of its columns' kinds, `mixed`; of tokens theirs."""
+        if self.is_text:
+            return "categorical"
         return "mixed" if self.is_table else self.likelihood
 
     @property

@@ -21,7 +21,8 @@ class RunDirectory:
     """The paths of a run.
 
     config.json, metrics.csv, model.keras, report.json, profile.json if one was asked for,
-    table.json if the data are a table (`Table.load` reads it),
+    table.json if the data are a table (`Table.load` reads it), vocabulary.json and samples.txt if
+    they are texts (`Texts.load`), series.json if they are series (`Series.load`),
     checkpoints/, pictures/, logs/ (TensorBoard).
     """
 
@@ -32,6 +33,9 @@ class RunDirectory:
         self.model = self.path / "model.keras"
         self.report = self.path / "report.json"
         self.table = self.path / "table.json"
+        self.vocabulary = self.path / "vocabulary.json"
+        self.samples = self.path / "samples.txt"
+        self.series = self.path / "series.json"
         self.profile = self.path / "profile.json"
         self.likelihood = self.path / "likelihood.npz"  # until the report is written
         self.checkpoints = self.path / "checkpoints"

@@ -1,4 +1,4 @@
-"""What a run asks its data, whatever they are: images, or the rows of a table.
+"""What a run asks its data, whatever they are: images, rows of a table, texts, series.
 
 A new kind of data is one more class here below, named in `runs.build.kind_of`; training, reports
 and pictures know nothing of pixels or columns.
@@ -21,7 +21,7 @@ class Kind(abc.ABC):
     """The data of a run, and what follows from their kind.
 
     Attributes:
-        data: `ImageData`, `TableData`: splits, `shape`, `unit`, `describe()`.
+        data: `ImageData`, `TableData`, `SequenceData`: splits, `shape`, `unit`, `describe()`.
         least_steps: of a training of so few examples that its usual epochs have fewer.
     """
 
@@ -52,12 +52,31 @@ class Kind(abc.ABC):
         """Returns arguments of the encoder's builder beyond the settings."""
         return {}
 
+    def networks(
+        self, config: TrainConfig, heads: Mapping[str, Any], outputs: Mapping[str, Any]
+    ) -> tuple[keras.Model, keras.Model] | None:
+        """Returns encoder and decoder where this kind of data has its own; else None.
+
+        Args:
+            config: the settings, none of which is `auto`.
+            heads: what the posterior needs of the encoder, name -> shape.
+            outputs: what the likelihood needs of the decoder.
+        """
+        return None
+
+    def model(self, *args: Any, **kwargs: Any) -> VAE:
+        """Returns the model for this kind of data, of the arguments of a VAE."""
+        return VAE(*args, **kwargs)
+
     def notes(self) -> list[str]:
         """Returns what a user should know of how the data were read."""
         return []
 
     def keep(self, run: RunDirectory) -> None:  # noqa: B027 (images keep nothing)
         """Writes what the trained model is of no use without."""
+
+    def show(self, vae: VAE, run: RunDirectory) -> None:  # noqa: B027 (images have pictures)
+        """Writes what shows a trained model beside its pictures."""
 
     def callbacks(self, run: RunDirectory, config: TrainConfig) -> list[keras.callbacks.Callback]:
         """Returns callbacks that show this kind of data during training."""

@@ -115,6 +115,7 @@ def _evaluate(config, vae: VAE, kind: Kind, history, run: RunDirectory, watcher)
     seconds = time.perf_counter() - began
     watcher.stage("drawing")
     pictures = _draw(kind, vae, history, run.pictures)
+    kind.show(vae, run)
     report = make_report(config, vae, history, best, bound, likelihood)
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
     return {

@@ -30,8 +30,8 @@ from vae_tf.objectives import (
 from .conftest import LATENT_DIM, SHAPE, make
 
 NAMES = (
-    "data", "shapes", "support", "finite", "density", "kl", "posterior", "outputs", "bounds",
-    "seed", "batch", "training", "gradients", "extremes",
+    "data", "shapes", "support", "finite", "density", "past", "kl", "posterior", "outputs",
+    "bounds", "seed", "batch", "training", "gradients", "extremes",
 )  # fmt: skip
 
 
@@ -524,7 +524,7 @@ def test_the_table_is_printed_and_returned(x, capsys):
     assert capsys.readouterr().out == f"{report}\n"
     lines = str(report).splitlines()
     assert [line.split()[0] for line in lines[:-1]] == list(NAMES)
-    assert lines[-1] == "14 ok, 0 failed, 0 skipped"
+    assert lines[-1] == "15 ok, 0 failed, 0 skipped"
     with pytest.raises(dataclasses.FrozenInstanceError):
         report.findings = ()
 

@@ -17,6 +17,7 @@ from vae_tf.errors import DataError
 from vae_tf.models.audit import behaviour, mathematics
 from vae_tf.models.audit.bounds import bounds
 from vae_tf.models.audit.outputs import outputs
+from vae_tf.models.audit.past import past
 from vae_tf.models.audit.subject import Failed, Skipped, Subject
 from vae_tf.models.inputs import data_of, is_stream
 from vae_tf.models.shapes import batched
@@ -29,6 +30,7 @@ CHECKS: dict[str, Callable[[Subject], str]] = {
     "support": mathematics.support,
     "finite": mathematics.finite,
     "density": mathematics.density,
+    "past": past,
     "kl": mathematics.kl,
     "posterior": mathematics.posterior,
     "outputs": outputs,

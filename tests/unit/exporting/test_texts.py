@@ -1,0 +1,90 @@
+"""Texts that are exported: strings from a SavedModel, and a step at a time in LiteRT."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vae_tf import SequenceVAE, networks
+from vae_tf.data import Texts
+from vae_tf.data.batch import Batch
+from vae_tf.errors import ExportError
+from vae_tf.exporting import export_texts
+from vae_tf.formats.litert import files as litert
+
+LINES = ["to be or not", "be that", "not to be"]
+MAKERS = {
+    "gru": (networks.gru_encoder, networks.gru_decoder),
+    "causal": (networks.causal_encoder, networks.causal_decoder),
+}
+
+
+def model(kind, tokens):
+    texts = Texts.of(LINES, tokens)
+    likelihood = texts.likelihood()
+    make_encoder, make_decoder = MAKERS[kind]
+    options = {"tokens": texts.num_tokens, "embedding": 4}
+    decoder = make_decoder(
+        2, likelihood.parameter_shapes(texts.shape), (6,), event_shape=texts.shape, **options
+    )
+    rng = np.random.default_rng(0)
+    for weight in decoder.trainable_variables:
+        weight.assign(rng.normal(0, 0.7, weight.shape))
+    encoder = make_encoder(texts.shape, 2, (6,), **options)
+    return SequenceVAE(encoder, decoder, likelihood=likelihood, end=0), texts
+
+
+@pytest.fixture(scope="module", params=[("gru", "words"), ("causal", "bytes")])
+def exported(request, tmp_path_factory):
+    vae, texts = model(*request.param)
+    directory = tmp_path_factory.mktemp("texts")
+    return vae, texts, export_texts(vae, texts, directory)
+
+
+def test_strings_begin_with_the_probabilities_of_the_model(exported):
+    vae, texts, home = exported
+    decode = tf.saved_model.load(str(home / "decoder" / "1")).signatures["decode_text"]
+    number, temperature = 1500, 0.6
+    z = np.tile(np.array([[0.5, -1.0]], "float32"), (number, 1))
+    warmth = tf.fill([number], temperature)
+    found = decode(z=tf.constant(z), seed=tf.range(number), temperature=warmth)["text"].numpy()
+    words = texts.vocabulary.name == "words"
+    firsts = [text.split(b" ")[0] if words else text[:1] for text in found]
+    nothing = Batch(tf.zeros([1, texts.max_length]))
+    logits = vae.parts.decoded(tf.constant(z[:1]), nothing)["logits"][0, : texts.num_tokens]
+    p = tf.nn.softmax(logits / temperature).numpy()
+    names = ["", *texts.vocabulary.words] if words else [b"", *(bytes([b]) for b in range(256))]
+    for name, probability in zip(names, p, strict=True):
+        share = firsts.count(name.encode() if words else name) / number
+        error = np.sqrt(probability * (1 - probability) / number)
+        assert abs(share - probability) < 4.5 * error + 1 / number, name
+
+
+def test_a_step_at_a_time_in_litert_is_the_greedy_text(exported):
+    vae, texts, home = exported
+    content = (home / "step.tflite").read_bytes()
+    z = np.array([[0.3, 0.2]], "float32")
+    x = np.zeros((1, texts.max_length), "float32")
+    for position in range(texts.max_length):
+        asked = {"z": z, "x": x, "position": np.array([position], "int32")}
+        log_prob = litert.run(content, "step", [asked])[0]["log_prob"]
+        np.testing.assert_allclose(np.exp(log_prob).sum(), 1, rtol=1e-5)
+        x[0, position] = np.argmax(log_prob)
+        if not x[0, position]:
+            break
+    assert np.array_equal(x, vae.draw(z, temperature=0.0))
+    serve = tf.saved_model.load(str(home / "decoder" / "1")).signatures["decode_text"]
+    given = {"z": tf.constant(z), "seed": tf.constant([0]), "temperature": tf.constant([0.0])}
+    text = serve(**given)["text"].numpy()[0].decode("utf-8", errors="replace")
+    assert text == texts.decode(x)[0]
+
+
+def test_rows_are_their_own_and_versions_new(exported):
+    vae, texts, home = exported
+    generate = tf.saved_model.load(str(home / "decoder" / "1")).signatures["generate_text"]
+    together = generate(seed=tf.constant([3, 9]), temperature=tf.constant([1.0, -1.0]))
+    alone = generate(seed=tf.constant([3]), temperature=tf.constant([1.0]))
+    assert together["text"].numpy()[0] == alone["text"].numpy()[0]
+    assert together["text"].numpy()[1] == b""
+    assert Texts.load(home / "vocabulary.json").get_config() == texts.get_config()
+    with pytest.raises(ExportError, match=r"A version must be new.*Pass version=2"):
+        export_texts(vae, texts, home)

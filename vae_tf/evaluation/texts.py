@@ -1,0 +1,51 @@
+"""Perplexity of texts, and the neighbours of examples among the codes of others."""
+
+import numpy as np
+
+from vae_tf.checks import whole
+from vae_tf.errors import DataError
+from vae_tf.evaluation.importance import LogLikelihood
+from vae_tf.models import VAE
+
+
+def perplexity(likelihood: LogLikelihood, mask) -> float:
+    """Returns exp(-sum_n log p(x_n) / number of tokens), ends of texts counted as tokens.
+
+    Among how many equally probable tokens the model is left to choose.
+
+    Args:
+        likelihood: estimates of log p(x) of texts.
+        mask: of the same texts, [N, T].
+
+    Raises:
+        DataError: another number of texts.
+    """
+    mask = np.asarray(mask)
+    if len(mask) != len(likelihood.per_example):
+        received = f"{len(mask)} masks for {len(likelihood.per_example)} texts"
+        raise DataError("Each text must have its mask", received, "Pass those of the same texts.")
+    return float(np.exp(-np.sum(likelihood.per_example) / np.sum(mask)))
+
+
+def neighbours(vae: VAE, examples, data, number: int = 5) -> np.ndarray:
+    """Returns which of `data` have the codes nearest to those of `examples`, nearest first.
+
+    A code is the mean of q(z|x), and the distance that of Euclid.
+
+    Args:
+        vae: a model.
+        examples: in any form that `encode` takes, B of them.
+        data: likewise, N of them.
+        number: how many neighbours, n.
+
+    Returns:
+        Numbers of rows of `data`, [B, n].
+    """
+    of_examples, of_data = (_codes(vae, given) for given in (examples, data))
+    distance = np.sum(np.square(of_data), 1) - 2 * of_examples @ of_data.T
+    return np.argsort(distance, 1, kind="stable")[:, : whole("number", number)]
+
+
+def _codes(vae: VAE, data) -> np.ndarray:
+    batches = vae.door.batches(data, 1024, "data to encode")
+    return np.concatenate([vae.generator.code(batch) for batch in batches]).astype("float64")

@@ -1,0 +1,44 @@
+"""A decoder without z: what a latent variable is worth is told beside it."""
+
+import keras
+
+from vae_tf.distributions.likelihoods.base import Likelihood
+from vae_tf.errors import ConfigError
+from vae_tf.models.sequences import SequenceVAE
+from vae_tf.models.shapes import latent_dim_of
+from vae_tf.wiring import Wiring
+
+
+def language_model(
+    decoder: keras.Model, likelihood: Likelihood, *, end: int | None = None, seed: int = 0
+) -> SequenceVAE:
+    """Returns p(x) = prod_t p(x_t|x_1 ... x_{t-1}), a decoder that is given zeros for z.
+
+    It is a VAE whose q(z|x) is the prior, so that its KL is 0, its ELBO is log p(x) and one
+    importance sample is enough. `fit`, `log_likelihood`, `sample` and `save` are those of a VAE.
+
+    Args:
+        decoder: of z and x, whose weights this model has from then on.
+        likelihood: p(x|z).
+        end: as for SequenceVAE.
+        seed: of the draws.
+
+    Raises:
+        ConfigError: a decoder that does not see x.
+    """
+    wiring = Wiring(decoder, "decoder", main="z")
+    shape = wiring.input_shape("x")
+    if shape is None or set(wiring.names) != {"z", "x"}:
+        received = f"a decoder of {', '.join(wiring.names)}"
+        fix = "Build it by networks.gru_decoder or causal_decoder."
+        raise ConfigError("A language model needs a decoder of z and x", received, fix)
+    size = latent_dim_of(decoder)
+    z, x = keras.Input((size,), name="z"), keras.Input(shape, name="x")
+    known = {"z": keras.ops.zeros_like(z), "x": x}
+    blind = keras.Model({"z": z, "x": x}, decoder(known), name="decoder")
+    seen = keras.Input(shape, name="x")
+    zeros = keras.ops.zeros_like(keras.layers.Flatten()(seen)[:, :1])
+    zeros = keras.ops.repeat(zeros, size, axis=1)
+    outputs = {"z_mean": zeros, "z_log_var": keras.ops.copy(zeros)}
+    encoder = keras.Model(seen, outputs, name="encoder")
+    return SequenceVAE(encoder, blind, likelihood=likelihood, end=end, seed=seed)

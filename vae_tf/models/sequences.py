@@ -1,0 +1,153 @@
+"""Sequences drawn step by step from a decoder that sees z and the past of x."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vae_tf.checks import whole
+from vae_tf.data.batch import Batch
+from vae_tf.distributions.likelihoods.categorical import Categorical
+from vae_tf.errors import ConfigError
+from vae_tf.models.ancestral import ancestral, check_temperature, fixed_shape
+from vae_tf.models.continuations import Continuations, continued
+from vae_tf.models.vae import VAE
+
+TOKENS = 2  # the stream of random numbers of steps, beside that of z
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class SequenceVAE(VAE):
+    """A VAE of sequences [T] or [T, D]: p(x|z) = prod_t p(x_t|x_1 ... x_{t-1}, z).
+
+    The decoder has the inputs `z` and `x`, and puts out the parameters of all steps at once, those
+    of a step by what was before it. `fit`, `evaluate`, `log_likelihood` and all else are those of
+    VAE; `sample`, `reconstruct` and `interpolate` draw step by step.
+
+    Args:
+        *args: as for VAE.
+        end: the class after which a sequence is over, 0 of `vae_tf.data.Texts`; None where all
+            sequences go on to T.
+        **kwargs: as for VAE.
+    """
+
+    own_arguments = ("end",)
+
+    def __init__(self, *args, end: int | None = None, **kwargs):
+        self.end = None if end is None else whole("end", end, least=0)
+        super().__init__(*args, **kwargs)
+        if self.end is not None and not isinstance(self.likelihood, Categorical):
+            received = type(self.likelihood).__name__
+            raise ConfigError("Only classes have an `end`", received, "Pass end=None.")
+
+    def draw(
+        self, z, *, temperature: float = 1.0, seed: int = 0, beginning=None, condition=None
+    ) -> tf.Tensor:
+        """Returns x ~ p(x|z), [B, *event], drawn step by step; 0 after the end.
+
+        Args:
+            z: latents [B, L].
+            temperature: logits are divided by it; 0 takes the most probable token of each step,
+                and numbers other than 0 and 1 are for tokens alone.
+            seed: of the draws; the same seed gives each row the same one.
+            beginning: {"x": ..., "mask": ...} of each row, kept where the mask is 1.
+            condition: one entry for each row, where the model takes one.
+        """
+        temperature = check_temperature(self.likelihood, temperature)
+        shape = fixed_shape(self.event_shape)
+        z = tf.convert_to_tensor(z, tf.float32)
+        given, rows = self._given(condition, z).condition, len(z)
+        known = {} if beginning is None else beginning
+        x = tf.cast(known.get("x", tf.zeros([rows, *shape])), tf.float32)
+        mask = tf.cast(known.get("mask", tf.zeros([rows, *shape])), tf.float32)
+        key = tf.constant([whole("seed", seed, least=0), TOKENS], tf.int32)
+        drawn = ancestral(self.generator, shape, self.end)
+        return drawn(z, Batch(x, mask, given), key, tf.constant(temperature))
+
+    def sample(
+        self, num_samples: int, seed: int | None = None, condition=None, temperature: float = 1.0
+    ) -> tf.Tensor:
+        """Returns draws x ~ p(x|z), z ~ p(z), [num_samples, *event].
+
+        Args:
+            num_samples: how many.
+            seed: the same seed gives the same draws; the model's random stream if None.
+            condition: one entry for each, where the model takes one.
+            temperature: as for `draw`; below 1 draws are more usual and less diverse.
+        """
+        rows = whole("num_samples", num_samples, least=0)
+        key = self.next_seed() if seed is None else tf.constant([seed, 0], tf.int32)
+        given = self._given(condition, tf.zeros([rows, 1]))
+        z = self.generator.drawn(key, tf.constant(rows), given)
+        return self.draw(z, temperature=temperature, seed=abs(int(key[0])), condition=condition)
+
+    def _reconstructed(self, batch: Batch, shown) -> tf.Tensor:
+        condition = batch.condition if shown is None else shown
+        return self.draw(self.generator.code(batch), temperature=0.0, condition=condition)
+
+    def interpolate(
+        self, a, b, steps: int = 8, condition=None, temperature: float = 0.0, seed: int = 0
+    ) -> tf.Tensor:
+        """Returns sequences on the line between the codes of `a` and `b`, [B, steps, *event].
+
+        Args:
+            a: a batch in any form, such as {"x": ..., "mask": ...}; or one example [*event],
+                whose path then is [steps, *event].
+            b: likewise.
+            steps: number of sequences, both ends included; at least 2.
+            condition: of each pair, the same along its path.
+            temperature: as for `draw`.
+            seed: of the draws, which are the same along a path.
+        """
+        steps, rank = whole("steps", steps, least=2), len(fixed_shape(self.event_shape))
+        single = not isinstance(a, (dict, tuple, Batch)) and np.ndim(a) == rank
+        ends = [np.asarray(x)[None] if single else x for x in (a, b)]
+        batches = [self.door.batch(x, "data to interpolate", condition) for x in ends]
+        z = [np.asarray(self.generator.code(batch)) for batch in batches]
+        if z[0].shape != z[1].shape:
+            received = f"{len(z[0])} and {len(z[1])}"
+            raise ConfigError("`a` and `b` must be as many", received, "Pass pairs.")
+        weight = np.linspace(0, 1, steps, dtype="float32")[:, None, None]
+        path = (1 - weight) * z[0] + weight * z[1]  # [steps, B, L]
+        # A step of all paths at a time: each path then has draws of its own
+        options: dict[str, Any] = {"temperature": temperature, "seed": seed}
+        options["condition"] = batches[0].condition
+        x = tf.stack([self.draw(codes, **options) for codes in path], 1)
+        return x[0] if single else x
+
+    def continuations(
+        self,
+        beginning,
+        num: int = 5,
+        *,
+        candidates: int = 50,
+        num_samples: int = 100,
+        temperature: float = 1.0,
+        condition=None,
+        seed: int = 0,
+    ) -> Continuations:
+        """Returns several probable continuations of a beginning, which all differ.
+
+        Draws z ~ q(z|beginning) with importance weights w = p(beginning, z) / q(z|beginning) stand
+        for p(z|beginning). `candidates` are drawn, each from a z that is chosen by the weights,
+        and ranked by p(continuation|beginning) = sum_k w_k p(continuation|beginning, z_k) / sum_k
+        w_k.
+
+        Args:
+            beginning: {"x": [1, *event], "mask": ...}, the mask 1 in the first steps alone, such
+                as `texts.encode(["To be"], ended=False)`.
+            num: how many at most.
+            candidates: how many are drawn.
+            num_samples: K, draws of z.
+            temperature: as for `draw`; the candidates are ranked by p(x) itself.
+            condition: as for `sample`.
+            seed: of the draws.
+
+        Raises:
+            DataError: several beginnings, one without a mask, or one that fills all steps.
+        """
+        batch = self.door.batch(beginning, "beginning", condition).tensors()
+        counts = whole("num", num), whole("candidates", candidates)
+        draws, seed = whole("num_samples", num_samples), whole("seed", seed, least=0)
+        return continued(self, batch, *counts, draws, temperature, seed)

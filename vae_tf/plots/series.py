@@ -1,0 +1,26 @@
+"""Pictures of series: what was observed, and what a model makes of it."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+INCHES = 2.2
+
+
+def series(x, mean) -> Figure:
+    """Returns a row of axes for each column, one for each series: points beside a line.
+
+    Args:
+        x: what was observed, [N, T, D], NaN where it is missing.
+        mean: E[x|z], [N, T, D].
+    """
+    x, mean = np.asarray(x), np.asarray(mean)
+    number, _, columns = x.shape
+    figure = Figure(figsize=(INCHES * number, INCHES * columns), layout="constrained")
+    axes = figure.subplots(columns, number, squeeze=False, sharey="row")
+    for i, of_series in enumerate(axes.T):
+        for column, axis in enumerate(of_series):
+            known = ~np.isnan(x[i, :, column])
+            until = 1 + int(np.flatnonzero(known)[-1]) if known.any() else 0
+            axis.plot(x[i, :, column], ".", color="tab:blue", markersize=3)
+            axis.plot(mean[i, :until, column], color="tab:orange", linewidth=1)
+    return figure
