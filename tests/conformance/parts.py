@@ -68,6 +68,14 @@ LIKELIHOODS = {
         ]
     ),
 }
+
+
+def classifier():
+    """Returns a network from x to the logits of two classes."""
+    x = keras.Input(SHAPE, name="x")
+    return keras.Model(x, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
+
+
 OBJECTIVES = {
     "ELBO": objectives.ELBO,
     "ELBO of 3 draws": lambda: objectives.ELBO(3, closed_form=False),
@@ -81,6 +89,7 @@ OBJECTIVES = {
     ),
     "VIMCO": lambda: objectives.VIMCO(4),
     "WakeSleep": objectives.WakeSleep,
+    "SemiSupervised": lambda: objectives.SemiSupervised(classifier()),
 }
 
 

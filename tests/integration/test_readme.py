@@ -33,7 +33,7 @@ TRAIN = {
 }
 PAGES = (
     *("compression", "conditional", "hierarchical", "keras", "missing_data", "networks"),
-    *("own_data", "profiling", "results", "sequences", "tables", "your_own"),
+    *("own_data", "profiling", "results", "semi_supervised", "sequences", "tables", "your_own"),
 )
 ELSEWHERE = {
     "make demo": "test_make_demo below",

@@ -27,6 +27,7 @@ GROUPS = {
             "posterior",
             "condition",
         ),
+        *("labels", "label_seed", "labelled_share", "classifier_weight", "codes"),
     ),
     "objective": (
         *("objective", "objective_samples", "beta", "beta_warmup_epochs", "beta_schedule"),
@@ -61,7 +62,7 @@ def page(program: str, recipes: str, defaults: TrainConfig, whole: bool) -> str:
     lines = [f"usage: {program} [--recipe NAME] [FLAGS]    {TrainConfig.__doc__}"]
     if len(lines[0]) > width:
         lines = [f"usage: {program} [--recipe NAME] [FLAGS]", str(TrainConfig.__doc__)]
-    lines.append(f"--recipe NAME sets the defaults: {recipes}.")
+    lines.append(f"--recipe NAME sets defaults: {recipes}.")
     for group, names in GROUPS.items():
         lines.append(f"{group}:")
         for name in names:

@@ -10,7 +10,7 @@ from vae_tf.data.image_data import ImageData
 from vae_tf.data.loading import load
 from vae_tf.data.missing import with_mask
 from vae_tf.data.sequences import Bytes, Given, Series, Texts, Words
-from vae_tf.data.split import Split
+from vae_tf.data.split import Split, mixed
 from vae_tf.data.tables.table import Table
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "Words",
     "dequantize",
     "load",
+    "mixed",
     "with_mask",
 ]

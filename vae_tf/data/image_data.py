@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from vae_tf.data.binarization import RULES
+from vae_tf.data.mixing import UNKNOWN, few_labels
 from vae_tf.data.pixels import RESIZING
 from vae_tf.data.source import SPLITS
 from vae_tf.data.split import Split
@@ -32,6 +33,7 @@ class ImageData:
         carved: The splits that were drawn from the source's train split.
         label_names: What integer labels mean, where that is known.
         skipped: Files of the source that were left out as they cannot be read.
+        few_labels: How many training labels were kept, and the seed of their choice, if not all.
         unit: What one example is called.
     """
 
@@ -48,6 +50,7 @@ class ImageData:
     carved: tuple[str, ...]
     label_names: tuple[str, ...] | None = None
     skipped: tuple[str, ...] = ()
+    few_labels: tuple[int, int] | None = None
     unit: ClassVar[str] = "image"
 
     @property
@@ -62,6 +65,16 @@ class ImageData:
         train, validation, test = (replace(split, binarize=binarize) for split in self._splits())
         return replace(self, binarization="dynamic", train=train, validation=validation, test=test)
 
+    def with_few_labels(self, count: int, seed: int) -> "ImageData":
+        """Returns the same images, of which so many of `train` keep their label.
+
+        Raises:
+            DataError: There are not so many, or not one for each class.
+        """
+        least = self.num_classes
+        labels = few_labels(np.asarray(self.train.labels), least, count, seed)
+        return replace(self, train=replace(self.train, labels=labels), few_labels=(count, seed))
+
     @functools.cached_property
     def num_classes(self) -> int:
         """The number of classes K, where every image has a label 0, 1, ... K - 1.
@@ -75,6 +88,7 @@ class ImageData:
             fix += " file with x and y."
             raise DataError(f"`{self.name}` must have a label for every image", "none", fix)
         labels = np.concatenate(known)
+        labels = labels[labels != UNKNOWN] if self.few_labels else labels
         if labels.dtype.kind not in "iufb":
             received = f"labels of {labels.dtype}"
         elif np.any(wrong := (labels < 0) | (labels != np.rint(labels))):
@@ -111,8 +125,10 @@ class ImageData:
         """
         height, width, _ = self.shape
         own: dict = {}
+        if self.few_labels:
+            own["few_labels"] = dict(zip(("count", "seed"), self.few_labels, strict=True))
         if labels:
-            own = {"num_classes": self.num_classes, "labels_fingerprint": self.labels_fingerprint}
+            own |= {"num_classes": self.num_classes, "labels_fingerprint": self.labels_fingerprint}
         return {
             "name": self.name,
             "source": self.source,

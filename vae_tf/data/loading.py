@@ -76,7 +76,9 @@ def load(
     return ImageData(
         name=name,
         shape=(height, width, channels),
-        **splits,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
         white=white,
         binarization=binarization,
         seed=seed,

@@ -7,7 +7,7 @@ import tensorflow as tf
 from vae_tf.errors import ConfigError
 
 # One stream for each use: the same user seed never gives two of them the same numbers.
-CARVING, ORDER, TRAINING_DRAW, FIXED_DRAW, DEQUANTIZATION = range(5)
+CARVING, ORDER, TRAINING_DRAW, FIXED_DRAW, DEQUANTIZATION, LABELLED = range(6)
 
 
 def key(seed: int, stream: int, *path) -> tf.Tensor:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from vae_tf.checks import whole
 from vae_tf.data.binarization import bernoulli
+from vae_tf.data.mixing import Mixture
 from vae_tf.data.pipeline import beside_training
 from vae_tf.data.randomness import FIXED_DRAW, ORDER, TRAINING_DRAW, check_seed, key, permutation
 from vae_tf.data.source import SPLITS
@@ -68,18 +69,51 @@ class Split:
             DataError: `labels` are asked for, and there are none.
         """
         steps, classes = self.steps_per_epoch(batch_size), self._classes(labels)
-        seed, first = check_seed(seed), whole("start_epoch", start_epoch, least=0)
-        gather = self._gatherer()
+        seed = check_seed(seed)
+
+        def order(e):
+            order = permutation(self.num_examples, key(seed, ORDER, e))
+            return lambda step: order[step * batch_size : (step + 1) * batch_size]
+
+        return self._endless(order, steps, seed, start_epoch, classes)
+
+    def mixed_batches(
+        self, batch_size: int, labelled: float, seed: int, start_epoch: int = 0
+    ) -> tf.data.Dataset:
+        """Returns endless pairs (images, labels) of which the share `labelled` has a label.
+
+        The others' labels are -1. An epoch has `Mixture(...).steps` batches, of which
+        `training_batches` says the rest.
+
+        Raises:
+            ConfigError: An argument is out of range.
+            DataError: There are no labelled or no unlabelled examples.
+        """
+        seed, classes = check_seed(seed), self._classes(True)
+        mixture = Mixture(np.asarray(self.labels), batch_size, labelled)
+        return self._endless(
+            lambda e: mixture.order(seed, e), mixture.steps, seed, start_epoch, classes
+        )
+
+    def _endless(self, order, steps: int, seed: int, start_epoch: int, classes) -> tf.data.Dataset:
+        """Returns the batches of all epochs from `start_epoch` on.
+
+        Args:
+            order: from an epoch to a function of the step to the places of its examples.
+            steps: of an epoch.
+            seed: of draws.
+            start_epoch: the first.
+            classes: labels, or None.
+        """
+        first, gather = whole("start_epoch", start_epoch, least=0), self._gatherer()
 
         def epoch(e):
-            order = permutation(self.num_examples, key(seed, ORDER, e))
-            return tf.data.Dataset.range(steps).map(
-                lambda step: (order[step * batch_size : (step + 1) * batch_size], e, step)
-            )
+            chosen = order(e)
+            return tf.data.Dataset.range(steps).map(lambda step: (chosen(step), e, step))
 
         def batch(chosen, e, step):
             x = gather(chosen)
-            x = bernoulli(x, key(seed, TRAINING_DRAW, e, step)) if self.binarize else x
+            x = self._drawn(x, key(seed, TRAINING_DRAW, e, step))
             return x if classes is None else (x, tf.gather(classes, chosen))
 
         batches = tf.data.Dataset.counter(first).flat_map(epoch).map(batch)
@@ -103,7 +137,7 @@ class Split:
         def block(i):
             chosen = tf.range(i * _BLOCK, tf.minimum((i + 1) * _BLOCK, self.num_examples))
             x = gather(chosen)
-            x = bernoulli(x, key(self.seed, FIXED_DRAW, position, i)) if self.binarize else x
+            x = self._drawn(x, key(self.seed, FIXED_DRAW, position, i))
             return x if classes is None else (x, tf.gather(classes, chosen))
 
         blocks = tf.data.Dataset.range(self.steps_per_epoch(_BLOCK)).map(block)
@@ -118,13 +152,17 @@ class Split:
         count = self.num_examples
         if limit is not None:
             count = min(count, whole("limit", limit, least=0))
-        images = np.empty((count, *self.stored.shape[1:]), np.float32)
+        images: np.ndarray = np.empty((count, *self._shape), np.float32)
         start = 0
         for batch in self.batches(_BLOCK).take(-(-count // _BLOCK)).as_numpy_iterator():
             x = batch["x"] if isinstance(batch, dict) else batch
             images[start : start + _BLOCK] = x[: count - start]
             start += _BLOCK
         return images
+
+    def undrawn(self) -> np.ndarray:
+        """Returns what `array` does, with the means of what is drawn, grey values of 0 and 1."""
+        return replace(self, binarize=False).array()
 
     def add_to(self, digest) -> None:
         """Updates a hash with the stored values of the split, and with which of them there are."""
@@ -149,6 +187,14 @@ class Split:
     def __repr__(self) -> str:
         return f"Split({self.name!r}, num_examples={self.num_examples})"
 
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return self.stored.shape[1:]
+
+    def _drawn(self, x, at: tf.Tensor):
+        """Returns what is fed of stored examples, a draw by the key `at` or all of them."""
+        return bernoulli(x, at) if self.binarize else x
+
     def _classes(self, wanted: bool) -> tf.Tensor | None:
         if not wanted:
             return None
@@ -171,6 +217,42 @@ class Split:
             return {"x": x, "mask": tf.cast(tf.gather(observed, rows), tf.float32)}
 
         return gather
+
+
+def mixed(
+    x,
+    y,
+    batch_size: int = 100,
+    labelled: float = 0.5,
+    *,
+    seed: int = 0,
+    start_epoch: int = 0,
+) -> tuple[tf.data.Dataset, int]:
+    """Returns endless batches (x, y) of which a set share has a label, and the steps of an epoch.
+
+    An epoch is one pass over the unlabelled examples. Its order is that of (seed, epoch) alone, so
+    a training that goes on at `start_epoch` is fed what an uninterrupted one was:
+    `fit(batches, steps_per_epoch=steps, initial_epoch=start_epoch, epochs=..., shuffle=False)`.
+
+    Args:
+        x: examples [N, ...].
+        y: classes [N], -1 where unknown.
+        batch_size: B.
+        labelled: share of each batch that has a label.
+        seed: of the order.
+        start_epoch: the first epoch.
+
+    Raises:
+        ConfigError: an argument is out of range.
+        DataError: there are no labelled or no unlabelled examples, or not as many of x as of y.
+    """
+    x, y = np.asarray(x), np.asarray(y).reshape(-1)
+    if len(x) != len(y):
+        fix = "Pass -1 for the class of an unlabelled example."
+        raise DataError("There must be a label for each example", f"{len(x)} and {len(y)}", fix)
+    split = Split("train", x, np.arange(len(x)), y, white=1, binarize=False, seed=seed)
+    steps = Mixture(y, batch_size, labelled).steps
+    return split.mixed_batches(batch_size, labelled, seed, start_epoch), steps
 
 
 def binarized(split: Split, storage: Storage) -> Split:

@@ -13,6 +13,7 @@ from vae_tf.data.batch import Batch
 from vae_tf.densities import Density
 from vae_tf.errors import DataError
 from vae_tf.evaluation.half_precision import wants_bfloat16
+from vae_tf.evaluation.over_classes import over_classes
 from vae_tf.evaluation.partial import Estimates, Partial, weights_digest
 from vae_tf.evaluation.weights import Weights
 from vae_tf.models import VAE
@@ -98,6 +99,9 @@ def log_likelihood(
     few draws of each batch, decoded both ways. Where that shifts the mean over the examples so
     far by more than TOLERANCE, or the decoder does not run in it, the batch is decoded in float32.
 
+    Of a semi-supervised model they are of log p(x) = log sum_y p(y) p(x|y), K draws for each class,
+    and of log p(x, y) where the data have a label. With a condition they are of log p(x|c).
+
     Args:
         vae: a trained model; of an explicit density log p(x) is known without draws.
         data: examples in any form that `fit` takes, streams that end; masks and conditions count,
@@ -136,7 +140,8 @@ def log_likelihood(
     estimator = Estimator(vae, num_samples, seed, bfloat16)
     for index, given in enumerate(vae.door.batches(data, batch_size, "evaluation")):
         vae.door.look(given, "evaluation", strict=True)
-        batch = Batch(given.x, given.mask, given.condition).tensors()
+        label = None if vae.parts.classifier is None else given.label
+        batch = Batch(given.x, given.mask, given.condition, label).tensors()
         if not partial.done(index, batch):
             partial.add(batch, estimator.estimate(batch, done, partial.joined().shift))
         done += len(batch.x)
@@ -164,6 +169,7 @@ class Estimator:
 
     def __init__(self, vae: VAE, num_samples: int, seed: int, bfloat16: bool):
         self.num_samples, self.seed = num_samples, seed
+        self.classifier = vae.parts.classifier
         self.weights, self.checked = Weights(vae, num_samples), Weights(vae, CHECKED)
         # With few draws a check would cost what it saves
         self.bfloat16 = bfloat16 and num_samples >= 4 * CHECKED
@@ -176,6 +182,10 @@ class Estimator:
             first: number of the first example in the data.
             shifts: what bfloat16 adds to the estimates of the examples before.
         """
+        if self.classifier is not None and batch.condition is None:
+            first *= self.classifier.copies
+            by_class = self.estimate(self.classifier.examples(batch), first, shifts)
+            return over_classes(by_class, self.classifier.log_prior(batch).numpy())
         size = len(batch.x)
         shift, accepted = np.full(size, np.nan), False
         if self.bfloat16:

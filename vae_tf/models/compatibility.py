@@ -41,6 +41,19 @@ def check_parts(vae) -> None:
         _check_control(vae, sizes)
 
 
+def check_classes(parts) -> None:
+    """Raises ConfigError unless the classes of a classifier are those the networks are told."""
+    if parts.classifier is None:
+        return
+    classes, told = parts.classifier.num_classes, parts.num_classes.get("condition")
+    if set(parts.conditions) != {"condition"} or told not in (None, classes):
+        owner, names = type(parts.classifier).__name__, sorted(parts.conditions)
+        received = f"{told} classes" if names == ["condition"] else f"the conditions {names}"
+        fix = f"Build encoder and decoder with condition={classes}."
+        expected = f"{owner} needs networks whose condition is one of its {classes} classes"
+        raise ConfigError(expected, received, fix)
+
+
 def listed(penalties) -> tuple:
     """Returns `penalties` as a tuple, or raises ConfigError if they are none."""
     if isinstance(penalties, (list, tuple)):

@@ -15,7 +15,7 @@ from vae_tf.distributions.priors.base import Prior
 from vae_tf.distributions.priors.normal import StandardNormal
 from vae_tf.errors import ConfigError
 from vae_tf.models import parts as parts_module
-from vae_tf.models.compatibility import check_closed_form, check_parts, listed
+from vae_tf.models.compatibility import check_classes, check_closed_form, check_parts, listed
 from vae_tf.models.door import Door
 from vae_tf.models.endings import default_likelihood
 from vae_tf.models.generator import Generator
@@ -76,8 +76,10 @@ class Core(keras.Model):
         self.beta = beta
         check_parts(self)
         self.parts = Parts(
-            encoder, decoder, self.prior, self.posterior, self.likelihood
+            *(encoder, decoder, self.prior, self.posterior, self.likelihood),
+            classifier=None if self.objective.num_classes is None else self.objective,
         )  # not before they are known to be of their kinds
+        check_classes(self.parts)
         self.event_shape = check_halves(self.parts)
         self.parts.bind()
         self.generator = Generator(self.parts)
@@ -132,6 +134,7 @@ class Core(keras.Model):
     def door(self) -> Door:
         """What takes data for this model."""
         y_is = "condition" if self.parts.conditional else None
+        y_is = y_is if self.parts.classifier is None else "label"
         return Door(self.parts, self.event_shape, y_is, self.missing)
 
     @property

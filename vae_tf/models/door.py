@@ -27,6 +27,7 @@ from vae_tf.models.inputs import (
     is_stream,
     labels_of,
     look_at_classes,
+    look_at_labels,
     weights_of_classes,
 )
 from vae_tf.models.parts import Parts
@@ -129,6 +130,8 @@ class Door:
         self._look_at_lengths(batch, role)
         self._look_at_weights(batch.weight, role)
         self._look_at_condition(batch.condition)
+        if self.y_is == "label":
+            look_at_labels(batch.label, self.parts.classifier.num_classes, role)
         return self._look_at_support(batch, strict)
 
     def _look_at_lengths(self, batch: Batch, role: str) -> None:
@@ -229,7 +232,8 @@ class Door:
 
     def _complete(self, batch: Batch) -> Batch:
         """Returns the batch, or raises DataError if a condition is missing or nobody takes it."""
-        if self.parts.conditional and batch.condition is None:
+        untold = self.parts.conditional and batch.condition is None
+        if untold and self.parts.classifier is None:
             fix = "Pass (x, y), y being the condition, or {'x': x, 'condition': c}."
             raise DataError("This model's data must have a condition", "x alone", fix)
         if not self.parts.conditional and batch.condition is not None:

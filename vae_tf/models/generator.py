@@ -58,6 +58,11 @@ class Generator:
         return compiled(lambda z, batch: self.parts.image(z, batch.tensors()))
 
     @functools.cached_property
+    def classified(self) -> InChunks:
+        """q(y|x), [B, K], for a Batch."""
+        return compiled(lambda batch: tf.exp(self.parts.classifier.log_q(batch.tensors())))
+
+    @functools.cached_property
     def drawn(self) -> Callable:
         """Draws of p(z|c), [rows, L], for a seed [2], a number of rows and a Batch."""
 

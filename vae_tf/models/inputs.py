@@ -10,6 +10,8 @@ from vae_tf.data.batch import Batch, as_array
 from vae_tf.errors import DataError
 from vae_tf.models.shapes import batched, fits
 
+UNKNOWN = -1  # as a label
+
 
 def is_stream(data) -> bool:
     """Returns whether data come batch by batch: a data set, a PyDataset, a generator."""
@@ -105,6 +107,29 @@ def look_at_classes(values: np.ndarray, classes: int | None, name: str) -> None:
         received = f"{values.reshape(-1)[int(np.argmax(wrong))]:g}"
         expected = f"Classes in `{name}` must be whole numbers from 0 to {classes - 1}"
         raise DataError(expected, received, "Number the classes from 0.")
+
+
+def look_at_labels(label, classes: int, role: str) -> None:
+    """Raises DataError unless labels are classes that exist, or -1, and train a classifier.
+
+    Args:
+        label: [N], or None where all are unknown.
+        classes: how many there are.
+        role: of the data.
+    """
+    values = np.full(1, UNKNOWN) if label is None else np.asarray(label)
+    if values.size != len(values) or values.dtype.kind not in "iufb":
+        fix = f"Number the classes from 0; pass {UNKNOWN} where the class is unknown."
+        received = f"shape {values.shape} of {values.dtype}"
+        raise DataError("`label` must be one whole number an example, [B]", received, fix)
+    wrong = (values < UNKNOWN) | (values >= classes) | (values != np.rint(values))
+    if np.any(wrong):
+        expected = f"Labels must be whole numbers from 0 to {classes - 1}, or -1 where unknown"
+        received = f"{values.reshape(-1)[int(np.argmax(wrong))]:g} in the {role} data"
+        raise DataError(expected, received, "Number the classes from 0.")
+    if role == "training" and np.all(values == UNKNOWN):
+        fix = "Pass fit(x, y), y being the class of each example, -1 where it is unknown."
+        raise DataError("Training a classifier needs labelled examples", "none", fix)
 
 
 def example_of(specs):

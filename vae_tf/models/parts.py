@@ -36,6 +36,8 @@ class Parts:
         prior: p(z), or p(z|c).
         posterior: q(z|x).
         likelihood: p(x|z).
+        classifier: the objective that holds q(y|x), where the condition is a class that is known
+            of some examples alone; None for other models.
     """
 
     encoder: keras.Model
@@ -43,6 +45,7 @@ class Parts:
     prior: Prior
     posterior: Posterior
     likelihood: Likelihood
+    classifier: Any = None
 
     @functools.cached_property
     def encoder_wiring(self) -> Wiring:
@@ -66,10 +69,14 @@ class Parts:
         return self.prior.conditional or any(wiring.takes_condition for wiring in self.wirings)
 
     @functools.cached_property
+    def conditions(self) -> set[str]:
+        """The names of the networks' inputs that are the condition, or parts of it."""
+        return {name for wiring in self.wirings for name in wiring.conditions}
+
+    @functools.cached_property
     def num_classes(self) -> dict[str, int]:
         """The number of classes of each condition, by its name, that integers may stand for."""
-        names = {name for wiring in self.wirings for name in wiring.conditions}
-        found = {name: num_classes(self.wirings, name) for name in names}
+        found = {name: num_classes(self.wirings, name) for name in self.conditions}
         return {name: number for name, number in found.items() if number is not None}
 
     def encoded(self, batch: Batch, training: bool = False) -> Any:
@@ -77,21 +84,28 @@ class Parts:
 
         To an encoder that sees the mask, data without one are complete.
         """
-        fields = batch.present()
+        fields = self.told(batch).present()
         if "mask" in self.encoder_wiring.names and batch.mask is None:
             fields["mask"] = tf.ones_like(batch.x)
         return self.encoder_wiring(fields, training)
 
     def decoded(self, z: tf.Tensor, batch: Batch, training: bool = False) -> Any:
         """Returns the decoder's outputs, the likelihood's parameters, for z [B, L]."""
-        return self.decoder_wiring({**batch.present(), "z": z}, training)
+        return self.decoder_wiring({**self.told(batch).present(), "z": z}, training)
+
+    def told(self, batch: Batch) -> Batch:
+        """Returns the batch with a condition, if a classifier has to say what it is."""
+        if self.classifier is None or batch.condition is not None:
+            return batch
+        return self.classifier.told(batch)
 
     def for_decoder(self, z: tf.Tensor, batch: Batch) -> Batch:
         """Returns what of a batch the decoder takes: without the data, if it is z alone and c.
 
         So one graph serves draws and reconstructions, whatever the rank of the data.
         """
-        if {"x", "mask"} & set(self.decoder_wiring.names):
+        to_be_told = self.classifier is not None and batch.condition is None
+        if to_be_told or {"x", "mask"} & set(self.decoder_wiring.names):
             return batch
         return Batch(z, condition=batch.condition)
 
@@ -108,7 +122,7 @@ class Parts:
         """Returns the prior of z, batch [], or [B] where it is conditional; event [L]."""
         self.bind()  # each time, as a prior made of q(z|x) may be a part of several models
         if self.prior.conditional:
-            condition = None if batch is None else batch.condition
+            condition = None if batch is None else self.told(batch).condition
             return self.prior.distribution(condition)  # type: ignore[call-arg]
         return self.prior.distribution()
 
@@ -167,7 +181,7 @@ class Parts:
         """
         draws = z.shape[0] if z.shape[0] is not None else tf.shape(z)[0]
         flat = tf.reshape(z, [-1, z.shape[-1]])
-        repeated = batch.repeated(draws)
+        repeated = self.told(batch).repeated(draws)
         params = self.decoded(flat, repeated, training)
         if outputs is not None:
             outputs.append(params)
@@ -209,8 +223,13 @@ class Parts:
     def classes(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor] | None:
         """Returns the classes [n] in a condition, and which exist; None if there are none.
 
-        Of a dict of conditions those of one after the other.
+        Of a dict of conditions those of one after the other; where a classifier stands for the
+        condition, the labels.
         """
+        if self.classifier is not None and batch.condition is None and batch.label is not None:
+            label = tf.reshape(tf.cast(batch.label, tf.float32), [-1])
+            below = label < self.classifier.num_classes
+            return label, below & (label >= -1) & (label == tf.round(label))
         condition = batch.condition
         named = condition if isinstance(condition, Mapping) else {"condition": condition}
         found, exist = [], []

@@ -13,7 +13,7 @@ from vae_tf.objectives import replicas
 # In the order of the data's way, so the first that is wrong is where the trouble entered.
 STAGES = (
     "sample_weight",
-    "the condition",
+    "the condition or the label",
     "the mask",
     "the data x",
     "the latent draw z ~ q(z|x)",
@@ -151,8 +151,9 @@ class FirstProblem:
             )
         if stage == CLASSES:
             counts = " or ".join(str(n - 1) for n in sorted(set(vae.parts.num_classes.values())))
+            unknown = "" if vae.parts.classifier is None else ", or -1 where unknown"
             return DataError(
-                f"Classes must be whole numbers from 0 to {counts}",
+                f"Classes must be whole numbers from 0 to {counts}{unknown}",
                 f"{value:g} {where} of the {role} data",
                 "Number the classes from 0.",
             )

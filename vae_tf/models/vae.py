@@ -33,7 +33,9 @@ class VAE(Gaps):
     Data are given in the same forms everywhere: an array x; (x, y) or (x, y, sample_weight); a
     dict with the keys x, mask, condition, label, weight; a `tf.data.Dataset`, a generator or a
     `PyDataset` of these. Which of them the networks take is told by the names of their inputs:
-    x, mask, condition, z. Where one takes a condition, y is the condition; else y is not used.
+    x, mask, condition, z. Where one takes a condition, y is the condition; else y is not used. With
+    a SemiSupervised objective y is the label, -1 where unknown, and a condition that is not given
+    is the label, or else the likeliest class.
 
     Args:
         encoder: a Keras model, data [B, *event] to the posterior's parameters.
@@ -74,24 +76,26 @@ class VAE(Gaps):
         batch = self.door.parse(data).tensors()
         if self.event_shape is None:
             self.event_shape = tuple(batch.x.shape[1:])
+        examples = self.objective.examples(batch)
         decoder_outputs: list = []  # for `problem`
         extra: list = []  # what layers and regularizers add to the loss
 
         def log_px(z):
-            value = self.parts.log_px(z, batch, training, decoder_outputs)
+            value = self.parts.log_px(z, examples, training, decoder_outputs)
             # Now: Keras keeps one list, and replicas take turns at each sum over them
             extra[:] = self.losses
             return value
 
         def by_example(num_samples: int) -> tf.Tensor:
-            size, position = self.prior.latent_dim, num_samples * first
+            position = num_samples * self.objective.copies * first
+            size = self.prior.latent_dim
             return self.posterior.drawn(params, num_samples, size, seed, position)[1]
 
-        beta, params = self.beta_now(), self.parts.encoded(batch, training)
+        beta, params = self.beta_now(), self.parts.encoded(examples, training)
         inference = Inference(
-            batch,
+            examples,
             qz=self.posterior.distribution(params),
-            pz=self.parts.p(batch),
+            pz=self.parts.p(examples),
             log_px=log_px,
             seed=self.next_seed() if seed is None else seed,
             beta=beta,
@@ -137,6 +141,19 @@ class VAE(Gaps):
             params = self.generator.encoded(batch)
         return self.posterior.distribution(params)
 
+    def classify(self, data) -> tf.Tensor:
+        """Returns q(y|x), the probability of each class, [B, K], of data in any form.
+
+        Raises:
+            ConfigError: a model without a classifier.
+        """
+        if self.parts.classifier is None:
+            fix = "Give it objective=SemiSupervised(classifier)."
+            raise ConfigError("A model that classifies must have a classifier", "none", fix)
+        given = self.door.batches(data, ROWS, "data to classify") if is_stream(data) else [data]
+        batches = [self.door.batch(one, "data to classify") for one in given]
+        return tf.concat([self.generator.classified(batch) for batch in batches], 0)
+
     def decode(self, z, condition=None, training: bool = False) -> tfd.Distribution:
         """Returns p(x|z, c), batch [B], event [*event], of latents `z` [B, L].
 
@@ -159,12 +176,15 @@ class VAE(Gaps):
         Args:
             num_samples: how many.
             seed: the same seed gives the same draws; the model's random stream if None.
-            condition: one entry for each, where the model takes one.
+            condition: one entry for each, where the model takes one. Where labels stand for it,
+                classes y ~ p(y) if None.
             temperature: factor on the prior's normal noise, or one for each group of latents, the
                 top first; with less than 1 samples differ less. None is 1, by other draws.
         """
         rows = whole("num_samples", num_samples, least=0)
         key = self.next_seed() if seed is None else tf.constant([seed, 0], tf.int32)
+        if condition is None and self.parts.classifier is not None:
+            condition = self.objective.drawn(rows, tf.random.experimental.stateless_fold_in(key, 1))
         given = self._given(condition, tf.zeros([rows, 1]))
         if temperature is None:
             z = self.generator.drawn(key, tf.constant(rows), given)

@@ -24,6 +24,7 @@ from vae_tf.objectives.schedules import (
     as_schedule,
 )
 from vae_tf.objectives.score_function import VIMCO, ScoreFunction
+from vae_tf.objectives.semi_supervised import SemiSupervised
 from vae_tf.objectives.terms import (
     Group,
     groups_of,
@@ -64,6 +65,7 @@ __all__ = [
     "RunningMean",
     "Schedule",
     "ScoreFunction",
+    "SemiSupervised",
     "StickingTheLanding",
     "Terms",
     "TotalCorrelation",

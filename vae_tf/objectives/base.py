@@ -91,10 +91,14 @@ class Objective(ModelPart):
 
     Attributes:
         has_kl_term: whether the bound is a reconstruction and a KL term, which KL controls need.
+        num_classes: K, of the labels that it takes; None if it takes none.
+        copies: rows that `examples` makes of each example.
     """
 
     use = "Give it to a VAE: `VAE(..., objective=...)`."
     has_kl_term = True
+    num_classes: int | None = None
+    copies = 1
     least_samples = 1
 
     def __init__(self, num_samples: int = 1, **kwargs):
@@ -103,6 +107,10 @@ class Objective(ModelPart):
         if self.least_samples > 1:
             fix += " For one draw there are ELBO and ScoreFunction."
         self.num_samples = whole("num_samples", num_samples, self.least_samples, fix)
+
+    def examples(self, batch: Batch) -> Batch:
+        """Returns what the networks shall see of a batch, the `copies` of an example together."""
+        return batch
 
     def estimate(self, inference: Inference) -> Terms:
         """Returns the terms of one batch."""

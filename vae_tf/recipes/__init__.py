@@ -1,7 +1,7 @@
 """Named, reproducible configurations, one file each."""
 
 from vae_tf.errors import unknown
-from vae_tf.recipes import demo, manifold, mlp, series, table, text
+from vae_tf.recipes import demo, m1m2, m2, manifold, mlp, series, table, text
 from vae_tf.runs.config import TrainConfig
 
 RECIPES: dict[str, TrainConfig] = {
@@ -9,6 +9,8 @@ RECIPES: dict[str, TrainConfig] = {
     "demo": demo.CONFIG,
     "manifold": manifold.CONFIG,
     "table": table.CONFIG,
+    "m2": m2.CONFIG,
+    "m1m2": m1m2.CONFIG,
     "text": text.CONFIG,
     "series": series.CONFIG,
 }

@@ -23,7 +23,9 @@ from vae_tf.networks import (
     resnet_encoder,
     resnet_ladder,
 )
+from vae_tf.objectives import Objective, SemiSupervised
 from vae_tf.runs import parts
+from vae_tf.runs.codes import Codes
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.images import Images
 from vae_tf.runs.kind import Kind
@@ -45,6 +47,8 @@ LADDERS: dict[str, Callable[..., LadderNetworks]] = {
 
 def kind_of(config: TrainConfig) -> Kind:
     """Returns the configured data, and what follows from their kind."""
+    if config.codes:
+        return Codes.load(config)
     if config.is_text:
         return Lines.load(config)
     if config.is_series:
@@ -62,8 +66,8 @@ def build_model(config: TrainConfig, kind: Kind) -> VAE:
     shape, train = kind.data.shape, kind.data.train
     likelihood = kind.likelihood(config)
     posterior = parts.POSTERIORS[config.posterior](config)
-    steps_per_epoch = train.steps_per_epoch(config.number("batch_size"))
-    num_classes = kind.data.num_classes if config.conditional else None
+    steps_per_epoch = kind.steps_per_epoch(config)
+    num_classes = kind.data.num_classes if config.classes else None
     prior = parts.PRIORS[config.prior_name](parts.Setting(config, train.array, num_classes))
     with _dtype_policy(config.precision):
         if config.latents:
@@ -77,13 +81,14 @@ def build_model(config: TrainConfig, kind: Kind) -> VAE:
             encoder, decoder = own or _networks(
                 config, shape, posterior, likelihood, num_classes, kind.encoder_options()
             )
+        objective = _objective(config, shape, num_classes)
     vae = kind.model(
         encoder,
         decoder,
         prior=prior,
         posterior=posterior,
         likelihood=likelihood,
-        objective=parts.OBJECTIVES[config.objective](config.objective_samples),
+        objective=objective,
         beta=parts.beta(config),
         kl_control=parts.kl_control(config),
         seed=config.seed,
@@ -176,6 +181,21 @@ def _networks(
         latent_dim, outputs, widths[::-1], seed=2 * config.seed + 1, **shared, **of_decoder
     )
     return encoder, decoder
+
+
+def _objective(config: TrainConfig, event_shape, num_classes: int | None) -> Objective:
+    if not (config.labels and num_classes):
+        return parts.OBJECTIVES[config.objective](config.objective_samples)
+    widths = config.hidden if config.network == "mlp" else config.filters
+    classifier = NETWORKS[config.network][0](
+        event_shape,
+        config.number("latent_dim"),
+        widths,
+        activation=config.activation,
+        outputs={"logits": (num_classes,)},
+        seed=2 * config.seed + 2,
+    )
+    return SemiSupervised(classifier, config.objective_samples, config.classifier_weight)
 
 
 def _optimizer(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:

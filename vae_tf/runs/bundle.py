@@ -9,7 +9,8 @@ import numpy as np
 
 from vae_tf.checks import instance
 from vae_tf.data import Split, Table
-from vae_tf.errors import DataError
+from vae_tf.data.mixing import UNKNOWN
+from vae_tf.errors import DataError, RunError
 from vae_tf.exporting import FULL, Bundle, Options, write_bundle
 from vae_tf.models import VAE
 from vae_tf.runs.build import kind_of
@@ -114,7 +115,7 @@ def export_run(
         vae,
         directory,
         version=version,
-        **_splits(saved, data_dir),
+        **_splits(saved, data_dir, str(home.path)),
         preprocessing={key: data[key] for key in keys if key in data},
         provenance=provenance,
         pictures={name: path.read_bytes() for name, path in paths.items() if path.is_file()},
@@ -123,26 +124,30 @@ def export_run(
     )
 
 
-def _splits(saved: Mapping[str, Any], data_dir: str | None) -> dict[str, Any]:
+def _splits(
+    saved: Mapping[str, Any], data_dir: str | None, run_dir: str | None = None
+) -> dict[str, Any]:
     """Returns some of each split of a run's data; none where the data are no longer there."""
-    config = TrainConfig(**saved["config"], data_dir=data_dir)
+    config = TrainConfig(**saved["config"], data_dir=data_dir, run_dir=run_dir)
     try:
         images = kind_of(config).data
-        described = images.describe(labels=config.conditional)
-    except DataError:
+        described = images.describe(labels=config.classes)
+    except (DataError, RunError):
         return {}
     if any(described.get(key) != saved["data"].get(key) for key in ("fingerprint", LABELS)):
         return {}
     splits = {"train": images.train, "validation": images.validation, "test": images.test}
-    found = {name: _some(split, config.conditional) for name, split in splits.items()}
+    found = {name: _some(split, config.classes) for name, split in splits.items()}
     return {name: examples for name, examples in found.items() if examples is not None}
 
 
 def _some(split: Split, labels: bool) -> Any:
     """Returns examples, or pairs with labels, from all over a split, which may be sorted by label.
 
-    Rows with gaps are left out; where all have some, there are none.
+    Rows with gaps or without a label are left out; where all are, there are none.
     """
+    if labels:
+        split = split.part(np.flatnonzero(np.asarray(split.labels) != UNKNOWN))
     order = np.random.default_rng(0).permutation(split.num_examples)
     part = split.part(np.sort(order[:MOST_IMAGES]))
     if labels:

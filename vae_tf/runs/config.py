@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vae_tf.errors import ConfigError
+from vae_tf.runs.group_flags import check_groups
+from vae_tf.runs.label_flags import check_labels
 from vae_tf.runs.sequence_flags import check_sequences
 
 # Fields that say how a run is watched or how far it is pushed, not what it computes.
@@ -63,6 +65,18 @@ class TrainConfig:
     condition: Literal["none", "label"] = "none"
     """What encoder and decoder are given too. label: the class of each image, so that the
     model draws images of a class that you choose."""
+    labels: int = 0
+    """Training images that keep their label, equally many of each class, for a classifier that
+    learns with a model of all of them. 0: there is no classifier."""
+    label_seed: int = 0
+    """Seed of the choice of --labels."""
+    labelled_share: float = 0.5
+    """Share of each batch that has a label, with --labels."""
+    classifier_weight: float = 1.0
+    """Weight of the classifier's loss at each labelled image."""
+    codes: int = 0
+    """Latents of a VAE that is trained first, whose codes the model is of, with --labels. 0: it is
+    of the images."""
     latent_dim: Literal["auto"] | int = "auto"
     """Number of latent variables. auto: 40, and of a table as many as columns, from 2 to 32; of a
     text 32 and of a series 8."""
@@ -76,7 +90,7 @@ class TrainConfig:
     """The prior p(z). normal: N(0, I); learned-normal: diagonal; mixture: of diagonal normals;
     vamp: a mixture of posteriors of learned pseudo-inputs; realnvp, maf: normalizing flows;
     conditional: p(z|c), a diagonal normal for each class; auto: conditional with --condition
-    label, else mixture."""
+    label, normal with --labels, else mixture."""
     prior_components: Literal["auto"] | int = "auto"
     """Components of the mixture and vamp priors. auto: 500, fewer below 10,000 training
     examples."""
@@ -185,7 +199,7 @@ class TrainConfig:
             self._require("image_size", min(self.image_size) >= 1, "two sizes of at least 1")
         if self.clipnorm is not None:
             self._require("clipnorm", self.clipnorm > 0, "above 0")
-        if self.condition == "none" and self.prior == "conditional":
+        if not (self.conditional or self.labels) and self.prior == "conditional":
             fix = "Add --condition label, or use another --prior."
             raise ConfigError("--prior conditional needs a condition", "--condition none", fix)
         if self.resume and self.overwrite:
@@ -194,20 +208,8 @@ class TrainConfig:
         self._require("seed", 0 <= self.seed < 2**31, "from 0 to 2**31 - 1")
         self._check_table()
         check_sequences(self)
-        if self.latents:
-            self._check_groups()
-
-    def _check_groups(self) -> None:
-        """Raises ConfigError where a hierarchy meets a flag that it has no use for."""
-        only: dict[str, tuple] = {"network": ("auto", "mlp", "resnet"), "latent_dim": ("auto",)}
-        # As config.json says it
-        only["latent_dim"] += (self.latents[0],)
-        only |= {"dropout": (0,), "input_dropout": (0,), "shortcut": (False,)}
-        for name, values in only.items():
-            if getattr(self, name) not in values:
-                received = f"--{name.replace('_', '-')} {getattr(self, name)}"
-                fix = "Drop one of the two flags."
-                raise ConfigError("--latents does without this flag", received, fix)
+        check_labels(self)
+        check_groups(self)
 
     def _check_table(self) -> None:
         """Raises ConfigError where a table meets a flag for images, or the other way round."""
@@ -274,6 +276,11 @@ class TrainConfig:
         return self.condition == "label"
 
     @property
+    def classes(self) -> bool:
+        """Whether the labels are part of the data that matter."""
+        return self.conditional or self.labels > 0
+
+    @property
     def prior_name(self) -> str:
         """The prior, where `auto` is the one that it stands for.
 
@@ -282,6 +289,8 @@ class TrainConfig:
         """
         if self.prior != "auto":
             return self.prior
+        if self.labels:
+            return "normal"
         return "conditional" if self.conditional else "mixture"
 
     def identity(self) -> dict:

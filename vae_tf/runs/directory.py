@@ -43,6 +43,11 @@ class RunDirectory:
         self.logs = self.path / "logs"
 
     @property
+    def codes(self) -> Path:
+        """The run of the first stage, of a model of codes; it is a run of its own."""
+        return self.path / "codes"
+
+    @property
     def own(self) -> tuple[Path, ...]:
         """All that a run writes; config.json, by which a run is known, comes last."""
         others = (path for path in vars(self).values() if path not in (self.path, self.config))
@@ -68,7 +73,8 @@ class RunDirectory:
             if config.overwrite and not self.checkpoints.is_dir():
                 self.read()  # else a config.json of anybody's would do
             return
-        foreign = [path.name for path in self.path.iterdir() if not path.name.startswith(".")]
+        others = (path for path in self.path.iterdir() if path != self.codes)
+        foreign = [path.name for path in others if not path.name.startswith(".")]
         if foreign:
             fix = "Pass another --run-dir."
             received = f"{self.path}, which is in use: it holds {sorted(foreign)[0]} and no run"

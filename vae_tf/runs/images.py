@@ -70,6 +70,8 @@ class Images(Kind):
             data_dir=config.data_dir,
             skip_unreadable=config.skip_unreadable,
         )
+        if config.labels:
+            images = images.with_few_labels(config.labels, config.label_seed)
         open_ = config.likelihood == config.binarization == "auto"
         return cls(images.drawn() if open_ and grey_share(images) <= MOST_GREY else images)
 
@@ -184,7 +186,7 @@ def _of_classes(vae: VAE, chosen: Shown, images: ImageData) -> dict:
     figures = {
         "reconstructions": _reconstructions(chosen, vae.reconstruct(own).numpy()),
         "samples": plots.image_grid(
-            _styles(vae, classes, SIDE), "E[x|z, label]: a row a label, a column a style z"
+            styles(vae, classes, SIDE), "E[x|z, label]: a row a label, a column a style z"
         ),
         "label_swap": plots.image_grid(
             _swapped(vae, chosen, classes),
@@ -201,7 +203,7 @@ def _of_classes(vae: VAE, chosen: Shown, images: ImageData) -> dict:
     return figures
 
 
-def _styles(vae: VAE, classes: np.ndarray, columns: int) -> np.ndarray:
+def styles(vae: VAE, classes: np.ndarray, columns: int) -> np.ndarray:
     """Returns E[x|z, c], [classes, columns, H, W, C], one z or one noise a column."""
     condition: np.ndarray = np.repeat(classes, columns)
     if vae.prior.conditional:

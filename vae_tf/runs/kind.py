@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import keras
+import tensorflow as tf
 
+from vae_tf.data.mixing import Mixture
 from vae_tf.distributions import Likelihood
 from vae_tf.evaluation import LogLikelihood
 from vae_tf.models import VAE
@@ -81,6 +83,20 @@ class Kind(abc.ABC):
     def callbacks(self, run: RunDirectory, config: TrainConfig) -> list[keras.callbacks.Callback]:
         """Returns callbacks that show this kind of data during training."""
         return []
+
+    def training_batches(self, config: TrainConfig, start_epoch: int) -> tf.data.Dataset:
+        """Returns the endless batches of a training, from an epoch on."""
+        train, size = self.data.train, config.number("batch_size")
+        if config.labels:
+            return train.mixed_batches(size, config.labelled_share, config.seed, start_epoch)
+        return train.training_batches(size, config.seed, start_epoch, config.conditional)
+
+    def steps_per_epoch(self, config: TrainConfig) -> int:
+        """Returns how many of them are an epoch."""
+        train, size = self.data.train, config.number("batch_size")
+        if config.labels:
+            return Mixture(train.labels, size, config.labelled_share).steps
+        return train.steps_per_epoch(size)
 
     def in_users_units(self, report: dict, likelihood: LogLikelihood | None) -> dict:
         """Returns the report with densities of what the user gave.

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from vae_tf.data import Split
 from vae_tf.evaluation import LogLikelihood
 from vae_tf.models import VAE
 from vae_tf.runs.config import TrainConfig
@@ -53,6 +54,15 @@ def make_report(
             **support(likelihood),
         }
     return report
+
+
+def class_error(vae: VAE, split: Split) -> dict:
+    """Returns the share of a split's examples whose likeliest class is not their label.
+
+    Of what is drawn, images as 0 and 1 say, the classifier sees the mean.
+    """
+    found = np.argmax(vae.classify(split.undrawn()), 1)
+    return {"class_error": float(np.mean(found != split.labels))}
 
 
 def support(likelihood: LogLikelihood) -> dict:

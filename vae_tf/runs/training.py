@@ -16,14 +16,16 @@ from vae_tf.profiling import TrainingProfile
 from vae_tf.runs.build import build_model, kind_of
 from vae_tf.runs.checkpoints import CheckpointEveryEpoch, Checkpoints, best_epoch, room
 from vae_tf.runs.claim import claimed
+from vae_tf.runs.codes import first_stage
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.directory import MODEL_SHA256, RunDirectory, run_path
 from vae_tf.runs.files import reserve, sha256, write_json
 from vae_tf.runs.further import go_further
 from vae_tf.runs.kind import Kind
 from vae_tf.runs.profile import profile_run
-from vae_tf.runs.report import make_report
+from vae_tf.runs.report import class_error, make_report
 from vae_tf.runs.suited import suited
+from vae_tf.runs.trained import load_run as load_run
 
 
 class Watcher:
@@ -64,6 +66,10 @@ def train(config: TrainConfig, watcher: Watcher | None = None) -> dict:
 def _train(config: TrainConfig, run: RunDirectory, watcher: Watcher) -> dict:
     if config.deterministic:  # for the whole process; TensorFlow has no public way back
         tf.config.experimental.enable_op_determinism()
+    if config.codes:
+        first = first_stage(config)
+        watcher.stage(f"training the VAE of the codes in {first.run_dir}")
+        train(first, watcher)
     watcher.stage(f"reading {config.dataset}")
     kind = kind_of(config)
     for text in kind.notes():
@@ -76,7 +82,7 @@ def _train(config: TrainConfig, run: RunDirectory, watcher: Watcher) -> dict:
     vae, data = build_model(config, kind), kind.data
     if config.importance_samples:  # now, not after hours of training
         vae.likelihood.check_support(data.test.array(256), strict=True)
-    before = run.open(config, data.describe(labels=config.conditional), chosen)
+    before = run.open(config, data.describe(labels=config.classes), chosen)
     kind.keep(run)
 
     checkpoints = Checkpoints(run.checkpoints, config.beta_warmup_epochs)
@@ -87,7 +93,7 @@ def _train(config: TrainConfig, run: RunDirectory, watcher: Watcher) -> dict:
         checkpoints.restore(vae, state["epochs"])
     if config.profile:
         watcher.stage("profiling")
-        watcher.profile(profile_run(config, vae, data.train, run, state["epochs"]), run)
+        watcher.profile(profile_run(config, vae, kind, run, state["epochs"]), run)
     report = run.read_report() if state["finished"] else None
     if report and report.get("epochs") == state["epochs"]:
         return _mended(report, vae, config, kind, state["history"], run, checkpoints, watcher)
@@ -118,6 +124,9 @@ def _evaluate(config, vae: VAE, kind: Kind, history, run: RunDirectory, watcher)
     kind.show(vae, run)
     report = make_report(config, vae, history, best, bound, likelihood)
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    if config.labels:
+        for name in ("validation", "test"):
+            report[name] |= class_error(vae, splits[name])
     return {
         **kind.in_users_units(report, likelihood),
         "unit": data.unit,
@@ -171,7 +180,7 @@ def _mended(report, vae: VAE, config, kind, history, run, checkpoints, watcher) 
 
 def _fit(config, vae: VAE, kind: Kind, run, checkpoints, history, watcher) -> None:
     done, size = len(history), config.number("batch_size")
-    train, labels, callbacks = kind.data.train, config.conditional, []
+    labels, callbacks = config.conditional, []
     if patience := config.number("patience"):
         warmup = config.beta_warmup_epochs
         callbacks.append(ResumableEarlyStopping(history, patience, warmup))
@@ -179,12 +188,12 @@ def _fit(config, vae: VAE, kind: Kind, run, checkpoints, history, watcher) -> No
         CheckpointEveryEpoch(checkpoints, history, config.number("epochs")),
         keras.callbacks.TensorBoard(str(run.logs), write_graph=False),
         *kind.callbacks(run, config),
-        *watcher.callbacks(config, train.num_examples, kind.data.unit),
+        *watcher.callbacks(config, kind.data.train.num_examples, kind.data.unit),
     ]
     vae.fit(
-        train.training_batches(size, config.seed, done, labels),
+        kind.training_batches(config, done),
         validation_data=kind.data.validation.batches(size, labels),
-        steps_per_epoch=train.steps_per_epoch(size),
+        steps_per_epoch=kind.steps_per_epoch(config),
         epochs=config.number("epochs"),
         initial_epoch=done,
         callbacks=callbacks,
@@ -212,26 +221,3 @@ def _log_likelihood(config: TrainConfig, vae: VAE, data, run, watcher: Watcher):
     except RunError:  # a damaged file of estimates, or one of fewer epochs
         run.likelihood.unlink()
         return estimate()
-
-
-def load_run(path: str | Path) -> tuple[VAE, dict]:
-    """Returns the trained model of a run directory and its config.json.
-
-    Raises:
-        RunError: no run there, an unfinished one, or a damaged model.
-    """
-    run = RunDirectory(path)
-    saved = run.read()
-    run.refuse_links()
-    if not run.model.exists():
-        fix = "Finish the run with --resume first."
-        raise RunError("The run must hold a trained model", f"no {run.model}", fix)
-    fix = "Run train.py with --resume, which writes it again."
-    if not run.model_is_whole():
-        reason = "a file with another checksum than was written"
-        raise RunError(f"{run.model} must be a whole Keras model", reason, fix)
-    try:
-        return keras.models.load_model(run.model), saved
-    except Exception as error:  # damaged files raise what Keras, HDF5 and zipfile each have
-        reason = f"a file Keras cannot load ({type(error).__name__})"
-        raise RunError(f"{run.model} must be a whole Keras model", reason, fix) from None

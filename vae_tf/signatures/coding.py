@@ -9,6 +9,7 @@ from vae_tf.signatures import rows
 from vae_tf.signatures.endpoint import Endpoint, Input, Words
 from vae_tf.signatures.halves import Halves
 
+CLASS_PROBS: Words = ("probability of each class given the image, q(y|x)", "1")
 DRAWN_FROM_POSTERIOR: Words = ("draw from q(z|x)", "dimensionless")
 
 
@@ -33,6 +34,20 @@ def encoded(halves: Halves, x: tf.Tensor, condition=None) -> dict[str, tf.Tensor
 def encoded_statistics(halves: Halves, batch: Batch) -> dict[str, tf.Tensor]:
     """Returns the statistics of q(z|x), float32 [B, ...], of a batch that may have gaps."""
     return _float32(halves.parts.posterior.statistics(halves.parts.encoded(batch)))
+
+
+def classify_endpoint(halves: Halves) -> Endpoint:
+    """Returns `classify(image [B, *shape]) -> {probs [B, K]}` of a model with a classifier."""
+    classifier = halves.parts.classifier
+
+    def classify(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        x = halves.preprocessing.values(image)
+        probs = tf.exp(classifier.log_q(halves.batch(x)))
+        return rows.spoilt({"probs": probs}, halves.preprocessing.fit(x))
+
+    words = {"probs": CLASS_PROBS}
+    inputs = (halves.image(),)
+    return Endpoint("classify", "encoder", inputs, frozenset(words), classify, words=words)
 
 
 def sample_endpoint(halves: Halves) -> Endpoint:

@@ -24,8 +24,10 @@ def of_prior(halves: Halves) -> OfPrior:
 
 
 def encoder_endpoints(halves: Halves) -> tuple[list[Endpoint], Remarks]:
-    """Returns `encode`, `sample` and `encode_bytes`, as far as there can be."""
+    """Returns `encode`, `classify`, `sample` and `encode_bytes`, as far as there can be."""
     endpoints, remarks = [coding.encode_endpoint(halves)], Remarks()
+    if halves.parts.classifier is not None:
+        endpoints.append(coding.classify_endpoint(halves))
     if halves.draws:
         endpoints.append(coding.sample_endpoint(halves))
     else:

@@ -140,7 +140,8 @@ def _inputs(endpoint: Endpoint, held_out: HeldOut) -> dict[str, np.ndarray]:
         else:
             values = rng.normal(size=shape)
         given[i.name] = values.astype(i.dtype)
-    return given | held_out.inputs[endpoint.half]
+    known = held_out.inputs[endpoint.half].items()
+    return given | {name: values for name, values in known if name in given}
 
 
 def _outputs(content: bytes, signature: str, batch: int | None, inputs: Arrays) -> Arrays:

@@ -1,0 +1,20 @@
+"""The model M2 of Kingma, Mohamed, Rezende and Welling (2014) on MNIST with 100 labels."""
+
+from vae_tf.runs.config import TrainConfig
+
+CONFIG = TrainConfig(
+    dataset="mnist",
+    likelihood="bernoulli",
+    network="mlp",
+    hidden=(500,),
+    latent_dim=20,
+    labels=100,
+    labelled_share=0.05,
+    classifier_weight=20.0,
+    batch_size=200,
+    learning_rate=1e-3,
+    weight_decay=0.0,
+    patience=0,
+    epochs=30,
+    importance_samples=100,
+)
