@@ -30,7 +30,7 @@ def written(directory, decoder, likelihood, prior):
     model = halves_of(SHAPE, prior.latent_dim, **parts)
     decode = decode_endpoint(model)
     generate, _ = generation.offer(model, decode, parity.trial(directory))
-    density, _ = densities.log_prob_endpoint(model, *densities.densities(model))
+    density, _ = densities.log_prob_endpoint(model, densities.densities(model))
     endpoints = [e for e in (decode, generate, density) if e]
     saved_model.write(endpoints, directory / "decoder")
     return SimpleNamespace(path=directory / "decoder", endpoints=endpoints, decoder=decoder)
