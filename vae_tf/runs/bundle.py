@@ -14,8 +14,7 @@ from vae_tf.errors import DataError, RunError
 from vae_tf.exporting import FULL, Bundle, Options, write_bundle
 from vae_tf.models import VAE
 from vae_tf.runs.build import kind_of
-from vae_tf.runs.config import TrainConfig
-from vae_tf.runs.directory import RunDirectory
+from vae_tf.runs.directory import RunDirectory, config_of
 from vae_tf.runs.training import load_run
 
 SHOWN = (
@@ -128,7 +127,7 @@ def _splits(
     saved: Mapping[str, Any], data_dir: str | None, run_dir: str | None = None
 ) -> dict[str, Any]:
     """Returns some of each split of a run's data; none where the data are no longer there."""
-    config = TrainConfig(**saved["config"], data_dir=data_dir, run_dir=run_dir)
+    config = dataclasses.replace(config_of(saved), data_dir=data_dir, run_dir=run_dir)
     try:
         images = kind_of(config).data
         described = images.describe(labels=config.classes)

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +204,7 @@ def run_path(config: TrainConfig) -> Path:
     return Path(config.run_dir or Path("runs") / name)
 
 
-def config_of(saved: dict) -> TrainConfig:
+def config_of(saved: Mapping[str, Any]) -> TrainConfig:
     """Returns the settings in config.json, as `RunDirectory.read` gives them."""
     known = TrainConfig.__dataclass_fields__
     values: dict[str, Any] = {k: v for k, v in saved["config"].items() if k in known}
