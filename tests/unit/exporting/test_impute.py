@@ -135,7 +135,7 @@ def test_other_posteriors_and_priors(serve, case):
 def run(serve):
     """A function that runs `impute` of a small model in the C++ loader."""
     parts = networks_for(posteriors.DiagonalNormal(), distributions.Bernoulli())
-    served = serve([made(*parts)[0][-1]])
+    served = serve([e for e in made(*parts)[0] if e.name == "impute"])
     return lambda **inputs: served("impute", **inputs)["image"]
 
 
