@@ -122,7 +122,7 @@ TIME = """## Time of an export
 
 Of all that `vae_tf.export` makes and proves by default, with fresh weights and 2,000 images of each
 split (`benchmarks/export_time.py`, [export_time.json](../benchmarks/results/export_time.json)).
-The machine is shared with other work, which the clock counts and the processor does not.
+The machine did nothing else meanwhile.
 """
 
 

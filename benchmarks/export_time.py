@@ -2,11 +2,12 @@
 
 python benchmarks/export_time.py [MODEL ...]    all of MODELS, or these
 
-Models are those of `train.py` on binarized MNIST, with as many images of each split as
-`python -m export` passes on. `seconds` are of the clock and `processor_seconds` of all threads and
+`demo` is the model of `make demo`; the others are those of `train.py` on binarized MNIST. With each
+go as many images of each split as `python -m export` passes on. `seconds` are of the clock and `processor_seconds` of all threads and
 child processes; each model has a process of its own, and imports and building are not counted.
 """
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -17,7 +18,12 @@ import time
 import common
 import numpy as np
 
-MODELS = {"mlp": ("mlp", "mixture"), "conv": ("conv", "normal")}
+MNIST = {"dataset": "binarized_mnist"}
+MODELS = {
+    "demo": ("demo", {}),
+    "mlp": ("mlp", {**MNIST, "network": "mlp", "prior": "mixture"}),
+    "conv": ("mlp", {**MNIST, "network": "conv", "prior": "normal"}),
+}
 PATH = common.RESULTS / "export_time.json"
 
 
@@ -25,17 +31,18 @@ def measure(name: str) -> dict:
     """Returns the time of one model's export, by clock and by processor."""
     import vae_tf
     from vae_tf.exporting import FULL
+    from vae_tf.recipes import recipe
     from vae_tf.runs.build import build_model, kind_of
     from vae_tf.runs.bundle import MOST_IMAGES
-    from vae_tf.runs.config import TrainConfig
 
-    network, prior = MODELS[name]
-    config = TrainConfig(dataset="binarized_mnist", network=network, prior=prior)
+    base, settings = MODELS[name]
+    config = dataclasses.replace(recipe(base), **settings)
     kind = kind_of(config)
     vae = build_model(config, kind)
     splits = {
-        key: getattr(kind.data, key).part(np.arange(MOST_IMAGES)).array()
+        key: split.part(np.arange(min(MOST_IMAGES, split.num_examples))).array()
         for key in ("train", "validation", "test")
+        for split in [getattr(kind.data, key)]
     }
     with tempfile.TemporaryDirectory() as directory:
         clock, processor = time.perf_counter(), sum(os.times()[:4])
