@@ -3,8 +3,9 @@
 python benchmarks/export_time.py [MODEL ...]    all of MODELS, or these
 
 `demo` is the model of `make demo`; the others are those of `train.py` on binarized MNIST. With each
-go as many images of each split as `python -m export` passes on. `seconds` are of the clock and `processor_seconds` of all threads and
-child processes; each model has a process of its own, and imports and building are not counted.
+go as many images of each split as `python -m export` passes on. `seconds` are of the clock and
+`processor_seconds` of all threads and child processes; each model has a process of its own, and
+imports and building are not counted.
 """
 
 import dataclasses
