@@ -126,6 +126,12 @@ The machine did nothing else meanwhile.
 """
 
 
+def measured(entry: dict, commits: str) -> str:
+    """Returns where and of what a section's numbers were taken."""
+    machine = entry["machine"]
+    return f"Measured at {commits} on {machine['cpu']}, {machine['cores']} cores.\n"
+
+
 def time(entries: list[dict]) -> str:
     """Returns how long exports take."""
     rows = [
@@ -142,13 +148,14 @@ def main() -> None:
         of = [row for row in rows if row["case"] == case]
         title = f"## {of[0]['network']}, prior {of[0]['prior']}\n"
         parts += [title, "In bold what the export recommends.\n", detail(of)]
+    parts.append(measured(rows[0], ", ".join(sorted({row["commit"] for row in rows}))))
     parts += ["## Load on the C++ loader\n"]
-    parts += [load(json.loads((common.RESULTS / "export_load.json").read_text()))]
+    loaded = json.loads((common.RESULTS / "export_load.json").read_text())
+    parts += [load(loaded), measured(loaded, loaded["commit"])]
     entries = json.loads((common.RESULTS / "export_layers.json").read_text())
     parts += [LAYERS, layers(entries)]
-    parts += [TIME, time(json.loads((common.RESULTS / "export_time.json").read_text()))]
-    commits = ", ".join(sorted({row["commit"] for row in rows}))
-    parts.append(f"Measured at {commits} on {rows[0]['machine']['cpu']}, two cores.\n")
+    timed = json.loads((common.RESULTS / "export_time.json").read_text())
+    parts += [TIME, time(timed), measured(timed[0], timed[0]["commit"])]
     PAGE.write_text("\n".join(parts), "utf-8")
 
 

@@ -23,6 +23,7 @@ from vae_tf.evaluation import log_likelihood
 from vae_tf.models import VAE
 from vae_tf.models.audit import Audit, Finding
 from vae_tf.networks import mlp_decoder, mlp_encoder
+from vae_tf.networks.policies import dtype_policy
 from vae_tf.objectives import ELBO, KLControl, Objective
 from vae_tf.runs.bundle import export as export_bundle
 
@@ -261,12 +262,8 @@ def compiles_with_XLA(subject: _Subject) -> str:
 def stays_in_float32(subject: _Subject) -> str:
     """Under mixed_bfloat16 the terms must be float32 and near those of float32."""
     x = subject.data()
-    before = keras.config.dtype_policy()
-    try:
-        keras.config.set_dtype_policy("mixed_bfloat16")
+    with dtype_policy("mixed_bfloat16"):
         terms = subject.model()(x, seed=tf.constant([subject.seed, 5]))
-    finally:
-        keras.config.set_dtype_policy(before)
     exact = subject.model()(x, seed=tf.constant([subject.seed, 5]))
     _require(terms.nll.dtype == terms.kl_term.dtype == tf.float32, f"{terms.nll.dtype}")
     half, full = (float(tf.reduce_mean(t.nll + t.kl_term)) for t in (terms, exact))

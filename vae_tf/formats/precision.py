@@ -4,8 +4,7 @@ A model under `mixed_bfloat16` would export half-precision outputs and does not 
 LiteRT's builtin operators. Its variables are float32 already; only the policies must go.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -13,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.errors import ExportError
+from vae_tf.networks.policies import dtype_policy
 
 FOREIGN = frozenset({"bfloat16", "float16", "float64", "mixed_bfloat16", "mixed_float16"})
 # bfloat16 keeps 8 bits; a mean error above 5 % of the largest output is another function.
@@ -52,7 +52,7 @@ def as_float32(
     if not policies(model):
         return model
     try:
-        with _float32_policy():
+        with dtype_policy("float32"):
             copy = _remade(model)
             call(copy, tf.zeros((1, *input_shape)))
     except Exception as error:
@@ -98,17 +98,6 @@ def _remade(model: keras.Model) -> keras.Model:
     return keras.saving.deserialize_keras_object(
         float32_config(config), custom_objects=classes, safe_mode=False
     )
-
-
-@contextlib.contextmanager
-def _float32_policy() -> Iterator[None]:
-    """Sets the global policy, which layers made inside a custom layer's __init__ follow."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _copy_weights(model: keras.Model, copy: keras.Model) -> None:

@@ -1,7 +1,6 @@
 """What networks of several groups of latents have in common."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -61,14 +60,3 @@ def split(z, sizes: Sequence[int]) -> list:
     """Returns the groups of z [B, L]."""
     ends = [sum(sizes[: g + 1]) for g in range(len(sizes))]
     return [z[:, end - size : end] for end, size in zip(ends, sizes, strict=True)]
-
-
-@contextlib.contextmanager
-def in_float32() -> Iterator[None]:
-    """Builds what densities are computed from in float32, whatever the policy."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

@@ -12,10 +12,10 @@ from vae_tf.networks.ladders import (
     LadderNetworks,
     Seeds,
     check_groups,
-    in_float32,
     split,
     top_heads,
 )
+from vae_tf.networks.policies import dtype_policy
 
 
 def mlp_ladder(
@@ -101,7 +101,7 @@ def mlp_ladder(
     for g in groups:
         h = layers(_joined(h, parts[g]) if g else h, hidden[g], start, depth)
     decoder = conditions.model("decoder", z, dense_heads(h, outputs, start), field="z")
-    with in_float32():
+    with dtype_policy("float32"):
         pairs = [(prior(g), posterior(g)) for g in groups[1:]]
     return LadderNetworks(encoder, decoder, [p for p, _ in pairs], [q for _, q in pairs])
 

@@ -14,10 +14,10 @@ from vae_tf.networks.ladders import (
     LadderNetworks,
     Seeds,
     check_groups,
-    in_float32,
     split,
     top_heads,
 )
+from vae_tf.networks.policies import dtype_policy
 from vae_tf.networks.resnet import Residual
 
 
@@ -145,6 +145,6 @@ def resnet_ladder(
         h = entered(lowered(h, g, start, conditions), own, g, start)
     heads = image_heads(levels.finished(h), outputs, tuple(event_shape[:2]), "transposed", start)
     decoder = conditions.model("decoder", z, heads, field="z")
-    with in_float32():
+    with dtype_policy("float32"):
         pairs = [(prior(g), posterior(g)) for g in all_groups[1:]]
     return LadderNetworks(encoder, decoder, [p for p, _ in pairs], [q for _, q in pairs])

@@ -1,8 +1,7 @@
 """From a configuration to the objects it names: data, likelihood, networks, model, optimizer."""
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -23,6 +22,7 @@ from vae_tf.networks import (
     resnet_encoder,
     resnet_ladder,
 )
+from vae_tf.networks.policies import dtype_policy
 from vae_tf.objectives import Objective, SemiSupervised
 from vae_tf.runs import parts
 from vae_tf.runs.codes import Codes
@@ -69,7 +69,7 @@ def build_model(config: TrainConfig, kind: Kind) -> VAE:
     steps_per_epoch = kind.steps_per_epoch(config)
     num_classes = kind.data.num_classes if config.classes else None
     prior = parts.PRIORS[config.prior_name](parts.Setting(config, train.array, num_classes))
-    with _dtype_policy(config.precision):
+    with dtype_policy(config.precision):
         if config.latents:
             made = _ladder(config, shape, posterior, likelihood, num_classes)
             encoder, decoder = made.encoder, made.decoder
@@ -99,16 +99,6 @@ def build_model(config: TrainConfig, kind: Kind) -> VAE:
     steps = steps_of(numbers, steps_per_epoch)
     vae.compile(optimizer=_optimizer(config, steps_per_epoch), steps_per_execution=steps)
     return vae
-
-
-@contextlib.contextmanager
-def _dtype_policy(name: str) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _ladder(
