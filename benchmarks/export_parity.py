@@ -100,6 +100,7 @@ def servers(
                 "runtime": runtime.name,
                 "variant": "float32",
                 "signature": signature,
+                "half": HALVES[signature],
                 "max_error": error(expected[signature], runtime(batch)),
                 "bytes": runtime.bytes,
                 "latency_us": runtime.latency(row),
@@ -122,6 +123,7 @@ def litert(bundle: Bundle) -> Iterator[dict]:
                 "runtime": "LiteRT",
                 "variant": f"{entry['precision']}, batch {entry['batch'] or 'free'}",
                 "signature": signature,
+                "half": entry["half"],
                 "max_error": max(e["max_relative_error"] for e in errors.values()),
                 "bytes": entry["bytes"],
                 "latency_us": entry["latency_us"] if first else None,
@@ -154,6 +156,7 @@ def browser(bundle: Bundle, batches: dict, expected: dict) -> Iterator[dict]:
                     "runtime": "browser",
                     "variant": "int8" if role == "int8" else "float32",
                     "signature": signature,
+                    "half": HALVES[signature],
                     "max_error": error(expected[signature], received),
                     "bytes": page.models[role]["bytes"],
                     "latency_us": page.latency(call, rows[0]),
@@ -201,6 +204,7 @@ def measure(case: str) -> list[dict]:
             "runtime": "Keras",
             "variant": "float32",
             "signature": signature,
+            "half": HALVES[signature],
             "max_error": 0.0,
             "bytes": runtimes.size(run / "model.keras"),
             "latency_us": runtimes.median_latency(call),
@@ -217,7 +221,7 @@ def measure(case: str) -> list[dict]:
             h: runtimes.size(getattr(bundle, h) / "variables") for h in ("encoder", "decoder")
         }
     for row in rows:
-        row |= about | {"weight_bytes": weights[HALVES[row["signature"]]]}
+        row |= about | {"weight_bytes": weights[row["half"]]}
         row |= {"machine": common.machine(), "commit": common.commit()}
     return rows
 
