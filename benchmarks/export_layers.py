@@ -172,7 +172,10 @@ def measure(name: str) -> dict:
 
 def main() -> None:
     """Measures all layers."""
-    entries = [measure(name) for name in LAYERS]
+    import common  # here, as tests import this module from the project's root
+
+    about = {"machine": common.machine(), "commit": common.commit()}
+    entries = [measure(name) | about for name in LAYERS]
     for entry in entries:
         print(entry)
     PATH.write_text(json.dumps(entries, indent=2) + "\n", "utf-8")

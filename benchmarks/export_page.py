@@ -153,7 +153,7 @@ def main() -> None:
     loaded = json.loads((common.RESULTS / "export_load.json").read_text())
     parts += [load(loaded), measured(loaded, loaded["commit"])]
     entries = json.loads((common.RESULTS / "export_layers.json").read_text())
-    parts += [LAYERS, layers(entries)]
+    parts += [LAYERS, layers(entries), measured(entries[0], entries[0]["commit"])]
     timed = json.loads((common.RESULTS / "export_time.json").read_text())
     parts += [TIME, time(timed), measured(timed[0], timed[0]["commit"])]
     PAGE.write_text("\n".join(parts), "utf-8")
