@@ -2,6 +2,7 @@
 
 TFDS_DATA_DIR=... python benchmarks/hierarchical.py                 all that is not done yet
 TFDS_DATA_DIR=... python benchmarks/hierarchical.py two 0           one model of one seed; or `one`
+python benchmarks/hierarchical.py page         the table of docs/hierarchical.md, of the results
 
 Both are dense networks with a standard normal at the top. The flat model has as many latents, and
 layers so wide that it has as many parameters as the ladder. Each trains on one thread for the same
@@ -16,6 +17,7 @@ import sys
 os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
 import common
+import families_page
 import keras
 import numpy as np
 from budget import Budget
@@ -159,4 +161,7 @@ def main(*asked: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1:] == ["page"]:
+        families_page.main("hierarchical")
+    else:
+        main(*sys.argv[1:])

@@ -2,6 +2,7 @@
 
 TFDS_DATA_DIR=... python benchmarks/semi_supervised.py            all that is not done yet
 TFDS_DATA_DIR=... python benchmarks/semi_supervised.py m1m2 0     one method with one draw of labels
+python benchmarks/semi_supervised.py page      the table of docs/semi_supervised.md, of the results
 
 Labels are drawn with five seeds, equally many of each class, and all methods have the same ones.
 Settings were chosen by the error on the validation images, which are carved from the training
@@ -21,6 +22,7 @@ import time
 os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
 import common
+import families_page
 import keras
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -137,4 +139,7 @@ def main(*asked: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1:] == ["page"]:
+        families_page.main("semi_supervised")
+    else:
+        main(*sys.argv[1:])

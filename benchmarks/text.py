@@ -2,6 +2,7 @@
 
 python benchmarks/text.py           results/text.json, both models
 python benchmarks/text.py short     one epoch of few lines, printed, to see that all works
+python benchmarks/text.py page      the table of docs/sequences.md, of the results
 
 Both decoders have the same layers and the same optimizer; word dropout is the VAE's alone. Each
 keeps the epoch that was best on the validation lines. Test lines are those of the set.
@@ -25,6 +26,7 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import common
+import families_page
 import keras
 
 import vae_tf
@@ -129,4 +131,7 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    if sys.argv[1:] == ["page"]:
+        families_page.main("text")
+    else:
+        main(sys.argv[1:])

@@ -247,3 +247,23 @@ def test_sigkill_at_random_moments(tmp_path, times):
     reports = [json.loads((tmp_path / n / "report.json").read_text()) for n in ("whole", "killed")]
     assert reports[0]["test"] == reports[1]["test"]
     assert not list((tmp_path / "killed").rglob(".aside*"))
+
+
+def test_an_animation_goes_on_with_its_run(tmp_path):
+    from PIL import Image
+
+    own = {"hidden": (16,), "latent_dim": 2, "prior": "normal", "dataset": "digits"}
+    config = dataclasses.replace(
+        RECIPES["manifold"], **own, animate=True, importance_samples=0, run_dir=str(tmp_path / "r")
+    )
+    with pytest.raises(KeyboardInterrupt):
+        training.train(dataclasses.replace(config, epochs=3), Interrupting(1))
+    report = training.train(dataclasses.replace(config, epochs=3, resume=True))
+    assert {"manifold.png", "codes.png"} <= set(report["pictures"])
+    with Image.open(tmp_path / "r/pictures/manifold.gif") as gif:
+        assert gif.n_frames == 4
+    training.train(dataclasses.replace(config, epochs=4, resume=True))
+    with Image.open(tmp_path / "r/pictures/manifold.gif") as gif:
+        assert gif.n_frames == 5
+    with pytest.raises(RunError, match="--animate False instead of True"):
+        training.train(dataclasses.replace(config, epochs=4, resume=True, animate=False))

@@ -5,9 +5,10 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import vae_tf
-from vae_tf.cli import train
+from vae_tf.cli import export, train
 from vae_tf.data import Series, Texts
 from vae_tf.errors import ConfigError
 from vae_tf.runs.config import TrainConfig
@@ -95,7 +96,6 @@ def test_a_run_of_series_is_told_in_the_users_units(tmp_path):
         ({"dataset": "series:a.npy", "tokens": "words"}, "--tokens belongs to texts"),
         ({"dataset": "mnist", "word_dropout": 0.1}, "--word-dropout belongs to texts"),
         ({"dataset": "mnist", "network": "gru"}, "--network gru is for sequences"),
-        ({"export": "artefacts"}, "Texts are exported from Python"),
         ({"max_length": 1}, "--max-length must be at least 2"),
     ],
 )
@@ -109,3 +109,19 @@ def test_a_file_that_is_no_text_is_one_line(tmp_path, capsys):
     assert train.main(["--dataset", f"text:{tmp_path / 'a.txt'}", "--run-dir", "x"]) == 1
     *_, error = capsys.readouterr().err.splitlines()
     assert error.startswith("error: A file of texts must be UTF-8")
+
+
+@pytest.mark.slow
+def test_a_run_of_texts_is_exported_and_verified(texts_run, tmp_path, capsys):
+    bundle = tmp_path / "bundle"
+    assert export.main([str(texts_run[0] / "run"), "--output", str(bundle)]) == 0
+    assert export.main(["--verify", str(bundle)]) == 0
+    told = capsys.readouterr().out
+    assert "encode, generate_text, decode_text, step run as they did" in told.replace("and ", "")
+    served = tf.saved_model.load(str(bundle / "decoder" / "1")).signatures["generate_text"]
+    found = served(seed=tf.range(3), temperature=tf.zeros([3]))  # the most probable tokens
+    vae = keras.models.load_model(texts_run[0] / "run/model.keras")
+    expected = Texts.load(texts_run[0] / "run/vocabulary.json").decode(
+        vae.draw(found["z"].numpy(), temperature=0.0)
+    )
+    assert [text.decode("utf-8", errors="replace") for text in found["text"].numpy()] == expected

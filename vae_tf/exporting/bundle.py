@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from vae_tf.data.sequences.texts import Texts
 from vae_tf.data.tables.table import Table
 from vae_tf.errors import ExportError
 from vae_tf.exporting import building, manifest, publication, verification
@@ -22,6 +23,7 @@ from vae_tf.formats import parity, plain, precision
 from vae_tf.formats.runtimes import cpp_loader
 from vae_tf.models.parts import Parts
 from vae_tf.signatures import columns, endpoints
+from vae_tf.signatures import texts as of_texts
 from vae_tf.signatures.endpoint import Endpoint
 from vae_tf.signatures.halves import Halves
 from vae_tf.signatures.preprocessing import Preprocessing
@@ -55,15 +57,17 @@ class Bundle:
     @property
     def encoder_tflite(self) -> Path | None:
         """The encoder in LiteRT, float32, of any batch; None if the bundle has none."""
-        return self._litert("encode")
+        return self._litert(self.encoder)
 
     @property
     def decoder_tflite(self) -> Path | None:
         """The decoder in LiteRT, float32, of any batch; None if the bundle has none."""
-        return self._litert("decode")
+        return self._litert(self.decoder)
 
-    def _litert(self, signature: str) -> Path | None:
-        file = self.manifest["signatures"][signature]["litert"]
+    def _litert(self, half: Path) -> Path | None:
+        entries = self.manifest["signatures"].values()
+        own = [e["litert"] for e in entries if self.directory / e["saved_model"] == half]
+        file = next(filter(None, own), None)
         return file and self.directory / file
 
     @property
@@ -88,6 +92,7 @@ def write_bundle(
     images: Mapping[str, Any] | None = None,
     pictures: Mapping[str, bytes] | None = None,
     table: Table | None = None,
+    texts: Texts | None = None,
     options: Options = HALVES,
 ) -> Bundle:
     """Returns the bundle written to `directory`, verified in every runtime it is meant for.
@@ -105,6 +110,7 @@ def write_bundle(
             LiteRT files cost in log-likelihood is found on the third.
         pictures: PNG files for the model card, by name.
         table: what the model's numbers mean, for signatures that speak in its columns.
+        texts: how texts became numbers, of a model of texts, whose decoder answers in strings.
         options: what the bundle is to hold beyond its halves.
 
     Raises:
@@ -114,7 +120,13 @@ def write_bundle(
             cannot be made, or disagrees, is left out, with a remark in the manifest.
     """
     directory = Path(directory).absolute()
-    shape = _check_arguments(parts, version, event_shape)
+    shape = _check_arguments(parts, version, event_shape, texts)
+    if texts is not None:
+        networks = {
+            name: of_texts.unrolled(getattr(parts, name)) for name in ("encoder", "decoder")
+        }
+        parts = dataclasses.replace(parts, **networks)
+        options = dataclasses.replace(HALVES, max_rows=options.max_rows, only=options.only)
     if table is not None and options.image_dtype != "float32":
         fix = "Leave image_dtype out."
         raise ExportError("rows of a table must be float32", options.image_dtype, fix)
@@ -130,6 +142,8 @@ def write_bundle(
     facts["preprocessing"] = dict(preprocessing or {})
     if table is not None:
         facts["table"] = table.get_config()
+    if texts is not None:
+        facts["texts"] = texts.get_config()
     fingerprint = manifest.fingerprint(
         (parts.encoder, parts.decoder, *concepts.values()), {"image_shape": shape, **facts}
     )
@@ -153,7 +167,10 @@ def write_bundle(
         }
         with publication.staging(directory, version) as stage:
             halves = _as_float32(halves)
-            offered, remarks = _endpoints(halves, stage, options, table)
+            if texts is not None:
+                offered, remarks = of_texts.endpoints(halves, texts), of_texts.WHY_NOT
+            else:
+                offered, remarks = _endpoints(halves, stage, options, table)
             building.build(
                 stage,
                 offered,
@@ -222,7 +239,7 @@ def _endpoints(
 
 
 def _check_arguments(
-    parts: Parts, version: int, event_shape: Sequence[int | None] | None
+    parts: Parts, version: int, event_shape: Sequence[int | None] | None, texts: Texts | None
 ) -> tuple[int, ...]:
     """Returns the shape of an example, or refuses what no work could make good."""
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
@@ -230,10 +247,13 @@ def _check_arguments(
     for name in ("encoder", "decoder"):
         if not getattr(parts, name).built:
             raise ExportError(f"the {name} must be built", "no weights yet", "Train it first.")
-    if "x" in parts.decoder_wiring.names:
-        expected = "the decoder must make x of z, and a condition, alone"
-        fix = "Export a model of texts by vae_tf.exporting.export_texts(vae, texts, directory)."
-        raise ExportError(expected, "an input x", fix)
+    stepwise = "x" in parts.decoder_wiring.names
+    if stepwise and texts is None:
+        expected = "a decoder that sees the past of x must be one of texts"
+        raise ExportError(expected, "an input x", "Pass texts=, how its texts became numbers.")
+    if texts is not None and not stepwise:
+        expected = "texts are of a model whose decoder sees the past of x"
+        raise ExportError(expected, "a decoder of z alone", "Leave texts out.")
     cpp_loader.libraries()
     shape = parts.encoder_wiring.input_shape("x") if event_shape is None else event_shape
     if shape is None or not all(isinstance(side, int) for side in shape):

@@ -11,6 +11,7 @@ CAPTIONS = {
     "label_swap": "Test images, and the style of each under every label.",
     "interpolations": "Straight lines between two test images in latent space.",
     "manifold": "The two-dimensional latent space.",
+    "codes": "Where the codes of test images lie in it.",
     "marginals": "Each column, of the training rows and of samples.",
     "pairs": "Pairs of columns, of the training rows and of samples.",
 }
@@ -47,8 +48,9 @@ def model_card(manifest: Mapping[str, Any], pictures: Sequence[str] = ()) -> str
 def _head(manifest: Mapping[str, Any], pictures: Sequence[str]) -> str:
     data = manifest["provenance"].get("data") or {}
     kinds = {k: manifest[k]["class_name"] for k in ("prior", "posterior", "likelihood")}
-    shape = manifest["signatures"]["decode"]["outputs"]["image"]["shape"][1:]
-    (latent,) = manifest["signatures"]["decode"]["inputs"]["z"]["shape"][1:]
+    encode, decode = (_first(manifest["signatures"], half) for half in ("encoder", "decoder"))
+    shape = next(iter(encode["inputs"].values()))["shape"][1:]
+    (latent,) = {**decode["inputs"], **decode["outputs"]}["z"]["shape"][1:]
     of = f" of `{data['name']}`" if data.get("name") else ""
     lines = [
         f"# A variational autoencoder{of}, version {manifest['version']}",
@@ -67,6 +69,11 @@ def _head(manifest: Mapping[str, Any], pictures: Sequence[str]) -> str:
         caption = CAPTIONS.get(name, name.replace("_", " "))
         lines += ["", f"![{caption}]({path})", "", f"*{caption}*"]
     return "\n".join(lines)
+
+
+def _first(signatures: Mapping[str, Any], half: str) -> Mapping[str, Any]:
+    """Returns the signature that a server takes for the half if none is named."""
+    return next(s for s in signatures.values() if s["saved_model"].startswith(f"{half}/"))
 
 
 def _data(manifest: Mapping[str, Any]) -> str:
@@ -163,11 +170,13 @@ def _agreement(manifest: Mapping[str, Any]) -> str:
 
 
 def _limits(manifest: Mapping[str, Any]) -> str:
+    outputs = {name for s in manifest["signatures"].values() for name in s["outputs"]}
+    means = ["An `image` is a mean, E[x|z], not a sample of p(x|z)."] if "image" in outputs else []
     limits = [
         "It knows images like those it was trained on; of others, reconstructions and "
         "likelihoods say little. A low likelihood is no proof that an image is unusual, nor a "
         "high one that it is not.",
-        "An `image` is a mean, E[x|z], not a sample of p(x|z).",
+        *means,
         *(f"`{name}`: {text}" for name, text in manifest["remarks"].items()),
     ]
     return _listed(limits)

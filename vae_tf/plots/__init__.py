@@ -1,5 +1,6 @@
 """Arrays -> figures, nothing else."""
 
+from vae_tf.plots.codes import codes
 from vae_tf.plots.curves import learning_curves
 from vae_tf.plots.densities import side_by_side
 from vae_tf.plots.images import (
@@ -15,6 +16,7 @@ from vae_tf.plots.series import series
 from vae_tf.plots.tables import marginals, pairs
 
 __all__ = [
+    "codes",
     "heat_map",
     "image_grid",
     "interpolations",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vae_tf.checks import instance
-from vae_tf.data import Split, Table
+from vae_tf.data import Split, Table, Texts
 from vae_tf.data.mixing import UNKNOWN
 from vae_tf.errors import DataError, RunError
 from vae_tf.exporting import FULL, Bundle, Options, write_bundle
@@ -18,7 +18,7 @@ from vae_tf.runs.directory import RunDirectory, config_of
 from vae_tf.runs.training import load_run
 
 SHOWN = (
-    *("manifold", "samples", "reconstructions", "label_swap", "interpolations"),
+    *("manifold", "codes", "samples", "reconstructions", "label_swap", "interpolations"),
     *("marginals", "pairs"),
 )
 LABELS = "labels_fingerprint"
@@ -38,6 +38,7 @@ def export(
     provenance: Mapping | None = None,
     pictures: Mapping[str, bytes] | None = None,
     table: Table | None = None,
+    texts: Texts | None = None,
     options: Options = FULL,
 ) -> Bundle:
     """Writes SavedModels, LiteRT files and what goes with them, proven before they appear.
@@ -55,6 +56,8 @@ def export(
         provenance: where the model comes from, for the manifest.
         pictures: PNGs for the model card, by name.
         table: of a model of rows; adds signatures that take and give its columns.
+        texts: of a model of texts, whose bundle returns strings; of `options` it heeds `max_rows`
+            and `only`.
         options: what the bundle is to hold.
 
     Raises:
@@ -73,6 +76,7 @@ def export(
         images={name: values for name, values in splits.items() if values is not None},
         pictures=pictures,
         table=table,
+        texts=texts,
         options=options,
     )
 
@@ -101,6 +105,7 @@ def export_run(
     vae, saved = load_run(run)
     home = RunDirectory(run)
     table = Table.load(home.table) if home.table.is_file() else None
+    texts = Texts.load(home.vocabulary) if home.vocabulary.is_file() else None
     data = saved["data"]
     provenance = {
         "config": saved["config"],
@@ -114,11 +119,12 @@ def export_run(
         vae,
         directory,
         version=version,
-        **_splits(saved, data_dir, str(home.path)),
+        **({} if texts else _splits(saved, data_dir, str(home.path))),
         preprocessing={key: data[key] for key in keys if key in data},
         provenance=provenance,
         pictures={name: path.read_bytes() for name, path in paths.items() if path.is_file()},
         table=table,
+        texts=texts,
         options=dataclasses.replace(FULL, **options),
     )
 

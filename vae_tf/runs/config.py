@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vae_tf.errors import ConfigError
+from vae_tf.runs.animation_flags import check_animation
 from vae_tf.runs.group_flags import check_groups
 from vae_tf.runs.label_flags import check_labels
 from vae_tf.runs.sequence_flags import check_sequences
+from vae_tf.runs.table_flags import check_table
 
 # Fields that say how a run is watched or how far it is pushed, not what it computes.
 INCIDENTAL = ("data_dir", "run_dir", "resume", "overwrite", "export", "profile")
@@ -158,6 +160,9 @@ class TrainConfig:
     importance_samples: int = 5000
     """Samples of z in the test images' log p(x). 0 skips the estimate."""
 
+    animate: bool = False
+    """Draw the manifold of two latents after each epoch. pictures/manifold.gif shows how it
+    unfolds."""
     run_dir: str | None = None
     """Where the run is kept. runs/<dataset> if not given."""
     resume: bool = False
@@ -206,27 +211,11 @@ class TrainConfig:
             fix = "Drop one of them."
             raise ConfigError("A run can be resumed or overwritten", "both flags", fix)
         self._require("seed", 0 <= self.seed < 2**31, "from 0 to 2**31 - 1")
-        self._check_table()
+        check_table(self)
         check_sequences(self)
         check_labels(self)
         check_groups(self)
-
-    def _check_table(self) -> None:
-        """Raises ConfigError where a table meets a flag for images, or the other way round."""
-        if not self.is_table:
-            if self.kinds:
-                fix = "Pass --dataset table:FILE.csv."
-                raise ConfigError("--kinds belongs to a table", f"--dataset {self.dataset}", fix)
-            return
-        # What a table has anyway, as its config.json says it, too
-        only: dict[str, tuple] = {"network": ("auto", "mlp"), "likelihood": ("auto",)}
-        only |= {"binarization": ("auto", "none"), "condition": ("none",), "latents": ((),)}
-        only["image_size"] = (None,)
-        for name, values in only.items():
-            if getattr(self, name) not in values:
-                received = f"--{name.replace('_', '-')} {getattr(self, name)}"
-                fix = "Drop the flag; the likelihood of a table is that of its columns' kinds."
-                raise ConfigError("A table does without this flag", received, fix)
+        check_animation(self)
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:  # a comparison with NaN does not hold

@@ -24,7 +24,7 @@ class RunDirectory:
     config.json, metrics.csv, model.keras, report.json, profile.json if one was asked for,
     table.json if the data are a table (`Table.load` reads it), vocabulary.json and samples.txt if
     they are texts (`Texts.load`), series.json if they are series (`Series.load`),
-    checkpoints/, pictures/, logs/ (TensorBoard).
+    checkpoints/, pictures/, frames/ of an animation, logs/ (TensorBoard).
     """
 
     def __init__(self, path: str | Path):
@@ -41,6 +41,7 @@ class RunDirectory:
         self.likelihood = self.path / "likelihood.npz"  # until the report is written
         self.checkpoints = self.path / "checkpoints"
         self.pictures = self.path / "pictures"
+        self.frames = self.path / "frames"
         self.logs = self.path / "logs"
 
     @property

@@ -8,7 +8,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from vae_tf import data, plots
-from vae_tf.callbacks import TensorBoardPictures
+from vae_tf.callbacks import ManifoldFrames, TensorBoardPictures, manifold, write_animation
 from vae_tf.data import ImageData
 from vae_tf.data.batch import Batch
 from vae_tf.distributions import Likelihood
@@ -22,6 +22,7 @@ from vae_tf.runs.suited import LEARNING_RATE, MANY
 
 SIDE = 10  # samples are a SIDE x SIDE grid
 MANIFOLD_SIDE = 20
+MOST_CODES = 5000
 MOST_CLASSES = 20  # in a picture of classes
 PICTURES_EVERY = 10  # epochs between two sets of TensorBoard images
 BLACK, WHITE = 0.02, 0.98
@@ -135,16 +136,27 @@ class Images(Kind):
         return [f"left out as unreadable: {', '.join(skipped)}"] if skipped else []
 
     def callbacks(self, run: RunDirectory, config: TrainConfig) -> list[keras.callbacks.Callback]:
-        """Returns the callback that draws reconstructions and samples for TensorBoard."""
+        """Returns what draws for TensorBoard, and for the animation if there is to be one."""
         examples = next(iter(self.data.test.batches(32, config.conditional)))
-        return [TensorBoardPictures(str(run.logs / "pictures"), examples, PICTURES_EVERY)]
+        pictures = TensorBoardPictures(str(run.logs / "pictures"), examples, PICTURES_EVERY)
+        frames = [ManifoldFrames(run.frames, config.number("epochs"))] if config.animate else []
+        return [pictures, *frames]
+
+    def show(self, vae: VAE, run: RunDirectory) -> None:
+        """Writes the animation of the manifold, of a run that kept its frames."""
+        if run.frames.is_dir():
+            write_animation(run.frames, run.pictures / "manifold.gif")
 
     def figures(self, vae: VAE) -> dict[str, Any]:
-        """Returns reconstructions, samples, interpolations, and a manifold of two latents."""
+        """Returns reconstructions, samples, interpolations, and pictures of two latents."""
         chosen = shown(self.data)
         if vae.parts.conditional:
             return _of_classes(vae, chosen, self.data)
-        return _of_all(vae, chosen)
+        figures = _of_all(vae, chosen)
+        if vae.prior.latent_dim == 2:
+            figures["manifold"] = plots.manifold(manifold(vae, MANIFOLD_SIDE))
+            figures["codes"] = _codes(vae, self.data)
+        return figures
 
 
 class Shown(NamedTuple):
@@ -172,9 +184,15 @@ def _of_all(vae: VAE, chosen: Shown) -> dict:
     }
     if len(vae.prior.group_sizes) > 1:
         figures["levels"] = plots.levels(redrawn(vae, SIDE))
-    if vae.prior.latent_dim == 2:
-        figures["manifold"] = plots.manifold(_manifold(vae))
     return figures
+
+
+def _codes(vae: VAE, images: ImageData) -> Figure:
+    """Returns where the model of two latents puts the test images."""
+    test = images.test
+    chosen = np.random.default_rng(0).permutation(test.num_examples)[:MOST_CODES]
+    z = vae.generator.code(vae.door.batch(test.array()[chosen], "test images")).numpy()
+    return plots.codes(z, None if test.labels is None else test.labels[chosen])
 
 
 def _of_classes(vae: VAE, chosen: Shown, images: ImageData) -> dict:
@@ -241,17 +259,3 @@ def shown(images: ImageData, count: int = 48) -> Shown:
     known = np.zeros(len(chosen), int) if labels is None else labels[chosen]
     grey = test.stored[test.rows[chosen]] / np.float32(test.white) if test.binarize else None
     return Shown(x[chosen], known, grey)
-
-
-def _manifold(vae: VAE) -> np.ndarray:
-    """Returns E[x|z] on a grid of z, [side, side, H, W, C].
-
-    The grid is even in each latent's probability under the prior, which for N(0, I) is the
-    inverse CDF of Kingma and Welling 2014, figure 4; here from draws, as it serves any prior.
-    """
-    side = MANIFOLD_SIDE
-    draws = vae.prior.distribution().sample(100_000, seed=[0, 0]).numpy()
-    columns, rows = np.quantile(draws, np.linspace(0.03, 0.97, side), axis=0).T
-    z = np.array([[x, y] for y in rows[::-1] for x in columns], "float32")
-    images = vae.decode(z).mean().numpy()
-    return images.reshape(side, side, *images.shape[1:])

@@ -45,9 +45,6 @@ def check_sequences(config: Any) -> None:
             received = f"--dataset {config.dataset}"
             raise ConfigError(f"--network {config.network} is for sequences", received, fix)
         return
-    if config.is_text and config.export:
-        fix = "Call vae_tf.exporting.export_texts(vae, texts, directory) with the run's model."
-        raise ConfigError("Texts are exported from Python", f"--export {config.export}", fix)
     kind, only = ("text", TEXTS) if config.is_text else ("series", SERIES)
     for name, values in {**SHARED, **only}.items():
         if getattr(config, name) not in values:

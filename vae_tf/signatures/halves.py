@@ -89,6 +89,11 @@ class Halves:
         wirings = (self.parts.encoder_wiring, self.parts.decoder_wiring)
         return any("mask" in wiring.names for wiring in wirings)
 
+    @property
+    def stepwise(self) -> bool:
+        """Whether the decoder sees the past of x, so that it makes an example step by step."""
+        return "x" in self.parts.decoder_wiring.names
+
     @functools.cached_property
     def example(self) -> Any:
         """The posterior's parameters for one example of zeros."""

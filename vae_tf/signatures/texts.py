@@ -1,9 +1,10 @@
-"""`decode_text`, `generate_text` and `step`: what a decoder of tokens answers.
+"""`encode`, `decode_text`, `generate_text` and `step`: what a model of tokens answers.
 
 A row depends on itself alone: its uniform numbers come from its own seed, one for each step.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -12,28 +13,47 @@ from vae_tf.data.batch import Batch
 from vae_tf.data.sequences.texts import Texts
 from vae_tf.data.sequences.vocabulary import END, Bytes, Words
 from vae_tf.errors import ExportError
-from vae_tf.models.parts import Parts
 from vae_tf.signatures import row_rng, rows
+from vae_tf.signatures.coding import encoded_statistics
 from vae_tf.signatures.endpoint import Endpoint, Input
 from vae_tf.signatures.endpoint import Words as Meaning
+from vae_tf.signatures.halves import Halves
 
 COLDEST = 1e-6  # of temperatures to divide by; at 0 the most probable token is taken anyway
 TEXT: Meaning = ("text, up to its end; empty for a temperature below 0", "UTF-8")
 WORDS: dict[str, Meaning] = {
-    "x": ("numbers of tokens so far, as in vocabulary.json, 0 after them", "token"),
-    "position": ("which token is asked for, from 0", "step"),
+    "x": ("numbers of tokens, see `texts`, 0 from its end on", "token"),
+    "token": ("the token chosen last, 0 being the end; -1 before the first", "token"),
+    "state": ("what the last call returned; zeros before the first", "opaque"),
     "temperature": ("divides the logits; 0 takes the most probable token", "dimensionless"),
     "log_prob": ("log p of each next token, 0 being the end", "nats"),
 }
+WHY_NOT = {
+    "litert/": "Of texts, float32 files of any batch are all there is in LiteRT.",
+    "vae": "A text is put together by clients: `encode`, then `decode_text`.",
+}
 
 
-def endpoints(parts: Parts, texts: Texts) -> list[Endpoint]:
-    """Returns the signatures of a decoder of z and x, the prior of which has `from_noise`.
+def endpoints(halves: Halves, texts: Texts) -> list[Endpoint]:
+    """Returns the signatures of a model whose decoder takes z and x.
 
     Raises:
-        ExportError: a vocabulary that no graph can hold, or a prior without `from_noise`.
+        ExportError: a vocabulary that no graph can hold, a prior without `from_noise`, or a
+            condition.
     """
-    words, size, length = _strings(texts), parts.prior.latent_dim, texts.max_length
+    parts, size, length = halves.parts, halves.latent, texts.max_length
+    words, zeros = _strings(texts), tf.zeros([1, size])
+    if halves.condition().keys:
+        fix = "Train a model without one."
+        raise ExportError("Exported texts have no condition", halves.condition().keys[0], fix)
+    if parts.prior.from_noise(zeros, tf.fill([1], 0.5)) is None:
+        fix = "Use a StandardNormal, a mixture or a flow."
+        raise ExportError("A prior of exported texts must have from_noise", "none", fix)
+
+    def encoded(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        ended = tf.cumsum(tf.cast(tf.equal(x, END), tf.float32), 1, exclusive=True)
+        mask = tf.cast(ended < 0.5, tf.float32)  # 1 up to the end and at it
+        return encoded_statistics(halves, Batch(x, mask))
 
     def log_probs(z: tf.Tensor, x: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
         logits = tf.reshape(parts.decoded(z, Batch(x))["logits"], [-1, length, texts.num_tokens])
@@ -71,37 +91,58 @@ def endpoints(parts: Parts, texts: Texts) -> list[Endpoint]:
         z = parts.prior.from_noise(row_rng.normals(seed, size), uniform)
         return {**drawn(z, row_rng.seeds(seed, 2)[:, 1], temperature), "z": tf.cast(z, tf.float32)}
 
-    if parts.prior.from_noise(tf.zeros([1, size]), tf.fill([1], 0.5)) is None:
-        fix = "Use a StandardNormal, a mixture or a flow."
-        raise ExportError("A prior of exported texts must have from_noise", "none", fix)
-    z, seed = Input("z", "float32", (size,)), Input("seed", "int32")
+    def stepped(token: tf.Tensor, state: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
+        # The tokens so far, and their number
+        x, count = state[:, :length], state[:, length:]
+        new = tf.cast(token, tf.float32)[:, tf.newaxis]
+        known = new >= 0
+        places = tf.range(length, dtype=tf.float32)
+        x = tf.where(known & tf.equal(places, count), new, x)
+        count = tf.where(known, count + 1, count)
+        log_prob = log_probs(z, x, tf.cast(count[:, 0], tf.int32))
+        return {"log_prob": log_prob, "state": tf.concat([x, count], 1)}
+
+    z, seed, numbers = Input("z", "float32", (size,)), Input("seed", "int32"), texts.num_tokens - 1
     warmth = Input("temperature", "float32", words=WORDS["temperature"])
-    x = Input("x", "float32", (length,), words=WORDS["x"])
-    position = Input("position", "int32", words=WORDS["position"])
-    text = frozenset({"text"})
+    of_tokens: dict[str, Any] = {"bounds": (0, numbers), "whole": True}
+    x = Input("x", "float32", (length,), words=WORDS["x"], **of_tokens)
+    state = Input("state", "float32", (length + 1,), words=WORDS["state"], **of_tokens)
+    token = Input("token", "int32", words=WORDS["token"], bounds=(-1, numbers), whole=True)
+    meanings = {"text": TEXT, **WORDS}
 
-    def endpoint(name: str, inputs: tuple, required: frozenset, function: Callable, litert=False):
-        meanings = {"text": TEXT, "log_prob": WORDS["log_prob"]}
-        return Endpoint(name, "decoder", inputs, required, function, litert=litert, words=meanings)
+    def endpoint(name: str, inputs: tuple, outputs: set, function: Callable, **more: Any):
+        half, required = more.pop("half", "decoder"), frozenset(outputs)
+        # Written out, the steps take minutes one operation at a time
+        more |= {"words": meanings, "stepwise": False}
+        return Endpoint(name, half, inputs, required, function, **more)
 
-    def stepped(z: tf.Tensor, x: tf.Tensor, position: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"log_prob": log_probs(z, x, position)}
-
+    drawing: dict[str, Any] = {"litert": False, "limits": {"text": {"drawn": True}}}
     return [
-        endpoint("generate_text", (seed, warmth), text | {"z"}, generated),
-        endpoint("decode_text", (z, seed, warmth), text, drawn),
-        endpoint("step", (z, x, position), frozenset({"log_prob"}), stepped, litert=True),
+        endpoint("encode", (x,), {"z_mean", "z_log_var"}, encoded, half="encoder"),
+        endpoint("generate_text", (seed, warmth), {"text", "z"}, generated, **drawing),
+        endpoint("decode_text", (z, seed, warmth), {"text"}, drawn, **drawing),
+        endpoint("step", (token, state, z), {"log_prob", "state"}, stepped),
     ]
 
 
-def unrolled(decoder: keras.Model) -> keras.Model:
-    """Returns the decoder with recurrent layers written out, step by step, for LiteRT."""
-    config = decoder.get_config()
-    for layer in config["layers"]:
-        if "unroll" in layer["config"]:
-            layer["config"]["unroll"] = True
-    twin = type(decoder).from_config(config)
-    twin.set_weights(decoder.get_weights())
+def unrolled(network: keras.Model) -> keras.Model:
+    """Returns the network with recurrent layers written out, step by step, for LiteRT.
+
+    One that Keras cannot remake stays as it is, and servers alone have it.
+    """
+
+    def written_out(config: Any) -> Any:
+        if isinstance(config, dict):
+            return {k: True if k == "unroll" else written_out(v) for k, v in config.items()}
+        if isinstance(config, list | tuple):
+            return type(config)(written_out(value) for value in config)
+        return config
+
+    try:
+        twin = type(network).from_config(written_out(network.get_config()))
+        twin.set_weights(network.get_weights())
+    except Exception:  # whatever the user's layers raise
+        return network
     return twin
 
 

@@ -1,14 +1,15 @@
-"""Texts that are exported: strings from a SavedModel, and a step at a time in LiteRT."""
+"""Bundles of texts: strings from a SavedModel, and a step at a time in LiteRT."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import vae_tf
 from vae_tf import SequenceVAE, networks
 from vae_tf.data import Texts
 from vae_tf.data.batch import Batch
 from vae_tf.errors import ExportError
-from vae_tf.exporting import export_texts
+from vae_tf.exporting import verify_bundle
 from vae_tf.formats.litert import files as litert
 
 LINES = ["to be or not", "be that", "not to be"]
@@ -37,7 +38,8 @@ def model(kind, tokens):
 def exported(request, tmp_path_factory):
     vae, texts = model(*request.param)
     directory = tmp_path_factory.mktemp("texts")
-    return vae, texts, export_texts(vae, texts, directory)
+    vae_tf.export(vae, directory, texts=texts)
+    return vae, texts, directory
 
 
 def test_strings_begin_with_the_probabilities_of_the_model(exported):
@@ -61,15 +63,17 @@ def test_strings_begin_with_the_probabilities_of_the_model(exported):
 
 def test_a_step_at_a_time_in_litert_is_the_greedy_text(exported):
     vae, texts, home = exported
-    content = (home / "step.tflite").read_bytes()
+    content = (home / "decoder.tflite").read_bytes()
     z = np.array([[0.3, 0.2]], "float32")
+    token, state = -1, np.zeros((1, texts.max_length + 1), "float32")
     x = np.zeros((1, texts.max_length), "float32")
     for position in range(texts.max_length):
-        asked = {"z": z, "x": x, "position": np.array([position], "int32")}
-        log_prob = litert.run(content, "step", [asked])[0]["log_prob"]
-        np.testing.assert_allclose(np.exp(log_prob).sum(), 1, rtol=1e-5)
-        x[0, position] = np.argmax(log_prob)
-        if not x[0, position]:
+        asked = {"token": np.array([token], "int32"), "state": state, "z": z}
+        answer = litert.run(content, "step", [asked])[0]
+        np.testing.assert_allclose(np.exp(answer["log_prob"]).sum(), 1, rtol=1e-5)
+        token, state = np.argmax(answer["log_prob"]), answer["state"]
+        x[0, position] = token
+        if not token:
             break
     assert np.array_equal(x, vae.draw(z, temperature=0.0))
     serve = tf.saved_model.load(str(home / "decoder" / "1")).signatures["decode_text"]
@@ -78,13 +82,47 @@ def test_a_step_at_a_time_in_litert_is_the_greedy_text(exported):
     assert text == texts.decode(x)[0]
 
 
-def test_rows_are_their_own_and_versions_new(exported):
+def test_codes_are_those_of_complete_texts(exported):
     vae, texts, home = exported
+    batch = texts.encode(LINES)
+    encode = tf.saved_model.load(str(home / "encoder" / "1")).signatures["encode"]
+    found = encode(x=tf.constant(batch["x"]))
+    expected = vae.encode(batch).mean()
+    np.testing.assert_allclose(found["z_mean"], expected, atol=1e-5)
+    lite = litert.run((home / "encoder.tflite").read_bytes(), "encode", [{"x": batch["x"]}])[0]
+    np.testing.assert_allclose(lite["z_mean"], expected, atol=1e-5)
+
+
+def test_the_bundle_tells_of_its_texts(exported):
+    _, texts, home = exported
+    bundle = verify_bundle(home)
+    assert set(bundle.manifest["signatures"]) == {"encode", "generate_text", "decode_text", "step"}
+    assert bundle.manifest["texts"] == texts.get_config()
+    assert bundle.decoder_tflite == home / "decoder.tflite"
+    errors = bundle.manifest["parity"]["max_relative_error"]
+    assert set(errors["step"]) == {"python_saved_model", "cpp_loader", "litert"}
+    card = (home / "README.md").read_text("utf-8")
+    assert "`decode_text`" in card
+    assert f"shape [{texts.max_length}] and 2 latent variables" in card
+    assert "An `image` is a mean" not in card
+    assert "decode_text.png" not in (home / "serving/request.sh").read_text("utf-8")
+
+
+def test_rows_are_their_own(exported):
+    _, _, home = exported
     generate = tf.saved_model.load(str(home / "decoder" / "1")).signatures["generate_text"]
     together = generate(seed=tf.constant([3, 9]), temperature=tf.constant([1.0, -1.0]))
     alone = generate(seed=tf.constant([3]), temperature=tf.constant([1.0]))
     assert together["text"].numpy()[0] == alone["text"].numpy()[0]
     assert together["text"].numpy()[1] == b""
-    assert Texts.load(home / "vocabulary.json").get_config() == texts.get_config()
-    with pytest.raises(ExportError, match=r"A version must be new.*Pass version=2"):
-        export_texts(vae, texts, home)
+
+
+def test_a_decoder_of_steps_needs_texts_and_texts_such_a_decoder(tmp_path):
+    vae, texts = model("causal", "words")
+    with pytest.raises(ExportError, match=r"must be one of texts.*Pass texts="):
+        vae_tf.export(vae, tmp_path)
+    outputs = vae_tf.likelihoods.Bernoulli().parameter_shapes((4,))
+    flat = vae_tf.VAE(networks.mlp_encoder((4,), 2, (3,)), networks.mlp_decoder(2, outputs, (3,)))
+    with pytest.raises(ExportError, match="a decoder of z alone"):
+        vae_tf.export(flat, tmp_path, texts=texts)
+    assert not list(tmp_path.iterdir())

@@ -83,3 +83,17 @@ def test_names_that_the_font_lacks_become_numbers(tmp_path):
     assert [t.get_text() for t in figure.axes[3].get_xticklabels()] == ["green", "word 2"]
     figure.savefig(tmp_path / "marginals.png")  # pytest makes an error of a missing glyph
     plots.pairs(values, values, kinds).savefig(tmp_path / "pairs.png")
+
+
+@pytest.mark.parametrize("count", [0, 3, 12, 30])
+def test_codes_have_a_colour_for_each_of_a_few_classes(count):
+    z = RNG.normal(size=(90, 2))
+    labels = np.arange(90) % count if count else None
+    axes = plots.codes(z, labels).axes[0]
+    shown = [np.asarray(c.get_offsets()) for c in axes.collections]
+    expected = [z[labels == i] for i in range(count)] if 0 < count <= 20 else [z]
+    assert len(shown) == len(expected)
+    for found, points in zip(shown, expected, strict=True):
+        np.testing.assert_allclose(found, points)
+    colours = {tuple(c.get_facecolor()[0]) for c in axes.collections}
+    assert len(colours) == len(expected)

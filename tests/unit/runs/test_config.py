@@ -46,3 +46,21 @@ def test_recipes():
     assert recipe("mlp") is RECIPES["mlp"]
     with pytest.raises(ConfigError, match="Did you mean demo"):
         recipe("dem")
+
+
+@pytest.mark.parametrize(
+    ("flags", "received"),
+    [
+        ({"latent_dim": 3}, "--latent-dim 3"),
+        ({}, "--latent-dim auto"),
+        ({"latent_dim": 2, "dataset": "table:x.csv"}, "table:x.csv"),
+        ({"latent_dim": 2, "dataset": "text:x.txt"}, "text:x.txt"),
+        ({"latent_dim": 2, "condition": "label"}, "--condition"),
+        ({"latents": (2, 3)}, "--latents"),
+    ],
+)
+def test_an_animation_needs_images_on_two_latents(flags, received):
+    with pytest.raises(ConfigError, match="a grid of two latents") as refused:
+        TrainConfig(animate=True, **flags)
+    assert received in str(refused.value)
+    assert TrainConfig(animate=True, latent_dim=2).animate

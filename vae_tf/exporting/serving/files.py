@@ -69,7 +69,7 @@ def signature_table(described: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
         return one if value is None else value
 
     def spec_of(spec: Mapping[str, Any]) -> dict[str, Any]:
-        more = {"choices": spec["choices"]} if "choices" in spec else {}
+        more = {key: spec[key] for key in ("choices", "drawn") if key in spec}
         return {"dtype": spec["dtype"], "shape": list(spec["shape"]), **more}
 
     return {
@@ -107,7 +107,7 @@ def _shell(table: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _is_file(spec: Mapping[str, Any]) -> bool:
-    return spec["dtype"] == "string" and "choices" not in spec
+    return spec["dtype"] == "string" and not {"choices", "drawn"} & set(spec)
 
 
 def _row(spec: Mapping[str, Any]) -> Any:
