@@ -1,7 +1,7 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: demo web test test-ci test-all lint bench clean
+.PHONY: demo web test test-ci test-all test-beam lint bench clean
 
 # Train on the embedded digits, evaluate, draw, export, prove: runs/demo, artefacts/demo
 demo:
@@ -28,6 +28,11 @@ test-all:
 	scripts/install dev
 	scripts/test
 
+# The tests of bulk jobs, in a .venv-beam of its own
+test-beam:
+	scripts/install beam
+	TEST_VENV=.venv-beam scripts/test tests/unit/bulk tests/integration/test_bulk.py
+
 lint:
 	scripts/install dev
 	scripts/lint
@@ -38,4 +43,4 @@ bench:
 	scripts/bench
 
 clean:
-	rm -rf .venv .venv-bench build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-beam .venv-bench build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

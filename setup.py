@@ -43,6 +43,8 @@ setup(
         "tyro>=1.0",
     ],
     extras_require={
+        # Bulk jobs, `vae_tf.bulk`; Beam wants older pillow, protobuf and pyarrow than others
+        "beam": ["apache-beam>=2.77,<3", "google-crc32c>=1.5", "pyarrow>=17"],
         # Lossless compression, `vae_tf.codec`
         "compress": ["constriction>=0.5", "scipy>=1.13"],
         "onnx": ["onnx>=1.19", "onnxruntime>=1.23", "tf2onnx>=1.17"],
@@ -56,6 +58,7 @@ setup(
             "vae-tf-train=vae_tf.cli.train:main",
             "vae-tf-export=vae_tf.cli.export:main",
             "vae-tf-codec=vae_tf.cli.codec:main",
+            "vae-tf-bulk=vae_tf.cli.bulk:main",
         ]
     },
     classifiers=[

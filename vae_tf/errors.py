@@ -34,6 +34,10 @@ class CodecError(VAEError):
     """A compressed file that cannot be written, or is not what it says it is."""
 
 
+class BulkError(VAEError):
+    """A bulk job whose input, output or signature is not what it needs."""
+
+
 class NonFiniteError(VAEError, ArithmeticError):
     """Training produced a NaN or an infinity."""
 

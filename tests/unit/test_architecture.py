@@ -18,7 +18,7 @@ FLOORS = {
     **dict.fromkeys(["evaluation", "callbacks", "plots", "signatures", "profiling"], 4),
     "formats": 5,
     "exporting": 6,
-    **dict.fromkeys(["runs", "codec"], 7),
+    **dict.fromkeys(["runs", "codec", "bulk"], 7),
     **dict.fromkeys(["conformance", "recipes", "compare"], 8),
     "cli": 9,
     "__init__": 10,
@@ -80,7 +80,8 @@ def test_only_the_command_line_prints():
 def test_public_names_exist_and_nothing_heavy_is_imported():
     code = (
         "import sys, vae_tf; "
-        "assert not {'tensorflow', 'keras', 'tensorflow_probability'} & set(sys.modules); "
+        "assert not {'tensorflow', 'keras', 'tensorflow_probability', 'apache_beam'} & "
+        "set(sys.modules); "
         "[getattr(vae_tf, name) for name in vae_tf.__all__]; "
         "assert set(vae_tf.__all__) <= set(dir(vae_tf))"
     )
@@ -88,7 +89,7 @@ def test_public_names_exist_and_nothing_heavy_is_imported():
 
 
 def test_help_does_not_import_tensorflow():
-    for door in ("train.py", "-m export", "-m vae_tf.codec"):
+    for door in ("train.py", "-m export", "-m vae_tf.codec", "-m vae_tf.bulk"):
         code = (
             "import sys, runpy; sys.argv = ['x', '--help']\n"
             "try:\n"
@@ -96,7 +97,7 @@ def test_help_does_not_import_tensorflow():
             f"({door.split()[-1]!r}, run_name='__main__')\n"
             "except SystemExit as stop:\n"
             "    assert stop.code in (0, None), stop.code\n"
-            "assert not {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules)"
+            "assert not {'tensorflow', 'keras', 'matplotlib', 'apache_beam'} & set(sys.modules)"
         )
         subprocess.run(
             [sys.executable, "-c", code], check=True, cwd=ROOT, stdout=subprocess.DEVNULL
