@@ -89,6 +89,7 @@ OBJECTIVES = {
     ),
     "VIMCO": lambda: objectives.VIMCO(4),
     "WakeSleep": objectives.WakeSleep,
+    "MonteCarloEM": lambda: objectives.MonteCarloEM(2, leapfrog_steps=3),
     "SemiSupervised": lambda: objectives.SemiSupervised(classifier()),
 }
 

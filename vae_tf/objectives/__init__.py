@@ -7,6 +7,7 @@ from vae_tf.objectives.baselines import Baseline, LearnedBaseline, LeaveOneOut, 
 from vae_tf.objectives.elbo import ELBO, StickingTheLanding
 from vae_tf.objectives.importance_weighted import IWAE, DReG, Renyi
 from vae_tf.objectives.kl_controls import Capacity, FreeBits, GroupBalance, GroupWeights, KLControl
+from vae_tf.objectives.monte_carlo_em import MonteCarloEM
 from vae_tf.objectives.penalties import (
     DIPVAE1,
     DIPVAE2,
@@ -59,6 +60,7 @@ __all__ = [
     "LeaveOneOut",
     "LinearWarmup",
     "MaximumMeanDiscrepancy",
+    "MonteCarloEM",
     "Objective",
     "Penalty",
     "Renyi",

@@ -1,6 +1,6 @@
-"""Values with gradients of one's choice: what the estimators differ in."""
+"""Values with gradients of one's choice, in which estimators differ, and sums of gradients."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -35,3 +35,21 @@ def value_and_slope(z, function) -> tuple[tf.Tensor, tf.Tensor]:
         tape.watch(fixed)
         value = function(fixed)
     return value, tf.stop_gradient(tape.gradient(value, fixed))
+
+
+def without(part, weights: Sequence, gradients: Sequence) -> list:
+    """Returns the gradients by `weights`, None in the place of those by the weights of `part`."""
+    own = {id(weight) for weight in part.trainable_weights}
+    return [None if id(w) in own else g for w, g in zip(weights, gradients, strict=True)]
+
+
+def added(*gradients: Sequence) -> list:
+    """Returns the sums of gradients by the same weights; any of them may be None."""
+
+    def total(*some):
+        given = [gradient for gradient in some if gradient is not None]
+        if len(given) < 2:
+            return given[0] if given else None
+        return tf.add_n([tf.convert_to_tensor(gradient) for gradient in given])
+
+    return [total(*some) for some in zip(*gradients, strict=True)]

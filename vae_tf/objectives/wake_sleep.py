@@ -6,7 +6,7 @@ import tensorflow as tf
 from vae_tf.data.batch import Batch
 from vae_tf.errors import ConfigError
 from vae_tf.objectives.base import Inference, Objective, Terms
-from vae_tf.objectives.gradients import with_gradient_of
+from vae_tf.objectives.gradients import added, with_gradient_of, without
 from vae_tf.objectives.terms import kl_parts, weighted_mean
 
 
@@ -44,10 +44,7 @@ class WakeSleep(Objective):
             loss = model.scaled(weighted_mean(-log_qz, batch.weight))
         asleep = tape.gradient(loss, model.trainable_weights)
         # Of a posterior made of its prior: dreams teach what reads them, not what dreams
-        prior = {id(weight) for weight in model.prior.trainable_weights}
-        weights = model.trainable_weights
-        asleep = [None if id(w) in prior else g for w, g in zip(weights, asleep, strict=True)]
-        return terms, [_sum(*pair) for pair in zip(awake, asleep, strict=True)]
+        return terms, added(awake, without(model.prior, model.trainable_weights, asleep))
 
     def dream(self, model, batch: Batch) -> tuple[tf.Tensor, Batch]:
         """Returns z ~ p(z) [B, L], and as many examples x ~ p(x|z) as there are in `batch`."""
@@ -62,10 +59,3 @@ class WakeSleep(Objective):
             fix = "Use objective=ELBO(), or a likelihood that can be sampled."
             raise ConfigError("WakeSleep draws its dreams from p(x|z)", name, fix) from None
         return tf.stop_gradient(z), batch._replace(x=tf.stop_gradient(tf.cast(x, tf.float32)))
-
-
-def _sum(a, b):
-    """Returns the sum of two gradients, either of which may be missing."""
-    if a is None or b is None:
-        return b if a is None else a
-    return tf.convert_to_tensor(a) + tf.convert_to_tensor(b)
