@@ -43,3 +43,20 @@ def write(name: str, result: dict) -> Path:
         json.dumps({**result, "machine": machine(), "commit": commit()}, indent=2) + "\n"
     )
     return path
+
+
+def spread(values: list[float], digits: int = 3) -> str:
+    """Returns the mean of a few values, and in brackets the least and the largest."""
+    if not values:
+        return ""
+    mean = sum(values) / len(values)
+    return f"{mean:.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def write_table(name: str, text: str) -> None:
+    """Writes a table into docs/results.md, between the comments of benchmarks/<name>.py."""
+    page = RESULTS.parents[1] / "docs/results.md"
+    begin, end = f"<!-- benchmarks/{name}.py writes this -->", "<!-- to here -->"
+    before, found, rest = page.read_text("utf-8").partition(begin)
+    assert found, begin
+    page.write_text(f"{before}{begin}\n{text}{end}{rest.partition(end)[2]}", "utf-8")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vae_tf.cli import train
@@ -169,6 +170,39 @@ def test_the_table_of_baselines_is_the_measured_one():
     for line in lines:
         start = f"| {line['data']} | {line['model']} | "
         assert f"{start}{line['value']:.3f} ± {line['stderr']:.3f} |" in page
+
+
+@pytest.mark.parametrize("name", ["representation", "disentanglement"])
+def test_tables_of_several_seeds_are_the_measured_ones(name, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")  # which the benchmarks set
+    monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "1")
+    import importlib
+    import json
+
+    path = ROOT / f"benchmarks/results/{name}.json"
+    lines = json.loads(path.read_text()) if path.exists() else []
+    page = (ROOT / "docs/results.md").read_text("utf-8")
+    begin = f"<!-- benchmarks/{name}.py writes this -->"
+    written = page.partition(begin)[2].partition("<!-- to here -->")[0].splitlines()[3:]
+    columns = importlib.import_module(name).COLUMNS
+    keys = ("dimensions", "method") if name == "representation" else ("method",)
+    cases = {tuple(str(line[key]) for key in keys) for line in lines}
+    assert len(written) == len(cases)
+    for row in written:
+        case, (seeds, *cells) = np.split(row.strip("| ").split(" | "), [len(keys)])
+        own = [
+            line
+            for line in lines
+            if all(str(line[k]) == c for k, c in zip(keys, case, strict=True))
+        ]
+        assert len(own) == int(seeds)
+        for key, cell in zip(columns, cells, strict=True):
+            mean, least, most = re.fullmatch(r"(\S+) \((\S+) to (\S+)\)", cell).groups()
+            values = [line[key] for line in own]
+            digits = len(mean.partition(".")[2])
+            found = (sum(values) / len(values), min(values), max(values))
+            assert [f"{v:.{digits}f}" for v in found] == [mean, least, most], (case, key)
 
 
 def test_the_table_of_defaults_is_the_measured_one():

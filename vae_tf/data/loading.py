@@ -35,7 +35,8 @@ def load(
     Splits that a source lacks are drawn from its train split with `seed`.
 
     Args:
-        name: `digits` (embedded, 8x8); an image set of TFDS: `mnist`, `cifar10`, `set/config` or
+        name: `digits` (embedded, 8x8); `shapes` (generated, 32x32, with the factors that made each
+            image in `split.factors`); an image set of TFDS: `mnist`, `cifar10`, `set/config` or
             `set:config`; `folder:PATH` (PNG, JPEG, ...; see `folders`); or `array:FILE.npy` or
             `.npz` (see `arrays`).
         binarization: "none" feeds grey values in [0, 1], "static" one Bernoulli draw of each
@@ -70,7 +71,8 @@ def load(
     for split in SPLITS:
         part, members = source.parts.get(split, source.parts["train"]), rows[split]
         labels = None if part.labels is None else part.labels[members]
-        drawn = Split(split, part.images, members, labels, white, draw, seed)
+        factors = {factor: values[members] for factor, values in part.factors.items()}
+        drawn = Split(split, part.images, members, labels, white, draw, seed, factors=factors)
         splits[split] = binarized(drawn, storage) if draw and binarization == "static" else drawn
     height, width, channels = source.parts["train"].images.shape[1:]
     return ImageData(

@@ -1,7 +1,7 @@
 """What a reader hands over: pixels in storage, by split, before any carving."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,10 +15,17 @@ ALIASES = {
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The images [N, H, W, C] uint8 or float32 of one split, and their labels [N] if known."""
+    """The images [N, H, W, C] uint8 or float32 of one split, with what is known of them.
+
+    Attributes:
+        images: pixels.
+        labels: classes [N], if known.
+        factors: other numbers by name, each [N].
+    """
 
     images: np.ndarray
     labels: np.ndarray | None = None
+    factors: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """One split: pixels, or rows of a table, in storage -> batches."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import tensorflow as tf
@@ -33,6 +34,7 @@ class Split:
         binarize: Whether batches are Bernoulli draws of the stored grey values.
         seed: Of the draws that `batches` feeds.
         observed: Which values of `stored` there are, bool of its shape; None for all.
+        factors: Other numbers that the source knows of each row, by name, each [N].
     """
 
     name: str
@@ -43,6 +45,7 @@ class Split:
     binarize: bool
     seed: int
     observed: np.ndarray | None = None
+    factors: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def num_examples(self) -> int:
@@ -182,7 +185,8 @@ class Split:
         Fixed draws belong to places in a split: a binarized part feeds others than the whole.
         """
         labels = None if self.labels is None else self.labels[chosen]
-        return replace(self, rows=self.rows[chosen], labels=labels)
+        factors = {name: values[chosen] for name, values in self.factors.items()}
+        return replace(self, rows=self.rows[chosen], labels=labels, factors=factors)
 
     def __repr__(self) -> str:
         return f"Split({self.name!r}, num_examples={self.num_examples})"
@@ -263,4 +267,4 @@ def binarized(split: Split, storage: Storage) -> Split:
         stored[start : start + len(batch)] = batch
         start += len(batch)
     rows = np.arange(split.num_examples)
-    return Split(split.name, stored, rows, split.labels, white=1, binarize=False, seed=split.seed)
+    return replace(split, stored=stored, rows=rows, white=1, binarize=False)

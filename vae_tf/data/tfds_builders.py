@@ -10,11 +10,14 @@ from urllib.parse import urlparse
 
 import tensorflow_datasets as tfds
 
-from vae_tf.data import digits
+from vae_tf.data.digits import Digits
+from vae_tf.data.embedded import prepared
+from vae_tf.data.shapes import Shapes
 from vae_tf.errors import DataError, VAEError, unknown
 
 _VERSION = re.compile(r"\d+\.[\d.*]+")
-_OTHERS = ("array:FILE", "digits", "folder:PATH", "any image set of tfds.list_builders()")
+EMBEDDED: dict[str, type[tfds.core.GeneratorBasedBuilder]] = {"digits": Digits, "shapes": Shapes}
+_OTHERS = ("array:FILE", *EMBEDDED, "folder:PATH", "any image set of tfds.list_builders()")
 
 
 def find_builder(
@@ -33,8 +36,9 @@ def find_builder(
     data_dir = data_dir or os.environ.get("TFDS_DATA_DIR") or None
     directory = None if data_dir is None else os.path.expanduser(data_dir)
     base, config, *_ = *re.split("[:/]", name, maxsplit=1), ""
-    if base.lower() == "digits" and config in ("", str(digits.Digits.VERSION)):
-        return digits.prepared(directory)
+    own = EMBEDDED.get(base.lower())
+    if own is not None and config in ("", str(own.VERSION)):
+        return prepared(own, directory)
     if not base.isidentifier() or base not in tfds.list_builders(with_community_datasets=False):
         raise _unknown(name, base)
     separator = "" if not config else ":" if _VERSION.fullmatch(config) else "/"
@@ -70,7 +74,7 @@ def _unknown(name: str, base: str) -> VAEError:
     if re.search("[:/]", name):
         fix = "Write folder:DIR, array:FILE or table:FILE for data of your own."
         return DataError("Data set must be a known name", repr(name), fix)
-    known = ["digits", *tfds.list_builders(with_community_datasets=False)]
+    known = [*EMBEDDED, *tfds.list_builders(with_community_datasets=False)]
     near = difflib.get_close_matches(base.lower(), known, n=3, cutoff=0.6)
     return unknown("Data set", name, near or _OTHERS, DataError)
 

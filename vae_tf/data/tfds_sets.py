@@ -23,8 +23,8 @@ def read_tfds(
 ) -> Source:
     """Returns the set that TFDS calls `name`, prepared first if need be.
 
-    Of its features `image` is read and, if it is one integer an image, `label`; of its splits
-    train, validation and test.
+    Of its features `image` is read and, if it is one integer an image, `label`; other features that
+    are one number an image become factors. Of its splits train, validation and test are read.
 
     Raises:
         DataError: The set is unknown, not made of images, cannot be had or is damaged.
@@ -86,51 +86,59 @@ def _image_shape(
 
 
 def _label(builder: tfds.core.DatasetBuilder) -> tfds.features.FeatureConnector | None:
-    features = builder.info.features
-    if "label" not in features:
-        return None
-    label = features["label"]
-    if label.shape != () or np.dtype(label.np_dtype).kind not in "iu":
-        return None
-    return label
+    label = _numbers(builder).get("label")
+    return label if label is not None and np.dtype(label.np_dtype).kind in "iu" else None
+
+
+def _numbers(builder: tfds.core.DatasetBuilder) -> dict[str, tfds.features.Tensor]:
+    """Returns the features that are one number an image, by name."""
+    flat = {n: f for n, f in builder.info.features.items() if isinstance(f, tfds.features.Tensor)}
+    kinds = {name: np.dtype(feature.np_dtype).kind for name, feature in flat.items()}
+    return {name: f for name, f in flat.items() if f.shape == () and kinds[name] in "iufb"}
 
 
 def _read(builder, splits, shape, image_size, storage) -> dict[str, Part]:
     dtype = np.dtype(builder.info.features["image"].np_dtype)
-    images, labels = {}, {}
+    images, numbers = {}, {}
     for split, theirs in splits.items():
         count = builder.info.splits[theirs].num_examples
         # Others than uint8 first need the look at all of their values that `standardize` takes.
         height, width = image_size if image_size and dtype == np.uint8 else shape[:2]
         size = (count, height, width, shape[2])
         images[split] = storage.empty(size, dtype) if dtype == np.uint8 else np.empty(size, dtype)
-        labels[split] = _fill(builder, theirs, images[split], batch=1 if None in shape else _BATCH)
+        numbers[split] = _fill(builder, theirs, images[split], batch=1 if None in shape else _BATCH)
     if dtype != np.uint8:
         images = standardize(images, image_size, storage)
-    return {split: Part(array, labels[split]) for split, array in images.items()}
+    labels = {split: own.pop("label", None) for split, own in numbers.items()}
+    if _label(builder) is None:
+        labels = dict.fromkeys(labels)
+    return {split: Part(array, labels[split], numbers[split]) for split, array in images.items()}
 
 
 def _fill(
     builder: tfds.core.DatasetBuilder, split: str, images: np.ndarray, batch: int
-) -> np.ndarray | None:
-    """Fills `images` [N, H, W, C] with the split, in stored order, and returns labels [N]."""
-    has_label = _label(builder) is not None
+) -> dict[str, np.ndarray]:
+    """Fills `images` [N, H, W, C] with the split, in stored order, and returns its numbers [N]."""
     config = tfds.ReadConfig(try_autocache=False)
     examples = builder.as_dataset(split=split, shuffle_files=False, read_config=config)
-    pairs = examples.map(lambda e: (e["image"], e["label"] if has_label else 0))
-    labels: np.ndarray = np.zeros(len(images), np.int64)
+    known = _numbers(builder)
+    pairs = examples.map(lambda e: (e["image"], {name: e[name] for name in known}))
+    numbers = {name: np.zeros(len(images), feature.np_dtype) for name, feature in known.items()}
+    if "label" in numbers:
+        numbers["label"] = numbers["label"].astype(np.int64)
     start = 0
     try:
-        for x, y in pairs.batch(batch).prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+        for x, own in pairs.batch(batch).prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
             part = slice(start, start + len(x))
             images[part] = resize(x.reshape(*x.shape[:3], -1), images.shape[1:3])
-            labels[part] = y
+            for name, values in own.items():
+                numbers[name][part] = values
             start += len(x)
     except (tf.errors.OpError, OSError, ValueError) as error:  # ValueError: more than announced
         raise _damaged(builder, split, " ".join(str(error).split())[:200]) from error
     if start != len(images):
         raise _damaged(builder, split, f"{start} of {len(images)} examples")
-    return labels if has_label else None
+    return numbers
 
 
 def _damaged(builder: tfds.core.DatasetBuilder, split: str, what: str) -> DataError:

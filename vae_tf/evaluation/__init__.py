@@ -1,5 +1,6 @@
 """Numbers about a trained model."""
 
+from vae_tf.evaluation import disentanglement
 from vae_tf.evaluation.aggregate import fit_mixture, weigh_components, with_components
 from vae_tf.evaluation.bits import BitsPerDimension, bits_per_dimension
 from vae_tf.evaluation.collapse import (
@@ -13,6 +14,7 @@ from vae_tf.evaluation.collapse import (
 )
 from vae_tf.evaluation.importance import LogLikelihood, log_likelihood
 from vae_tf.evaluation.levels import redrawn
+from vae_tf.evaluation.paths import attribute_direction, linear, spherical, traversals
 from vae_tf.evaluation.texts import neighbours, perplexity
 
 __all__ = [
@@ -21,9 +23,12 @@ __all__ = [
     "LogLikelihood",
     "MutualInformation",
     "active_units",
+    "attribute_direction",
     "bits_per_dimension",
+    "disentanglement",
     "fit_mixture",
     "kl_per_dimension",
+    "linear",
     "log_likelihood",
     "measure_collapse",
     "mutual_information",
@@ -31,6 +36,8 @@ __all__ = [
     "perplexity",
     "redrawn",
     "sensitivity",
+    "spherical",
+    "traversals",
     "weigh_components",
     "with_components",
 ]

@@ -11,6 +11,7 @@ from vae_tf.plots.images import (
     manifold,
     reconstructions,
     tile,
+    traversals,
 )
 from vae_tf.plots.series import series
 from vae_tf.plots.tables import marginals, pairs
@@ -29,4 +30,5 @@ __all__ = [
     "series",
     "side_by_side",
     "tile",
+    "traversals",
 ]

@@ -128,3 +128,12 @@ def levels(images: np.ndarray) -> Figure:
     """
     title = "row g: groups above g fixed, group g and those below redrawn"
     return image_grid(images, title)
+
+
+def traversals(images: np.ndarray) -> Figure:
+    """Returns a figure of what each latent changes, `images` [latents, values, H, W, C].
+
+    Args:
+        images: of `evaluation.traversals`.
+    """
+    return image_grid(images, "row l: latent l takes other values, all else stays")

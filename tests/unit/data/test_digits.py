@@ -6,7 +6,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from vae_tf import data
-from vae_tf.data import digits
+from vae_tf.data import embedded
+from vae_tf.data.digits import Digits
 from vae_tf.errors import DataError
 
 
@@ -60,14 +61,14 @@ def test_nothing_changes_in_the_shipped_splits(loaded):
 
 
 def test_they_are_prepared_once_and_never_in_the_data_directory(loaded, tmp_path, monkeypatch):
-    monkeypatch.setattr(digits, "_prepare", lambda *_: pytest.fail("prepared twice"))
+    monkeypatch.setattr(embedded, "_prepare", lambda *_: pytest.fail("prepared twice"))
     again = data.load("digits", data_dir=tmp_path)
     assert again.fingerprint == loaded.fingerprint
     assert not any(tmp_path.iterdir())
 
 
 def test_they_are_read_from_the_data_directory_if_there(loaded, tmp_path, monkeypatch):
-    shutil.copytree(digits.cache_directory() / "tfds", tmp_path / "sets")
+    shutil.copytree(embedded.cache_directory() / "tfds", tmp_path / "sets")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "sets"))
     assert data.load("digits").fingerprint == loaded.fingerprint
@@ -75,7 +76,7 @@ def test_they_are_read_from_the_data_directory_if_there(loaded, tmp_path, monkey
 
 
 def test_whoever_comes_second_takes_what_the_first_prepared(loaded, tmp_path, monkeypatch):
-    finished = digits.cache_directory() / "tfds" / "digits"
+    finished = embedded.cache_directory() / "tfds" / "digits"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
     rename = os.rename
@@ -85,7 +86,7 @@ def test_whoever_comes_second_takes_what_the_first_prepared(loaded, tmp_path, mo
             shutil.copytree(finished, tmp_path / "vae_tf" / "tfds" / "digits", dirs_exist_ok=True)
         rename(source, target)
 
-    monkeypatch.setattr(digits.os, "rename", overtaken)
+    monkeypatch.setattr(embedded.os, "rename", overtaken)
     assert data.load("digits").fingerprint == loaded.fingerprint
     assert os.listdir(tmp_path / "vae_tf" / "tfds") == ["digits"]  # nothing left aside
 
@@ -95,12 +96,12 @@ def test_a_disk_without_room_is_a_clear_error(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(digits, "_prepare", full)
+    monkeypatch.setattr(embedded, "_prepare", full)
     with pytest.raises(DataError, match=r"digits must be written.*No space left.*XDG_CACHE_HOME"):
-        digits.prepared(None)
+        embedded.prepared(Digits, None)
 
 
 def test_preparing_is_silent(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    digits.prepared(None)
+    embedded.prepared(Digits, None)
     assert capfd.readouterr().out == ""

@@ -1,0 +1,32 @@
+"""All scores of disentanglement at once."""
+
+from vae_tf.evaluation.disentanglement.dci import dci
+from vae_tf.evaluation.disentanglement.fixed_factor import beta_vae_score, factor_vae_score
+from vae_tf.evaluation.disentanglement.mig import mig
+from vae_tf.evaluation.disentanglement.sap import sap
+
+
+def disentanglement(
+    codes, factors, *, least_variance: float = 0.05, seed: int = 0
+) -> dict[str, float]:
+    """Returns MIG, the three scores of DCI, SAP, and those of beta-VAE and FactorVAE, by name.
+
+    Args:
+        codes: means of q(z|x), [N, L].
+        factors: whole numbers, [N, K].
+        least_variance: of `factor_vae_score`, for a prior of unit variance.
+        seed: of all draws.
+
+    Raises:
+        DataError: codes or factors that no score can be given for.
+    """
+    forests = dci(codes, factors, seed=seed)
+    return {
+        "mig": mig(codes, factors),
+        "dci_disentanglement": forests.disentanglement,
+        "dci_completeness": forests.completeness,
+        "dci_informativeness": forests.informativeness,
+        "sap": sap(codes, factors, seed=seed),
+        "beta_vae": beta_vae_score(codes, factors, seed=seed),
+        "factor_vae": factor_vae_score(codes, factors, least_variance=least_variance, seed=seed),
+    }
