@@ -14,9 +14,8 @@ import common
 ROOT = Path(__file__).parents[1]
 
 
-def main(name: str, *flags: str) -> None:
-    """Runs `train.py *flags` in runs/<name>, resuming it if it was interrupted."""
-    run = ROOT / "runs" / name
+def finished(run: Path, *flags: str) -> dict:
+    """Returns the numbers of `train.py *flags` in `run`, resuming it if it was interrupted."""
     command = [sys.executable, str(ROOT / "train.py"), *flags]
     subprocess.run([*command, "--run-dir", str(run), "--resume"], check=True, cwd=ROOT)
     report = json.loads((run / "report.json").read_text())
@@ -32,6 +31,7 @@ def main(name: str, *flags: str) -> None:
         "test_reconstruction": test["nll"],
         "test_kl": test["kl"],
         "train_seconds": report["train_seconds"],
+        "train_processor_seconds": report.get("train_processor_seconds"),
         "evaluation_seconds": report["evaluation_seconds"],
         "epochs": report["epochs"],
         "best_epoch": report["best_epoch"],
@@ -41,7 +41,12 @@ def main(name: str, *flags: str) -> None:
     }
     for key in ("run_dir", "resume", "data_dir", "export"):  # of the machine, not of the numbers
         result["config"].pop(key)
-    print(common.write(name, result))
+    return result
+
+
+def main(name: str, *flags: str) -> None:
+    """Trains in runs/<name>, and writes down what came of it."""
+    print(common.write(name, finished(ROOT / "runs" / name, *flags)))
 
 
 if __name__ == "__main__":

@@ -71,3 +71,6 @@ def test_widths_are_as_many_as_groups():
     config = dataclasses.replace(SMALL, hidden=(16,))
     with pytest.raises(ConfigError, match="--latents and --hidden must be as many"):
         build_model(config, kind_of(config))
+    few = dataclasses.replace(SMALL, network="resnet", filters=(4,))
+    with pytest.raises(ConfigError, match="--latents and --filters must be as many"):
+        build_model(few, kind_of(few))

@@ -129,7 +129,10 @@ def test_links_and_pictures_lead_somewhere(page):
         assert ((ROOT / page).parent / link).exists(), link
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/conditional.md", "docs/networks.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "docs/conditional.md", "docs/hierarchical.md", "docs/networks.md"],
+)
 def test_figures_are_the_measured_ones(page):
     """Every number a page gives from a result stands in that result, rounded as written."""
     import json
@@ -140,7 +143,7 @@ def test_figures_are_the_measured_ones(page):
     for written, file, key, divisor in found:
         value = json.loads((ROOT / "benchmarks/results" / file).read_text())
         for part in key.split("."):
-            value = value[part]
+            value = value[int(part) if isinstance(value, list) else part]
         value = value / float(divisor or 1)
         digits = len(written.partition(".")[2])
         assert f"{value:.{digits}f}" == written, (file, key)

@@ -6,7 +6,7 @@ from functools import partial
 import keras
 
 from vae_tf.checks import whole
-from vae_tf.networks.checks import Shape, outputs_of, shape_of
+from vae_tf.networks.checks import Shape, outputs_of, shape_of, widths_of
 from vae_tf.networks.conditions import Condition, Conditions
 from vae_tf.networks.heads import dense_heads
 from vae_tf.networks.images import cropped, enlarging, image_heads, pyramid
@@ -39,15 +39,17 @@ def resnet_ladder(
 ) -> LadderNetworks:
     """Returns the networks of a hierarchy of a vector and of feature maps, after NVAE's plan.
 
-    Each group has maps of its own size, the lowest half as high and wide as the image, the next
-    half of that, and so on while both stay at least 4. The top is a vector. Encoder, decoder,
-    prior and posterior share the plan, not the weights (Vahdat and Kautz 2020, figure 2).
+    Each level has maps of its own size, the lowest half as high and wide as the image, the next
+    half of that, and so on while both stay at least 4. The top level's group is a vector. The
+    lowest levels may be without latents, in encoder and decoder alone. Encoder, decoder, prior and
+    posterior share the plan, not the weights (Vahdat and Kautz 2020, figure 2).
 
     Args:
         event_shape: (H, W, C).
         latents: of the top the latents, of each group below the channels of its maps.
         outputs: what the likelihood needs: `likelihood.parameter_shapes(event_shape)`.
-        filters: channels of the networks' maps on the level of each group, the top first.
+        filters: channels of the networks' maps on the level of each group, the top first, and
+            then on levels below without latents, if there are any.
         depth: residual blocks of each level.
         hidden: width of the dense layers about the top.
         normalization: as for `resnet_encoder`.
@@ -63,11 +65,13 @@ def resnet_ladder(
     """
     event_shape = shape_of("event_shape", event_shape, image=True)
     outputs = outputs_of(outputs, image=True)
-    latents, filters = check_groups(latents, "filters", filters)
+    latents, filters = widths_of("latents", latents), widths_of("filters", filters, least=1)
+    latents, _ = check_groups(latents, "filters", filters[: len(latents)])
     levels, seeds = Residual(activation, whole("depth", depth), normalization, groups), Seeds(seed)
     levels.check(filters)
     whole("hidden", hidden)
-    all_groups, sizes = range(len(latents)), pyramid(event_shape, len(latents))[::-1]
+    all_groups, all_levels = range(len(latents)), range(len(filters))
+    sizes = pyramid(event_shape, len(filters))[::-1]
     maps = [(*sizes[g], latents[g]) for g in all_groups]  # of latents; the top has none
 
     def conv(h, width: int, start):
@@ -123,13 +127,13 @@ def resnet_ladder(
     conditions, start = Conditions(condition, event_shape if mask else None), seeds(0)
     x, found = conditions.data(event_shape), {}
     h = conditions.masked(x)
-    for g in reversed(all_groups):
+    for g in reversed(all_levels):
         stride = 1 if tuple(h.shape[1:3]) == sizes[g] else 2
         kernel = start()
         h = keras.layers.Conv2D(filters[g], 3, stride, "same", kernel_initializer=kernel)(h)
         h = levels.refined(h, start, conditions)
-        found[f"group_{g}_features"] = h
-    del found["group_0_features"]
+        if g in all_groups[1:]:
+            found[f"group_{g}_features"] = h
     h = conditions.beside(keras.layers.Flatten()(levels.finished(h)))
     h = dense(h, hidden, start)
     heads = dense_heads(h, outputs_of(top_heads(latents, top)), start)
@@ -140,9 +144,10 @@ def resnet_ladder(
     z = keras.Input((sum(numbers),), name="z")
     parts = split(z, numbers)
     h = unfolded(conditions.beside(parts[0]), start, conditions)
-    for g in all_groups[1:]:
-        own = keras.layers.Reshape(maps[g])(parts[g])
-        h = entered(lowered(h, g, start, conditions), own, g, start)
+    for g in all_levels[1:]:
+        h = lowered(h, g, start, conditions)
+        if g in all_groups:
+            h = entered(h, keras.layers.Reshape(maps[g])(parts[g]), g, start)
     heads = image_heads(levels.finished(h), outputs, tuple(event_shape[:2]), "transposed", start)
     decoder = conditions.model("decoder", z, heads, field="z")
     with dtype_policy("float32"):

@@ -111,7 +111,8 @@ def _ladder(
     """Returns the networks of a hierarchy; `first` is the posterior of its top."""
     name = "hidden" if config.network == "mlp" else "filters"
     widths = getattr(config, name)
-    if len(widths) != len(config.latents):
+    further = len(widths) - len(config.latents)  # levels of maps below the groups
+    if further and (further < 0 or name == "hidden"):
         received = f"{len(config.latents)} of --latents, {len(widths)} of --{name}"
         fix = f"Pass --{name} from the data up, one for each group."
         raise ConfigError(f"--latents and --{name} must be as many", received, fix)

@@ -85,7 +85,7 @@ class TrainConfig:
     latents: tuple[int, ...] = ()
     """Latents of each group of a hierarchy, the top first, in place of --latent-dim. mlp: numbers;
     resnet: a number of the top, and the channels of the feature maps below. Prior and posterior
-    are those of the top; --hidden or --filters have a number for each group."""
+    are those of the top; --hidden has a number for each group, --filters at least that many."""
     prior: Literal[
         "auto", "normal", "learned-normal", "mixture", "vamp", "realnvp", "maf", "conditional"
     ] = "auto"

@@ -40,7 +40,10 @@ def make_report(
         "best_epoch": best,
         "validation": {"elbo": history[best - 1]["val_elbo"]},
         "test": {name: float(bound[name]) for name in ("elbo", "nll", "kl")},
-        "train_seconds": sum(logs.get("seconds", 0.0) for logs in history),
+        **{
+            f"train_{name}": sum(logs.get(name, 0.0) for logs in history)
+            for name in ("seconds", "processor_seconds")
+        },
         "parameters": vae.count_params(),
         "config": {**dataclasses.asdict(config), "likelihood": config.likelihood_name},
         "versions": versions(),

@@ -99,6 +99,19 @@ def test_another_posterior_of_the_top(kind):
     assert np.isfinite(vae(images(4), seed=tf.constant([0, 1])).kl).all()
 
 
+def test_levels_without_latents():
+    networks = resnet_ladder(SHAPE, (3,), OUTPUTS, (4, 4, 4), hidden=8)
+    assert networks.prior == networks.posterior == []
+    networks = resnet_ladder((16, 16, 1), (3, 2), {"logits": (16, 16, 1)}, (4, 6, 8), hidden=8)
+    vae = model(networks, 3)
+    assert vae.prior.group_sizes == (3, 4 * 4 * 2)  # the level of 8 x 8 is without
+    assert networks.encoder.output["group_1_features"].shape[1:] == (4, 4, 6)
+    kernels = [w for w in networks.decoder.trainable_weights if w.path.endswith("kernel")]
+    assert kernels[-1].shape[-2:] == (1, 8)  # of the transposed convolution to the image
+    terms = vae(np.ones((2, 16, 16, 1), "float32"), seed=tf.constant([0, 1]))
+    assert np.isfinite(terms.kl).all()
+
+
 def test_images_of_any_size_and_more_groups_than_halvings():
     for shape in ((5, 7, 3), (28, 28, 1)):
         networks = resnet_ladder(shape, (2, 1, 1, 1), {"logits": shape}, (4,) * 4, hidden=8)
