@@ -63,15 +63,19 @@ def _main(argv: list[str]) -> None:
     from vae_tf.cli.tables import show_report
     from vae_tf.exporting.publication import refuse_existing
     from vae_tf.runs.bundle import export_run
-    from vae_tf.runs.training import train
+    from vae_tf.runs.training import Watcher, train
+    from vae_tf.runs.workers import joined
 
     if config.export and not config.resume:
         refuse_existing(Path(config.export), version=1)  # now, not after hours of training
-    watcher = ConsoleWatcher()
-    report = train(config, watcher)
-    run = RunDirectory(run_path(config))
-    bundle = None
-    if config.export:
-        watcher.stage(f"exporting to {config.export}")
-        bundle = export_run(run.path, Path(config.export))
-    show_report(report, run, bundle)
+    with joined() as workers:
+        watcher = ConsoleWatcher() if workers.chief else Watcher()
+        report = train(config, watcher, workers)
+        if not workers.chief:
+            return
+        run = RunDirectory(run_path(config))
+        bundle = None
+        if config.export:
+            watcher.stage(f"exporting to {config.export}")
+            bundle = export_run(run.path, Path(config.export))
+        show_report(report, run, bundle)

@@ -1,5 +1,7 @@
 """A configuration's whole way: data -> model -> fit -> evaluate -> run directory."""
 
+import contextlib
+import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +20,7 @@ from vae_tf.runs.checkpoints import CheckpointEveryEpoch, Checkpoints, best_epoc
 from vae_tf.runs.claim import claimed
 from vae_tf.runs.codes import first_stage
 from vae_tf.runs.config import TrainConfig
-from vae_tf.runs.directory import MODEL_SHA256, RunDirectory, run_path
+from vae_tf.runs.directory import MODEL_SHA256, RunDirectory, run_path, versions
 from vae_tf.runs.files import reserve, sha256, write_json
 from vae_tf.runs.further import go_further
 from vae_tf.runs.kind import Kind
@@ -26,6 +28,7 @@ from vae_tf.runs.profile import profile_run
 from vae_tf.runs.report import class_error, make_report
 from vae_tf.runs.suited import suited
 from vae_tf.runs.trained import load_run as load_run
+from vae_tf.runs.workers import ALONE, Workers
 
 
 class Watcher:
@@ -49,27 +52,45 @@ class Watcher:
         """Hears where the time of a step goes."""
 
 
-def train(config: TrainConfig, watcher: Watcher | None = None) -> dict:
+def train(config: TrainConfig, watcher: Watcher | None = None, workers: Workers = ALONE) -> dict:
     """Runs `config`, or goes on with it, and returns the report that `report.json` holds.
+
+    Of several workers all train; the chief alone writes the run directory, and evaluates.
+
+    Args:
+        config: the settings.
+        watcher: is told how it goes.
+        workers: of which this process is one; `runs.workers.joined` yields them.
+
+    Returns:
+        The report; nothing on a worker that is not the chief.
 
     Raises:
         VAEError: bad data, settings that do not meet, another run's directory, a damaged
-            checkpoint, a training that is no longer finite.
+            checkpoint, a training that is no longer finite, another worker's end.
     """
     watcher = watcher or Watcher()
     run = RunDirectory(run_path(config))
-    with claimed(run.path):
-        run.refuse(config)  # now, not after the data are read
-        return _train(config, run, watcher)
+    workers.agree({"flags": dataclasses.asdict(config), "versions": versions()})
+    with contextlib.ExitStack() as stack:
+
+        def claim() -> None:
+            stack.enter_context(claimed(run.path))
+            run.refuse(config)  # now, not after the data are read
+
+        workers.first(claim)
+        report = _train(config, run, watcher, workers)
+        workers.wait()
+        return report
 
 
-def _train(config: TrainConfig, run: RunDirectory, watcher: Watcher) -> dict:
+def _train(config: TrainConfig, run: RunDirectory, watcher: Watcher, workers: Workers):
     if config.deterministic:  # for the whole process; TensorFlow has no public way back
         tf.config.experimental.enable_op_determinism()
     if config.codes:
         first = first_stage(config)
         watcher.stage(f"training the VAE of the codes in {first.run_dir}")
-        train(first, watcher)
+        train(first, watcher, workers)
     watcher.stage(f"reading {config.dataset}")
     kind = kind_of(config)
     for text in kind.notes():
@@ -79,28 +100,42 @@ def _train(config: TrainConfig, run: RunDirectory, watcher: Watcher) -> dict:
     config, chosen = suited(config, kind)
     if chosen:
         watcher.note(f"chosen: {chosen}")
-    vae, data = build_model(config, kind), kind.data
+    with workers.scope():
+        vae, data = build_model(config, kind), kind.data
     if config.importance_samples:  # now, not after hours of training
         vae.likelihood.check_support(data.test.array(256), strict=True)
-    before = run.open(config, data.describe(labels=config.classes), chosen)
-    kind.keep(run)
-
+    described = data.describe(labels=config.classes)
+    workers.agree({"data": described})
     checkpoints = Checkpoints(run.checkpoints, config.beta_warmup_epochs)
-    if before is not None:
-        go_further(before, config, run, checkpoints)
+
+    def begin() -> None:
+        before = run.open(config, described, chosen)
+        kind.keep(run)
+        if before is not None:
+            go_further(before, config, run, checkpoints)
+
+    workers.first(begin)
     state = checkpoints.newest()
+    workers.agree({"newest checkpoint": state})
     if state["epochs"] and (config.profile or not state["finished"]):
-        checkpoints.restore(vae, state["epochs"])
+        with workers.scope():
+            checkpoints.restore(vae, state["epochs"])
     if config.profile:
         watcher.stage("profiling")
         watcher.profile(profile_run(config, vae, kind, run, state["epochs"]), run)
+    if not workers.chief:
+        if not state["finished"]:
+            _fit(config, vae, kind, run, checkpoints, state["history"], watcher, workers)
+        return {}
     report = run.read_report() if state["finished"] else None
     if report and report.get("epochs") == state["epochs"]:
         return _mended(report, vae, config, kind, state["history"], run, checkpoints, watcher)
     if not state["finished"]:
         if state["epochs"]:
             watcher.stage(f"resuming after epoch {state['epochs']}")
-        _fit(config, vae, kind, run, checkpoints, state["history"], watcher)
+        _fit(config, vae, kind, run, checkpoints, state["history"], watcher, workers)
+    if workers.count > 1:
+        vae = build_model(config, kind)  # of this process alone: the others are done
     history = checkpoints.newest()["history"]
     _finish(vae, config, kind, history, checkpoints)
     digest = _write_model(vae, run)
@@ -178,18 +213,19 @@ def _mended(report, vae: VAE, config, kind, history, run, checkpoints, watcher) 
     return report
 
 
-def _fit(config, vae: VAE, kind: Kind, run, checkpoints, history, watcher) -> None:
+def _fit(config, vae: VAE, kind: Kind, run, checkpoints, history, watcher, workers) -> None:
     done, size = len(history), config.number("batch_size")
     labels, callbacks = config.conditional, []
     if patience := config.number("patience"):
         warmup = config.beta_warmup_epochs
         callbacks.append(ResumableEarlyStopping(history, patience, warmup))
-    callbacks += [
-        CheckpointEveryEpoch(checkpoints, history, config.number("epochs")),
-        keras.callbacks.TensorBoard(str(run.logs), write_graph=False),
-        *kind.callbacks(run, config),
-        *watcher.callbacks(config, kind.data.train.num_examples, kind.data.unit),
-    ]
+    if workers.chief:
+        callbacks += [
+            CheckpointEveryEpoch(checkpoints, history, config.number("epochs")),
+            keras.callbacks.TensorBoard(str(run.logs), write_graph=False),
+            *kind.callbacks(run, config),
+            *watcher.callbacks(config, kind.data.train.num_examples, kind.data.unit),
+        ]
     vae.fit(
         kind.training_batches(config, done),
         validation_data=kind.data.validation.batches(size, labels),

@@ -45,4 +45,11 @@ history = vae.fit(x, labels, sample_weight=weights, validation_data=(x,), **fit)
 found = {name: [float(v) for v in values] for name, values in history.items()}
 found["weights"] = [float(np.abs(w.numpy()).sum()) for w in vae.trainable_weights]
 found["evaluated"] = vae.evaluate(x, batch_size=16, verbose=0)
+# The last batch is smaller, so that TensorFlow would deal out whole batches
+stream = tf.data.Dataset.from_tensor_slices((x, labels, weights)).batch(16).repeat()
+tested = tf.data.Dataset.from_tensor_slices(x).batch(16)
+more = {"steps_per_epoch": 3, "epochs": 2, "shuffle": False, "verbose": 0}
+history = vae.fit(stream, validation_data=tested, **more).history
+found |= {f"{name} of a stream": [float(v) for v in values] for name, values in history.items()}
+found["weights after a stream"] = [float(np.abs(w.numpy()).sum()) for w in vae.trainable_weights]
 print("RESULTS", json.dumps(found), flush=True)
