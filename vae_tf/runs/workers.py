@@ -223,6 +223,8 @@ def _told_of_deaths() -> Iterator[None]:
 
 
 def _death() -> RunError:
+    # What the strategy's threads have to say at the end of the process is no news
+    sys.unraisablehook = lambda _: None
     return RunError(
         "All workers must live until the run is finished",
         "a worker that ended or cannot be reached",
