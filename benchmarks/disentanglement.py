@@ -31,6 +31,7 @@ from vae_tf.objectives.penalties import DIPVAE2, FactorVAE, TotalCorrelation
 ROOT = common.RESULTS.parents[1]
 RESULT, MODELS = common.RESULTS / "disentanglement.json", ROOT / "runs/benchmark_disentanglement"
 PICTURE = ROOT / "docs/images/traversals.png"
+PICTURED = ("VAE", "beta-TCVAE")
 SEEDS = (0, 1, 2)
 LATENT_DIM, HIDDEN, EPOCHS, BATCH, LEARNING_RATE = 10, (256, 256), 40, 128, 1e-3
 # name -> arguments of the VAE, given the number of training images and the seed
@@ -115,16 +116,16 @@ def measured(method: str, seed: int, images) -> dict:
 
 
 def picture(images) -> None:
-    """Draws the latents of each method's first model, those that vary most at the top."""
+    """Draws the latents of two methods' first models, those that vary most at the top."""
     x, _ = table(images)
     figures = []
-    for method in METHODS:
+    for method in PICTURED:
         vae = keras.models.load_model(MODELS / f"{method}_{SEEDS[0]}.keras")
         found = codes(vae, x)
         rows = np.argsort(-np.var(found, 0))[:SHOWN]
         figures.append(traversals(vae, codes(vae, images.test.array(20)[:20])[0], latents=rows))
     beside = np.concatenate([np.pad(f, GAP, constant_values=1) for f in figures], 1)
-    figure = plots.image_grid(beside, ", ".join(METHODS))
+    figure = plots.image_grid(beside, " (left), ".join(PICTURED) + " (right)")
     figure.savefig(PICTURE)
 
 
