@@ -37,7 +37,9 @@ GROUPS = {
         *("epochs", "patience", "batch_size", "learning_rate", "lr_schedule", "lr_warmup_epochs"),
         *("weight_decay", "clipnorm", "precision", "seed", "deterministic"),
     ),
-    "output": ("run_dir", "resume", "overwrite", "importance_samples", "profile", "export"),
+    "output": (
+        *("run_dir", "resume", "overwrite", "importance_samples", "animate", "profile", "export"),
+    ),
 }
 BRIEF = (
     *("dataset", "kinds", "image_size", "skip_unreadable", "network", "latent_dim", "likelihood"),
@@ -62,7 +64,7 @@ def page(program: str, recipes: str, defaults: TrainConfig, whole: bool) -> str:
     lines = [f"usage: {program} [--recipe NAME] [FLAGS]    {TrainConfig.__doc__}"]
     if len(lines[0]) > width:
         lines = [f"usage: {program} [--recipe NAME] [FLAGS]", str(TrainConfig.__doc__)]
-    lines.append(f"--recipe NAME sets defaults: {recipes}.")
+    lines.append(f"--recipe NAME: {recipes}.")
     for group, names in GROUPS.items():
         lines.append(f"{group}:")
         for name in names:
