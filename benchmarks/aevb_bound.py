@@ -29,7 +29,6 @@ from vae_tf.objectives import ELBO, WakeSleep
 
 PATH = common.RESULTS / "aevb_bound.json"
 PAGE = common.RESULTS.parents[1] / "docs/results.md"
-BEGIN, END = "<!-- benchmarks/aevb_bound.py writes this -->", "<!-- to here -->"
 LATENTS = {"binarized_mnist": (3, 5, 10, 20, 200), "frey": (2, 5, 10, 20)}
 HIDDEN = {"binarized_mnist": 500, "frey": 200}
 SAMPLES = {"binarized_mnist": 1_000_000, "frey": 500_000}
@@ -184,8 +183,7 @@ def page() -> None:
     figure.supxlabel("training samples evaluated", fontsize=8)
     figure.supylabel("bound, nats", fontsize=8)
     figure.savefig(PAGE.parent / "images/aevb_bound.png")
-    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{text}{END}{rest.partition(END)[2]}", "utf-8")
+    common.write_table("aevb_bound", text, PAGE)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,6 @@ from vae_tf.objectives import ELBO, MonteCarloEM, WakeSleep, log_mean_exp
 
 PATH = common.RESULTS / "aevb_marginal.json"
 PAGE = common.RESULTS.parents[1] / "docs/results.md"
-BEGIN, END = "<!-- benchmarks/aevb_marginal.py writes this -->", "<!-- to here -->"
 OBJECTIVES: dict[str, Any] = {"AEVB": ELBO, "wake-sleep": WakeSleep, "Monte Carlo EM": MonteCarloEM}
 # Training samples: Monte Carlo EM gets fewer, since each costs many gradients
 SAMPLES = {
@@ -237,8 +236,7 @@ def page() -> None:
     panels[0, 0].legend(fontsize=6)
     figure.supylabel("log p(x), nats", fontsize=8)
     figure.savefig(PAGE.parent / "images/aevb_marginal.png")
-    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{text}{END}{rest.partition(END)[2]}", "utf-8")
+    common.write_table("aevb_marginal", text, PAGE)
 
 
 if __name__ == "__main__":

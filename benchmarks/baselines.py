@@ -19,7 +19,6 @@ from vae_tf.cli import compare
 DATASETS = ("heights", "houses", "digits")
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/results.md"
-BEGIN, END = "<!-- benchmarks/baselines.py writes this -->", "<!-- to here -->"
 
 
 def main(*names: str) -> None:
@@ -49,8 +48,7 @@ def page() -> None:
         numbers = f"{row['parameters']:,} | {row['seconds']:.1f}" if learned else " | "
         value = f"{row['value']:.3f} ± {row['stderr']:.3f}"
         text += f"| {row['data']} | {row['model']} | {value} | {gap} | {numbers} |\n"
-    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{text}{END}{rest.partition(END)[2]}", "utf-8")
+    common.write_table("baselines", text, PAGE)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,13 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parents[1] / "docs/results.md"
+# A page has the table of benchmarks/<name>.py between these
+BEGIN, END = "<!-- benchmarks/{}.py writes this -->", "<!-- to here -->"
 
 
 def machine() -> dict:
@@ -53,10 +57,10 @@ def spread(values: list[float], digits: int = 3) -> str:
     return f"{mean:.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
-def write_table(name: str, text: str) -> None:
-    """Writes a table into docs/results.md, between the comments of benchmarks/<name>.py."""
-    page = RESULTS.parents[1] / "docs/results.md"
-    begin, end = f"<!-- benchmarks/{name}.py writes this -->", "<!-- to here -->"
+def write_table(name: str, text: str, page: Path = PAGE) -> None:
+    """Writes a table into a page, between the comments of benchmarks/<name>.py."""
+    begin = BEGIN.format(name)
     before, found, rest = page.read_text("utf-8").partition(begin)
-    assert found, begin
-    page.write_text(f"{before}{begin}\n{text}{end}{rest.partition(end)[2]}", "utf-8")
+    if not found:
+        sys.exit(f"error: {page.name} must have a line {begin}. Received: none. Write it there.")
+    page.write_text(f"{before}{begin}\n{text}{END}{rest.partition(END)[2]}", "utf-8")

@@ -14,7 +14,6 @@ import common
 import numpy as np
 
 DOCS = Path(__file__).parents[1] / "docs"
-BEGIN, END = "<!-- benchmarks/{}.py page writes this -->", "<!-- to here -->"
 DRAWS = 5  # of 100 labels
 PAPER = {  # Kingma et al. 2014, table 1
     "classifier on the labels alone": None,
@@ -107,11 +106,7 @@ def main(*names: str) -> None:
     for name in names or PAGES:
         page, section = PAGES[name]
         result = json.loads((common.RESULTS / f"{name}.json").read_text())
-        path, begin, text = DOCS / f"{page}.md", BEGIN.format(name), section(result)
-        before, found, rest = path.read_text("utf-8").partition(begin)
-        if not found:
-            sys.exit(f"{path.name} has no {begin}")
-        path.write_text(f"{before}{begin}\n{text}{END}{rest.partition(END)[2]}", "utf-8")
+        common.write_table(name, section(result), DOCS / f"{page}.md")
 
 
 if __name__ == "__main__":

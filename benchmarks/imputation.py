@@ -47,7 +47,6 @@ SEEDS, OTHER_SEEDS = range(5), (100, 101)
 TRAIN_DIGITS, TEST_DIGITS = 20_000, 1000  # neighbours and regressions take long for more
 EDGE = 0.01
 LEVEL, IMPUTATIONS, SAMPLES = 0.9, 200, 1000
-BEGIN, END = "<!-- benchmarks/imputation.py writes this -->", "<!-- to here -->"
 METHOD = "VAE, IWAE objective"
 
 
@@ -289,8 +288,7 @@ def page() -> None:
             text += f"| {data}{suffix} | {' | '.join(cells)} |\n"
         text += "\n" if metric == "rmse" else ""
     path = common.RESULTS.parents[1] / "docs/missing_data.md"
-    before, _, rest = path.read_text("utf-8").partition(BEGIN)
-    path.write_text(f"{before}{BEGIN}\n{text}{END}{rest.partition(END)[2]}", "utf-8")
+    common.write_table("imputation", text, path)
 
 
 def main(*names: str) -> None:

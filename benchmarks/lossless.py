@@ -37,7 +37,6 @@ from vae_tf.runs.directory import RunDirectory, config_of
 from vae_tf.runs.training import load_run
 
 PATH = common.RESULTS / "lossless.json"
-BEGIN, END = "<!-- benchmarks/lossless.py writes this -->", "<!-- to here -->"
 OWN = "vae_tf"
 
 
@@ -200,8 +199,7 @@ def page() -> None:
     (own_line,) = (line for line in lines if line["codec"] == OWN)
     text += f"\nThe run had {own_line['epochs']} epochs.\n"
     path = common.RESULTS.parents[1] / "docs/compression.md"
-    before, _, rest = path.read_text("utf-8").partition(BEGIN)
-    path.write_text(f"{before}{BEGIN}\n{text}{END}{rest.partition(END)[2]}", "utf-8")
+    common.write_table("lossless", text, path)
 
 
 if __name__ == "__main__":

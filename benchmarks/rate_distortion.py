@@ -26,7 +26,6 @@ from vae_tf.networks import mlp_decoder, mlp_encoder
 
 PATH = common.RESULTS / "rate_distortion.json"
 PAGE = common.RESULTS.parents[1] / "docs/results.md"
-BEGIN, END = "<!-- benchmarks/rate_distortion.py writes this -->", "<!-- to here -->"
 BETAS, LATENTS, SEEDS = (0.1, 0.5, 1.0, 2.0, 5.0, 20.0), (32, 8, 2), range(2)
 HIDDEN, BATCH, EPOCHS = (200,), 200, 8
 TARGETS = (2, 5, 10, 15, 20, 30)  # nats, for the table of betas
@@ -157,8 +156,7 @@ def page() -> None:
         betas = [beta_for(target, points) for points in curves.values()]
         cells = ["not measured" if beta is None else f"{beta:.2g}" for beta in betas]
         text += f"| {target} | {' | '.join(cells)} |\n"
-    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{text}{END}{rest.partition(END)[2]}", "utf-8")
+    common.write_table("rate_distortion", text, PAGE)
 
 
 def _spread(values: list[float]) -> str:

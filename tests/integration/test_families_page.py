@@ -106,11 +106,10 @@ def test_a_table_is_written_between_the_marks_of_its_page(
     check(MADE_UP[name], written)
     families_page.main(name)  # again, in place of itself
     assert (tmp_path / f"{page}.md").read_text("utf-8") == written
-    begin = families_page.BEGIN.format(name)
+    marks = families_page.common
+    begin = marks.BEGIN.format(name)
     outside = [text.partition(begin)[0] for text in (before, written)]
-    outside += [
-        text.partition(begin)[2].partition(families_page.END)[2] for text in (before, written)
-    ]
+    outside += [text.partition(begin)[2].partition(marks.END)[2] for text in (before, written)]
     assert outside[0] == outside[1]
     assert outside[2] == outside[3]
 

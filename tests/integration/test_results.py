@@ -93,7 +93,8 @@ def test_the_marginal_likelihood_rises_with_each_method(benchmarks, monkeypatch,
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     (tmp_path / "images").mkdir()
     page = tmp_path / "page.md"
-    page.write_text(f"before {module.BEGIN}\n{module.END} after")
+    marks = module.common
+    page.write_text(f"before {marks.BEGIN.format('aevb_marginal')}\n{marks.END} after")
     monkeypatch.setattr(module, "PATH", tmp_path / "rows.json")
     monkeypatch.setattr(module, "PAGE", page)
     module.page()

@@ -17,6 +17,8 @@ import pytest
 
 from vae_tf.errors import ConfigError
 from vae_tf.runs import workers
+from vae_tf.runs.config import TrainConfig
+from vae_tf.runs.training import train
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = str(ROOT / "scripts/launch")
@@ -155,7 +157,8 @@ def test_what_names_no_workers_is_refused(monkeypatch, text, said):
 
 
 def test_one_worker_is_alone(monkeypatch):
-    for text in ("", config_of(0, ["127.0.0.1:1"])):
+    nobody = ("", "{}", '{"cluster": {}, "task": {"type": "worker", "index": 0}}')
+    for text in (*nobody, config_of(0, ["127.0.0.1:1"])):
         monkeypatch.setenv("TF_CONFIG", text)
         with workers.joined() as team:
             assert team.chief
@@ -164,11 +167,42 @@ def test_one_worker_is_alone(monkeypatch):
             team.wait()
 
 
+@pytest.mark.parametrize("seconds", ["soon", "-1", "nan", "inf"])
+def test_a_wait_must_be_seconds(monkeypatch, seconds):
+    monkeypatch.setenv("TF_CONFIG", config_of(0, ["a:1", "b:2"]))
+    monkeypatch.setenv(workers.SECONDS, seconds)
+    with pytest.raises(ConfigError, match="must be a number of seconds"), workers.joined():
+        pass
+
+
+def test_a_profile_is_of_one_process(tmp_path):
+    class Two(workers.Workers):
+        """Two workers, as one of them sees them before anything is exchanged."""
+
+        def agree(self, said):
+            pass
+
+    config = TrainConfig(dataset="digits", profile=True, run_dir=str(tmp_path / "run"))
+    with pytest.raises(ConfigError, match="A profile is of one process"):
+        train(config, workers=Two(count=2))
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("arguments", [[], ["2"], ["two", "ls"], ["0", "ls"]])
 def test_launch_says_how_it_is_called(arguments):
     code, _, err = run([LAUNCH, *arguments])
     assert code == 2
     assert err.startswith("error: launch needs a number of workers and a command")
+
+
+def test_launch_tells_of_a_signal_as_shells_do():
+    script = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    code, _, err = run([LAUNCH, "1", sys.executable, "-c", script], RESTARTS="1")
+    assert code == 128 + signal.SIGKILL
+    assert err.count("all start again") == 1
+    code, _, err = run([LAUNCH, "1", "true"], RESTARTS="often")
+    assert code == 2
+    assert err == "error: RESTARTS must be a whole number. Received: often.\n"
 
 
 def test_launch_hands_on_what_a_worker_says_and_its_code():

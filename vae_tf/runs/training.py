@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from vae_tf import evaluation, plots
 from vae_tf.callbacks import ResumableEarlyStopping
-from vae_tf.errors import RunError
+from vae_tf.errors import ConfigError, RunError
 from vae_tf.files import write_aside
 from vae_tf.models import VAE
 from vae_tf.profiling import TrainingProfile
@@ -72,6 +72,9 @@ def train(config: TrainConfig, watcher: Watcher | None = None, workers: Workers 
     watcher = watcher or Watcher()
     run = RunDirectory(run_path(config))
     workers.agree({"flags": dataclasses.asdict(config), "versions": versions()})
+    if config.profile and workers.count > 1:
+        received = f"--profile with {workers.count} workers"
+        raise ConfigError("A profile is of one process", received, "Unset TF_CONFIG, or drop it.")
     with contextlib.ExitStack() as stack:
 
         def claim() -> None:

@@ -8,6 +8,7 @@ import contextlib
 import faulthandler
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -136,11 +137,12 @@ def joined() -> Iterator[Workers]:
         yield ALONE
         return
     index, addresses = _parsed(text)
-    if len(addresses) == 1:
+    if len(addresses) <= 1:
         yield ALONE
         return
+    seconds = _patience()
     with _told_of_deaths():
-        with _limited(index, addresses):
+        with _limited(index, addresses, seconds):
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
         workers = Workers(strategy, index, len(addresses))
         yield workers
@@ -150,6 +152,8 @@ def joined() -> Iterator[Workers]:
 def _parsed(text: str) -> tuple[int, list[str]]:
     """Returns the index of this worker and the addresses of all, the chief's first.
 
+    Platforms set a TF_CONFIG without a cluster where there is one process; it has no addresses.
+
     Raises:
         ConfigError: it is not what it must be.
     """
@@ -158,7 +162,9 @@ def _parsed(text: str) -> tuple[int, list[str]]:
         return ConfigError("TF_CONFIG must name the workers and this one", received, EXAMPLE)
 
     try:
-        given = json.loads(text)
+        given = dict(json.loads(text))
+        if not given.get("cluster"):
+            return 0, []
         cluster, task = dict(given["cluster"]), dict(given["task"])
         kind, number = task["type"], int(task["index"])
         chief, others = list(cluster.pop("chief", [])), list(cluster.pop("worker", []))
@@ -181,14 +187,29 @@ def _parsed(text: str) -> tuple[int, list[str]]:
     return index, addresses
 
 
+def _patience() -> float:
+    """Returns how many seconds to wait for the others.
+
+    Raises:
+        ConfigError: the variable is no such number.
+    """
+    given = os.environ.get(SECONDS, "30")
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ConfigError(f"{SECONDS} must be a number of seconds", given, "Set it to 30.")
+    return seconds
+
+
 @contextlib.contextmanager
-def _limited(index: int, addresses: list[str]) -> Iterator[None]:
+def _limited(index: int, addresses: list[str], seconds: float) -> Iterator[None]:
     """Ends the process if the block takes too long: TensorFlow would wait without end.
 
     It waits without letting go of Python, too. So another process has the last word, and a thread
     of faulthandler's, which needs no Python, ends this one.
     """
-    seconds = float(os.environ.get(SECONDS, 30))
     expected = f"All {len(addresses)} workers must start within {seconds:.0f} seconds"
     fix = f"Start {', '.join(addresses)}, see that they can reach each other, or set {SECONDS}."
     error = ConfigError(expected, f"worker {index} alone, or too few", fix)
