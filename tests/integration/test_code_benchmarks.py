@@ -54,6 +54,7 @@ def test_disentanglement(benchmark, monkeypatch):
     module = benchmark("disentanglement")
     monkeypatch.setattr(module, "EPOCHS", 1)
     monkeypatch.setattr(module, "METHODS", {"beta-TCVAE": module.METHODS["beta-TCVAE"]})
+    monkeypatch.setattr(module, "PICTURED", ("beta-TCVAE",))
     monkeypatch.setattr(module, "SEEDS", (0,))
     module.main()
     (line,) = json.loads(module.RESULT.read_text())
