@@ -59,6 +59,13 @@ def check(
         latent_dim: L; that of `prior` if it is given.
         questions: the names of those asked, of QUESTIONS; all if None, which takes a minute.
         seed: of weights, data and draws.
+
+    Example:
+        >>> report = vae_tf.conformance.check(
+        ...     prior=vae_tf.priors.StandardNormal(2), questions=["configuration", "density"]
+        ... )
+        >>> report.ok
+        True
     """
     subject = _Subject(
         {

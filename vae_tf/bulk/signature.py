@@ -29,6 +29,13 @@ class Signature:
         bundle: `{sha256, fingerprint, version}`; the first is that of its manifest, and so of all
             its files.
         preprocessing: from levels of images to what the encoder takes.
+
+    Example:
+        >>> from vae_tf.bulk import Signature
+        >>> Signature.of("no-bundle-here", "encode")
+        Traceback (most recent call last):
+            ...
+        vae_tf.errors.ExportError: ...
     """
 
     name: str

@@ -42,6 +42,11 @@ class EarlyStopping(AfterWarmup, keras.callbacks.EarlyStopping):
         min_delta: nats that count as a rise.
         restore_best_weights: whether to end with the weights of the best epoch.
         verbose: 1 to say why it stopped.
+
+    Example:
+        >>> stopping = vae_tf.callbacks.EarlyStopping(patience=10, restore_best_weights=True)
+        >>> stopping.monitor, stopping.mode  # vae.fit(x, validation_data=..., callbacks=[stopping])
+        ('val_elbo', 'max')
     """
 
     def __init__(
@@ -73,6 +78,11 @@ class ModelCheckpoint(AfterWarmup, keras.callbacks.ModelCheckpoint):
         save_weights_only: whether to leave out all but the weights.
         initial_value_threshold: the bound to beat, in nats.
         verbose: 1 to tell of each file.
+
+    Example:
+        >>> checkpoint = vae_tf.callbacks.ModelCheckpoint("best.keras")
+        >>> checkpoint.monitor, checkpoint.save_best_only  # vae.fit(..., callbacks=[checkpoint])
+        ('val_elbo', True)
     """
 
     def __init__(

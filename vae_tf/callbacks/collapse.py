@@ -36,6 +36,16 @@ class CollapseMonitor(keras.callbacks.Callback):
     Attributes:
         epochs: those measured.
         results: what `evaluation.measure_collapse` returned for each of them.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> monitor = vae_tf.callbacks.CollapseMonitor(np.eye(8), every=5)
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> vae.compile("adam", run_eagerly=True)
+        >>> history = vae.fit(np.eye(8), epochs=1, callbacks=[monitor], verbose=0).history
+        >>> monitor.kl.shape, "mutual_information" in history  # one epoch, two latents
+        ((1, 2), True)
     """
 
     def __init__(

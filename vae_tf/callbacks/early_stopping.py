@@ -15,6 +15,13 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
         history: the logs of the epochs already trained, oldest first.
         patience: epochs without a rise.
         start_from_epoch: epochs not counted at all, e.g. the warm-up of beta.
+
+    Example:
+        >>> history = [{"val_elbo": -90.0}, {"val_elbo": -91.0}]  # before the interruption
+        >>> stopping = vae_tf.callbacks.ResumableEarlyStopping(history, patience=5)
+        >>> stopping.on_train_begin()
+        >>> stopping.best, stopping.wait
+        (-90.0, 1)
     """
 
     def __init__(self, history: list[dict], patience: int, start_from_epoch: int = 0):

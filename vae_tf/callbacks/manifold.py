@@ -30,7 +30,15 @@ def quantile_grid(prior, side: int) -> np.ndarray:
 
 
 def manifold(vae: VAE, side: int) -> np.ndarray:
-    """Returns E[x|z] on that grid, [side, side, H, W, C]."""
+    """Returns E[x|z] on that grid, [side, side, H, W, C].
+
+    Example:
+        >>> networks = vae_tf.networks
+        >>> encoder = networks.conv_encoder((8, 8, 1), 2)
+        >>> decoder = networks.conv_decoder(2, {"logits": (8, 8, 1)})
+        >>> vae_tf.callbacks.manifold(vae_tf.VAE(encoder, decoder), side=3).shape
+        (3, 3, 8, 8, 1)
+    """
     images = vae.decode(quantile_grid(vae.prior, side)).mean().numpy()
     return images.reshape(side, side, *images.shape[1:])
 
@@ -44,6 +52,11 @@ class ManifoldFrames(keras.callbacks.Callback):
         directory: where epoch-<number>.png are kept.
         epochs: of the training; of more than 200 epochs some get no picture.
         side: images in a row.
+
+    Example:
+        >>> frames = vae_tf.callbacks.ManifoldFrames("frames", epochs=1000)
+        >>> frames.every  # epochs from one picture to the next: vae.fit(..., callbacks=[frames])
+        5
     """
 
     def __init__(self, directory: str | Path, epochs: int, side: int = 12):
@@ -78,6 +91,17 @@ def write_animation(directory: str | Path, path: str | Path) -> None:
     Args:
         directory: where they are kept.
         path: of the GIF.
+
+    Example:
+        >>> import pathlib
+        >>> from PIL import Image
+        >>> pathlib.Path("frames").mkdir()
+        >>> for epoch in range(3):  # what ManifoldFrames("frames", epochs=2) keeps
+        ...     Image.new("L", (32, 32), 100 * epoch).save(f"frames/epoch-{epoch:05}.png")
+        >>> vae_tf.callbacks.write_animation("frames", "frames.gif")
+        >>> with Image.open("frames.gif") as animation:
+        ...     animation.n_frames
+        3
     """
     kept = sorted(Path(directory).glob("epoch-*.png"))
     places = np.linspace(0, 1, FRAMES) ** 2 * (len(kept) - 1)

@@ -18,6 +18,12 @@ class TensorBoardPictures(keras.callbacks.Callback):
         every: epochs between two writes.
         num_samples: draws from the prior, the same latents each time; of a conditional model
             under the conditions of the examples in turn.
+
+    Example:
+        >>> x = np.zeros((16, 28, 28, 1))
+        >>> pictures = vae_tf.callbacks.TensorBoardPictures("logs", x, every=5, num_samples=25)
+        >>> pictures.every, pictures.num_samples  # vae.fit(..., callbacks=[pictures])
+        (5, 25)
     """
 
     def __init__(self, log_dir: str, x: Any, every: int = 10, num_samples: int = 64):

@@ -51,6 +51,16 @@ class Codec:
 
     Raises:
         CodecError: the model is another, or the package constriction is not installed.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> x = np.eye(8, dtype="uint8")
+        >>> with vae_tf.codec.Codec(vae_tf.VAE(encoder, decoder)) as codec:
+        ...     file = codec.compress(x)
+        ...     restored = codec.decompress(file)
+        >>> np.array_equal(restored, x)
+        True
     """
 
     def __init__(self, vae: VAE):

@@ -51,6 +51,13 @@ class Container:
     Attributes:
         header: what it says of itself.
         words: of each chain, uint32.
+
+    Example:
+        >>> from vae_tf.codec.container import Container, Header
+        >>> header = Header("a-model", (1, 8), "|u1", 12, words=(2,), data="00", machine="here")
+        >>> file = Container(header, [np.array([1, 2], "uint32")]).to_bytes()
+        >>> file[:4], Container.from_bytes(file).header.shape
+        (b'VAEC', (1, 8))
     """
 
     header: Header

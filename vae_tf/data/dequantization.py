@@ -21,6 +21,12 @@ def dequantize(x, levels: int = 256, *, seed: int = 0, step=0) -> tf.Tensor:
 
     Raises:
         ConfigError: fewer than two levels.
+
+    Example:
+        >>> x = np.array([0.0, 1.0])  # the levels 0 and 255 of 256
+        >>> y = vae_tf.data.dequantize(x)  # (0 + u) / 256 and (255 + u) / 256
+        >>> np.floor(y * 256)
+        array([  0., 255.], dtype=float32)
     """
     levels = whole("levels", levels, least=2)
     x = tf.cast(x, tf.float32)

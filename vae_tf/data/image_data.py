@@ -35,6 +35,13 @@ class ImageData:
         skipped: Files of the source that were left out as they cannot be read.
         few_labels: How many training labels were kept, and the seed of their choice, if not all.
         unit: What one example is called.
+
+    Example:
+        >>> data = vae_tf.data.load("digits")
+        >>> data.shape, data.num_classes, data.is_binary
+        ((8, 8, 1), 10, False)
+        >>> data.describe()["preprocessing"]
+        'x = value / 255'
     """
 
     name: str

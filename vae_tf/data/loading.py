@@ -54,6 +54,14 @@ def load(
     Raises:
         ConfigError: An argument is out of range.
         DataError: The source is missing, damaged, too small or not made of images.
+
+    Example:
+        >>> data = vae_tf.data.load("digits", binarization="dynamic")
+        >>> data.shape, data.train.num_examples
+        ((8, 8, 1), 1297)
+        >>> batches = data.train.training_batches(100, seed=0)  # endless; vae.fit(batches, ...)
+        >>> next(iter(batches)).shape.as_list()
+        [100, 8, 8, 1]
     """
     if binarization not in BINARIZATIONS:
         raise unknown("`binarization`", binarization, BINARIZATIONS)

@@ -21,6 +21,10 @@ def with_mask(x) -> dict:
 
     Raises:
         DataError: what is no array of numbers.
+
+    Example:
+        >>> vae_tf.data.with_mask(np.array([[1.0, np.nan]]))["mask"]
+        array([[ True, False]])
     """
     batch = nan_masked(Batch(x))
     return {"x": batch.x, "mask": batch.mask}

@@ -35,6 +35,12 @@ class Split:
         seed: Of the draws that `batches` feeds.
         observed: Which values of `stored` there are, bool of its shape; None for all.
         factors: Other numbers that the source knows of each row, by name, each [N].
+
+    Example:
+        >>> split = vae_tf.data.load("digits").validation
+        >>> x, labels = next(iter(split.batches(50, labels=True)))
+        >>> x.shape.as_list(), labels.shape.as_list()
+        ([50, 8, 8, 1], [50])
     """
 
     name: str
@@ -249,6 +255,13 @@ def mixed(
     Raises:
         ConfigError: an argument is out of range.
         DataError: there are no labelled or no unlabelled examples, or not as many of x as of y.
+
+    Example:
+        >>> x, y = np.zeros((100, 8), "float32"), np.full(100, -1)
+        >>> y[:10] = 3  # ten labels are known
+        >>> batches, steps = vae_tf.data.mixed(x, y, batch_size=20, labelled=0.5)
+        >>> int(sum(next(iter(batches))[1].numpy() == 3)), steps  # 90 unlabelled, 10 in each batch
+        (10, 9)
     """
     x, y = np.asarray(x), np.asarray(y).reshape(-1)
     if len(x) != len(y):

@@ -14,6 +14,13 @@ class Heights(Density):
 
     Attributes:
         columns: their names.
+
+    Example:
+        >>> heights = vae_tf.densities.Heights()
+        >>> heights.sample(5, seed=0).shape
+        (5, 1)
+        >>> heights.log_prob([[162.0]]) > heights.log_prob([[200.0]])
+        array([ True])
     """
 
     columns = ("height",)
@@ -37,6 +44,13 @@ class Houses(Density):
     In each the logarithm of the area is normal. The price of a square metre falls with the area
     along a curve of its own, and around it the logarithm of the price is normal, with more spread
     for larger houses. So log p(x) is exact, and no mixture of a few normals.
+
+    Example:
+        >>> houses = vae_tf.densities.Houses()
+        >>> houses.columns, houses.sample(5, seed=0).shape
+        (('area', 'price'), (5, 2))
+        >>> houses.log_prob([[-70.0, 200.0]])  # no area is negative
+        array([-inf])
     """
 
     columns = ("area", "price")

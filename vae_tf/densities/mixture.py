@@ -26,6 +26,12 @@ class GaussianMixture(Density):
 
     Raises:
         DataError: fewer examples than components, or examples that are all equal.
+
+    Example:
+        >>> x = np.concatenate([vae_tf.densities.Heights().sample(500), [[400.0]] * 500])
+        >>> mixture = vae_tf.densities.GaussianMixture(x, components=2)
+        >>> sorted(mixture.mixture.weights_.round(3).tolist())
+        [0.5, 0.5]
     """
 
     def __init__(self, x: Any, components: int, covariance: str = "full", seed: int = 0):

@@ -26,6 +26,11 @@ class Normal(Density):
 
     Raises:
         DataError: examples whose covariance is singular, so that the density is unbounded.
+
+    Example:
+        >>> normal = vae_tf.densities.Normal([[-1.0], [1.0]])  # mean 0, variance 1
+        >>> normal.log_prob([[0.0]]).round(3)  # -ln(2 pi) / 2
+        array([-0.919])
     """
 
     def __init__(self, x: Any):
@@ -62,6 +67,12 @@ class ProbabilisticPCA(Normal):
     Raises:
         ConfigError: `latent_dim` not from 1 to D - 1.
         DataError: examples that vary in no more than `latent_dim` directions.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(1000, 3)) * [5.0, 1.0, 1.0]
+        >>> ppca = vae_tf.densities.ProbabilisticPCA(x, latent_dim=1)
+        >>> bool(abs(ppca.weights[0, 0]) > 4), bool(abs(ppca.variance - 1) < 0.1)
+        (True, True)
     """
 
     def __init__(self, x: Any, latent_dim: int):

@@ -34,6 +34,15 @@ def fit_mixture(
     Raises:
         DataError: fewer examples than components, or latents spread wider than MixtureOfNormals
             allows.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> x = np.random.default_rng(0).integers(2, size=(100, 8))
+        >>> fitted = vae_tf.evaluation.fit_mixture(vae, x, components=3)
+        >>> vae.replace(prior=fitted).sample(5, seed=0).shape.as_list()
+        [5, 8]
     """
     instance("vae", vae, VAE)
     components, batch_size = whole("components", components), whole("batch_size", batch_size)
@@ -73,6 +82,15 @@ def weigh_components(vae: VAE, data, *, batch_size: int = 256, seed: int = 0) ->
     Raises:
         ConfigError: another prior.
         DataError: no examples.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> prior = vae_tf.priors.MixtureOfNormals(2, components=3)
+        >>> vae = vae_tf.VAE(encoder, decoder, prior=prior)
+        >>> vae_tf.evaluation.weigh_components(vae, np.eye(8))
+        >>> round(float(prior.mixture()["weights"].sum()), 3)
+        1.0
     """
     instance("vae", vae, VAE)
     prior = with_components(vae.prior)
@@ -93,7 +111,15 @@ def weigh_components(vae: VAE, data, *, batch_size: int = 256, seed: int = 0) ->
 
 
 def with_components(prior: Prior) -> MixtureOfNormals | VampPrior | None:
-    """Returns the mixture that a prior is, or the top of a Hierarchy; None of others."""
+    """Returns the mixture that a prior is, or the top of a Hierarchy; None of others.
+
+    Example:
+        >>> mixture = vae_tf.priors.MixtureOfNormals(2, components=3)
+        >>> vae_tf.evaluation.with_components(vae_tf.priors.Hierarchy(mixture)) is mixture
+        True
+        >>> vae_tf.evaluation.with_components(vae_tf.priors.StandardNormal(2)) is None
+        True
+    """
     top = prior.top if isinstance(prior, Hierarchy) else prior
     return top if isinstance(top, MixtureOfNormals | VampPrior) else None
 

@@ -37,6 +37,15 @@ class LogLikelihood:
         precision: "bfloat16" if at least one batch was decoded in it, else "float32".
         precision_error: what bfloat16 shifted the mean of such batches by, in nats, as measured
             on the first draws of each; 0.0 for float32.
+
+    Example:
+        >>> estimate = vae_tf.evaluation.LogLikelihood(
+        ...     per_example=np.array([-90.0, -100.0]),
+        ...     monte_carlo_variance=np.array([0.02, 0.02]),
+        ...     num_samples=5000,
+        ... )
+        >>> estimate.mean, round(estimate.stderr, 3), round(estimate.monte_carlo_stderr, 3)
+        (-95.0, 5.0, 0.1)
     """
 
     per_example: np.ndarray
@@ -120,6 +129,16 @@ def log_likelihood(
         DataError: no data, or data the likelihood gives no density (grey values, Bernoulli).
         ConfigError: `num_samples` below 1, or an unknown `precision`.
         RunError: a checkpoint that is damaged, or of another model, other data or settings.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> for network in (encoder, decoder):  # q(z|x) = N(0, I), p(x|z) = 2^-8
+        ...     network.set_weights([0 * weight for weight in network.get_weights()])
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> estimate = vae_tf.log_likelihood(vae, np.eye(8), num_samples=10)
+        >>> round(estimate.mean, 3)  # -8 ln 2
+        -5.545
     """
     if isinstance(vae, Density):
         exact = vae.log_prob(data)

@@ -29,6 +29,13 @@ def redrawn(
     Raises:
         ConfigError: a prior that does not draw from noise.
         DataError: a condition of another length.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> vae_tf.evaluation.redrawn(vae, columns=5).shape  # one group of latents
+        (1, 5, 8)
     """
     instance("vae", vae, VAE)
     columns, sizes = whole("columns", columns), vae.prior.group_sizes

@@ -24,6 +24,12 @@ def linear(a, b, steps: int = 8) -> np.ndarray:
 
     Raises:
         DataError: codes of different shapes, or not finite.
+
+    Example:
+        >>> vae_tf.evaluation.linear([0.0, 0.0], [2.0, 4.0], steps=3)
+        array([[0., 0.],
+               [1., 2.],
+               [2., 4.]])
     """
     a, b = _pair(a, b)
     t = np.linspace(0.0, 1.0, whole("steps", steps, least=2))[:, None]
@@ -44,6 +50,13 @@ def spherical(a, b, steps: int = 8) -> np.ndarray:
 
     Raises:
         DataError: codes of different shapes, not finite, or opposite, which many arcs join.
+
+    Example:
+        >>> path = vae_tf.evaluation.spherical([2.0, 0.0], [0.0, 2.0], steps=3)
+        >>> path.round(3)
+        array([[2.   , 0.   ],
+               [1.414, 1.414],
+               [0.   , 2.   ]])
     """
     a, b = _pair(a, b)
     lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
@@ -72,6 +85,14 @@ def traversals(vae: VAE, z, values=VALUES, latents=None, condition=None):
 
     Raises:
         DataError: a code of another length, or a latent there is not.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> images = vae_tf.evaluation.traversals(vae, z=[0.0, 0.0], values=[-1.0, 0.0, 1.0])
+        >>> images.shape
+        (2, 3, 8)
     """
     instance("vae", vae, VAE)
     z, values = np.asarray(z, "float32"), np.asarray(values, "float32").reshape(-1)
@@ -104,6 +125,11 @@ def attribute_direction(codes, has) -> np.ndarray:
 
     Raises:
         DataError: another number of examples, or only one kind of them.
+
+    Example:
+        >>> codes = np.array([[0.0, 1.0], [0.0, 3.0], [1.0, 2.0]])
+        >>> vae_tf.evaluation.attribute_direction(codes, has=[False, False, True])
+        array([1., 0.])
     """
     codes, has = np.asarray(codes, "float64"), np.asarray(has).astype(bool)
     if codes.ndim != 2 or has.shape != codes.shape[:1]:

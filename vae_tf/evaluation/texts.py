@@ -19,6 +19,12 @@ def perplexity(likelihood: LogLikelihood, mask) -> float:
 
     Raises:
         DataError: another number of texts.
+
+    Example:
+        >>> estimate = vae_tf.evaluation.LogLikelihood(np.array([-6 * np.log(10)]), np.zeros(1), 1)
+        >>> mask = np.array([[1, 1, 1, 0]])  # two tokens and the end
+        >>> round(vae_tf.evaluation.perplexity(estimate, mask), 3)  # 10^2 for each of the three
+        100.0
     """
     mask = np.asarray(mask)
     if len(mask) != len(likelihood.per_example):
@@ -40,6 +46,15 @@ def neighbours(vae: VAE, examples, data, number: int = 5) -> np.ndarray:
 
     Returns:
         Numbers of rows of `data`, [B, n].
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> x = np.eye(8)
+        >>> vae_tf.evaluation.neighbours(vae, x[[3, 5]], x, number=1)  # itself
+        array([[3],
+               [5]])
     """
     of_examples, of_data = (_codes(vae, given) for given in (examples, data))
     distance = np.sum(np.square(of_data), 1) - 2 * of_examples @ of_data.T

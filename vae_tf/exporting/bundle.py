@@ -31,7 +31,14 @@ from vae_tf.signatures.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class Bundle:
-    """One exported version: where its parts are, and what is known about them."""
+    """One exported version: where its parts are, and what is known about them.
+
+    Example:
+        >>> from pathlib import Path
+        >>> bundle = vae_tf.exporting.Bundle(Path("bundle"), 3, manifest={}, parity={})
+        >>> bundle.decoder.parts, bundle.manifest_path.name
+        (('bundle', 'decoder', '3'), 'manifest.json')
+    """
 
     directory: Path
     version: int
@@ -118,6 +125,15 @@ def write_bundle(
             already, or anything cannot be written. Nothing is left behind then; for the one
             exception, a failure amid the final renames, see `publication`. A LiteRT file that
             cannot be made, or disagrees, is left out, with a remark in the manifest.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> options = vae_tf.exporting.Options(only="savedmodel")
+        >>> bundle = vae_tf.exporting.write_bundle(vae.parts, directory="bundle", options=options)
+        >>> sorted(bundle.manifest["signatures"])[:3]
+        ?
     """
     directory = Path(directory).absolute()
     shape = _check_arguments(parts, version, event_shape, texts)
@@ -191,6 +207,14 @@ def verify_bundle(directory: str | Path) -> Bundle:
     Raises:
         ExportError: if a file is missing, changed or not listed, or a signature does not run as
             it did.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae, options = vae_tf.VAE(encoder, decoder), vae_tf.exporting.Options(only="savedmodel")
+        >>> _ = vae_tf.export(vae, "bundle", options=options)
+        >>> vae_tf.exporting.verify_bundle("bundle").version
+        1
     """
     directory = Path(directory).absolute()
     try:

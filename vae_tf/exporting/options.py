@@ -28,6 +28,11 @@ class Options:
         max_rows: of a request to a SavedModel, at least 16; None for as many, for each signature,
             as keep its largest tensor below 1 GiB, at least 32 and at most 4096.
         only: "savedmodel" for a bundle without any `.tflite` or ONNX file.
+
+    Example:
+        >>> options = vae_tf.exporting.Options(whole=True, precisions=("float32", "float16"))
+        >>> options.importance_samples, options.onnx
+        (64, False)
     """
 
     image_dtype: str = "float32"

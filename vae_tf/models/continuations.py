@@ -21,6 +21,12 @@ class Continuations:
     Attributes:
         x: whole sequences, the beginning included, [n, *event]; all differ.
         log_prob: log p(continuation|beginning) of each, in nats, [n].
+
+    Example:
+        >>> from vae_tf.models import Continuations
+        >>> ways = Continuations(x=np.zeros((2, 5)), log_prob=np.log([0.5, 0.25]))
+        >>> round(float(np.exp(ways.log_prob).sum()), 3)  # of all continuations
+        0.75
     """
 
     x: np.ndarray

@@ -25,6 +25,16 @@ def language_model(
 
     Raises:
         ConfigError: a decoder that does not see x.
+
+    Example:
+        >>> texts = vae_tf.data.Texts.of(["to be", "or not to be"])  # bytes
+        >>> networks, likelihood = vae_tf.networks, texts.likelihood()
+        >>> outputs = likelihood.parameter_shapes(texts.shape)
+        >>> sizes = {"event_shape": texts.shape, "tokens": texts.num_tokens}
+        >>> decoder = networks.gru_decoder(2, outputs, units=(16,), **sizes)
+        >>> model = vae_tf.language_model(decoder, likelihood, end=0)
+        >>> model(texts.encode(["to be", "or not"])).kl.numpy()
+        array([0., 0.], dtype=float32)
     """
     wiring = Wiring(decoder, "decoder", main="z")
     shape = wiring.input_shape("x")

@@ -30,6 +30,17 @@ class SequenceVAE(VAE):
         end: the class after which a sequence is over, 0 of `vae_tf.data.Texts`; None where all
             sequences go on to T.
         **kwargs: as for VAE.
+
+    Example:
+        >>> texts = vae_tf.data.Texts.of(["to be", "or not to be"])  # bytes
+        >>> networks, likelihood = vae_tf.networks, texts.likelihood()
+        >>> outputs = likelihood.parameter_shapes(texts.shape)
+        >>> sizes = {"event_shape": texts.shape, "tokens": texts.num_tokens}
+        >>> encoder = networks.gru_encoder(latent_dim=2, units=(16,), **sizes)
+        >>> decoder = networks.gru_decoder(2, outputs, units=(16,), **sizes)
+        >>> vae = vae_tf.SequenceVAE(encoder, decoder, likelihood=likelihood, end=0)
+        >>> vae(texts.encode(["to be", "or not"])).nll.shape.as_list()
+        [2]
     """
 
     own_arguments = ("end",)

@@ -53,6 +53,16 @@ class VAE(Gaps):
 
     Raises:
         ConfigError: the parts do not meet.
+
+    Example:
+        >>> networks, likelihood = vae_tf.networks, vae_tf.likelihoods.Bernoulli()
+        >>> encoder = networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = networks.mlp_decoder(2, likelihood.parameter_shapes((8,)))
+        >>> vae = vae_tf.VAE(encoder, decoder, likelihood=likelihood)
+        >>> vae.compile(keras.optimizers.Adam(1e-3))  # vae.fit(x, epochs=10)
+        >>> x = np.eye(8)
+        >>> vae.encode(x).mean().shape.as_list(), vae.sample(5, seed=0).shape.as_list()
+        ([8, 2], [5, 8])
     """
 
     def __call__(self, *args, **kwargs):

@@ -50,6 +50,11 @@ def causal_encoder(
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
+
+    Example:
+        >>> encoder = vae_tf.networks.causal_encoder((20,), latent_dim=2, tokens=257)
+        >>> encoder({"x": np.ones((3, 20)), "mask": np.ones((3, 20))})["z_mean"].shape.as_list()
+        [3, 2]
     """
     heads = outputs_of(posterior_heads(whole("latent_dim", latent_dim), outputs))
     initializers = Initializers(seed)
@@ -98,6 +103,12 @@ def causal_decoder(
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
+
+    Example:
+        >>> outputs = vae_tf.likelihoods.Categorical(257).parameter_shapes((20,))
+        >>> decoder = vae_tf.networks.causal_decoder(2, outputs, event_shape=(20,), tokens=257)
+        >>> decoder({"z": np.zeros((3, 2)), "x": np.ones((3, 20))})["logits"].shape.as_list()
+        [3, 5140]
     """
     initializers, conditions = Initializers(seed), Conditions(condition)
     steps = Steps(event_shape, tokens, embedding, initializers)

@@ -42,6 +42,11 @@ def conv_encoder(
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
+
+    Example:
+        >>> encoder = vae_tf.networks.conv_encoder((28, 28, 1), latent_dim=2)
+        >>> {name: h.shape.as_list() for name, h in encoder(np.ones((3, 28, 28, 1))).items()}
+        {'z_mean': [3, 2], 'z_log_var': [3, 2]}
     """
     plain = Levels(activation)
     return image_encoder(
@@ -78,6 +83,12 @@ def conv_decoder(
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
+
+    Example:
+        >>> outputs = vae_tf.likelihoods.Bernoulli().parameter_shapes((28, 28, 1))
+        >>> decoder = vae_tf.networks.conv_decoder(2, outputs)
+        >>> decoder(np.zeros((3, 2)))["logits"].shape.as_list()
+        [3, 28, 28, 1]
     """
     plain = Levels(activation)
     return image_decoder(latent_dim, outputs, filters, hidden, plain, upsampling, condition, seed)

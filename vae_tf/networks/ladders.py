@@ -12,7 +12,15 @@ from vae_tf.networks.heads import Initializers
 
 
 class LadderNetworks(NamedTuple):
-    """The networks of a model whose latents are a ladder of groups, the top first."""
+    """The networks of a model whose latents are a ladder of groups, the top first.
+
+    Example:
+        >>> ladder = vae_tf.networks.mlp_ladder((8,), [2, 4], {"logits": (8,)}, hidden=[16, 32])
+        >>> ladder._fields
+        ('encoder', 'decoder', 'prior', 'posterior')
+        >>> len(ladder.prior), len(ladder.posterior)  # one for each group below the top
+        (1, 1)
+    """
 
     encoder: keras.Model  # data to what each group takes of them
     decoder: keras.Model  # all groups, each at its own level, to the parameters of p(x|z)

@@ -45,6 +45,12 @@ def mlp_encoder(
 
     Raises:
         ConfigError: an argument that is no size, shape, share or name of the kind it must be.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2, condition=10)
+        >>> h = encoder({"x": np.ones((3, 8)), "condition": np.eye(10)[:3]})
+        >>> h["z_mean"].shape.as_list(), h["z_log_var"].shape.as_list()
+        ([3, 2], [3, 2])
     """
     event_shape = shape_of("event_shape", event_shape)
     heads = outputs_of(posterior_heads(whole("latent_dim", latent_dim), outputs))
@@ -85,6 +91,12 @@ def mlp_decoder(
 
     Raises:
         ConfigError: an argument that is no size, shape, share or name of the kind it must be.
+
+    Example:
+        >>> outputs = vae_tf.likelihoods.Bernoulli().parameter_shapes((8,))
+        >>> decoder = vae_tf.networks.mlp_decoder(2, outputs)
+        >>> decoder(np.zeros((3, 2)))["logits"].shape.as_list()
+        [3, 8]
     """
     outputs = outputs_of(outputs)
     initializers, conditions = Initializers(seed), Conditions(condition)
@@ -117,6 +129,12 @@ def conditional_prior_network(
 
     Raises:
         ConfigError: an argument that is no size, condition or name of the kind it must be.
+
+    Example:
+        >>> network = vae_tf.networks.conditional_prior_network(condition=10, latent_dim=2)
+        >>> outputs = network({"condition": np.eye(10)})
+        >>> outputs["loc"].shape.as_list(), outputs["log_scale"].shape.as_list()
+        ([10, 2], [10, 2])
     """
     initializers, conditions = Initializers(seed), Conditions(condition)
     if not conditions:

@@ -53,6 +53,14 @@ def mlp_ladder(
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
+
+    Example:
+        >>> ladder = vae_tf.networks.mlp_ladder((8,), [2, 4], {"logits": (8,)}, hidden=[16, 32])
+        >>> ladder.decoder(np.zeros((3, 6)))["logits"].shape.as_list()  # 2 + 4 latents
+        [3, 8]
+        >>> prior = vae_tf.priors.Hierarchy(vae_tf.priors.StandardNormal(2), ladder.prior)
+        >>> posterior = vae_tf.posteriors.Ladder(ladder.posterior)
+        >>> vae = vae_tf.VAE(ladder.encoder, ladder.decoder, prior=prior, posterior=posterior)
     """
     event_shape, outputs = shape_of("event_shape", event_shape), outputs_of(outputs)
     latents, hidden = check_groups(latents, "hidden", hidden)

@@ -42,6 +42,12 @@ def gru_encoder(
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
+
+    Example:
+        >>> encoder = vae_tf.networks.gru_encoder((20, 4), latent_dim=2)  # 20 steps of 4 numbers
+        >>> x = np.ones((3, 20, 4))
+        >>> encoder({"x": x, "mask": x})["z_mean"].shape.as_list()
+        [3, 2]
     """
     heads = outputs_of(posterior_heads(whole("latent_dim", latent_dim), outputs))
     initializers, widths = Initializers(seed), widths_of("units", units, least=1)
@@ -94,6 +100,12 @@ def gru_decoder(
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
+
+    Example:
+        >>> outputs = vae_tf.likelihoods.GaussianPixelScale().parameter_shapes((20, 4))
+        >>> decoder = vae_tf.networks.gru_decoder(2, outputs, event_shape=(20, 4), past=False)
+        >>> {name: h.shape.as_list() for name, h in decoder(np.zeros((3, 2))).items()}
+        {'loc': [3, 20, 4], 'log_scale': [3, 20, 4]}
     """
     initializers, widths = Initializers(seed), widths_of("units", units, least=1)
     steps, conditions = Steps(event_shape, tokens, embedding, initializers), Conditions(condition)

@@ -56,6 +56,11 @@ def resnet_encoder(
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
+
+    Example:
+        >>> encoder = vae_tf.networks.resnet_encoder((28, 28, 1), 2, normalization="group")
+        >>> {name: h.shape.as_list() for name, h in encoder(np.ones((3, 28, 28, 1))).items()}
+        {'z_mean': [3, 2], 'z_log_var': [3, 2]}
     """
     residual = Residual(activation, depth, normalization, groups)
     return image_encoder(
@@ -99,6 +104,12 @@ def resnet_decoder(
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
+
+    Example:
+        >>> outputs = vae_tf.likelihoods.Bernoulli().parameter_shapes((28, 28, 1))
+        >>> decoder = vae_tf.networks.resnet_decoder(2, outputs, upsampling="nearest")
+        >>> decoder(np.zeros((3, 2)))["logits"].shape.as_list()
+        [3, 28, 28, 1]
     """
     residual = Residual(activation, depth, normalization, groups)
     return image_decoder(

@@ -62,6 +62,12 @@ def resnet_ladder(
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
+
+    Example:
+        >>> outputs = vae_tf.likelihoods.Bernoulli().parameter_shapes((16, 16, 1))
+        >>> ladder = vae_tf.networks.resnet_ladder((16, 16, 1), [8, 1], outputs, filters=[16, 8])
+        >>> ladder.decoder.input_shape  # a vector of 8, and a map of 8 x 8 x 1
+        (None, 72)
     """
     event_shape = shape_of("event_shape", event_shape, image=True)
     outputs = outputs_of(outputs, image=True)

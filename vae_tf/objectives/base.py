@@ -32,6 +32,23 @@ class Inference:
         training: whether this is a training step.
         kl_control: parts of the KL [B, P] -> the KL term [B]; None for beta times their sum.
         level: what parts `kl_control` wants: "total", "group" or "dimension".
+
+    Example:
+        >>> qz = tfd.Independent(tfd.Normal([[1.0, 0.0]], 1.0), 1)  # one example, two latents
+        >>> pz = tfd.Independent(tfd.Normal([0.0, 0.0], 1.0), 1)
+        >>> inference = vae_tf.objectives.Inference(
+        ...     batch=None,
+        ...     qz=qz,
+        ...     pz=pz,
+        ...     log_px=lambda z: -z[..., 0],
+        ...     seed=tf.constant([0, 0]),
+        ...     beta=tf.constant(2.0),
+        ...     now=lambda schedule: schedule(0),
+        ... )
+        >>> inference.draw(5).shape.as_list()
+        [5, 1, 2]
+        >>> inference.kl_term(tf.constant([[0.5, 0.0]])).numpy()  # beta = 2
+        array([1.], dtype=float32)
     """
 
     batch: Batch
@@ -71,6 +88,15 @@ class Terms(NamedTuple):
     """What an objective makes of one batch, per example, in nats.
 
     The loss is nll + kl_term (and `extra`), and its gradient is what the estimator says it is.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> terms = vae_tf.VAE(encoder, decoder)(np.ones((3, 8)))
+        >>> terms.nll.shape.as_list(), terms.kl.shape.as_list(), terms.z.shape.as_list()
+        ([3], [3], [1, 3, 2])
+        >>> bool(tf.reduce_all(terms.kl_term == terms.beta * terms.kl))
+        True
     """
 
     nll: tf.Tensor  # -log p(x|z), mean over the draws, [B]
@@ -93,6 +119,14 @@ class Objective(ModelPart):
         has_kl_term: whether the bound is a reconstruction and a KL term, which KL controls need.
         num_classes: K, of the labels that it takes; None if it takes none.
         copies: rows that `examples` makes of each example.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder, objective=vae_tf.objectives.ELBO())
+        >>> vae = vae.replace(objective=vae_tf.objectives.IWAE(num_samples=5))  # shares the weights
+        >>> vae.objective.num_samples, vae.objective.has_kl_term
+        (5, False)
     """
 
     use = "Give it to a VAE: `VAE(..., objective=...)`."

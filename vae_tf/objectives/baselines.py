@@ -12,7 +12,15 @@ from vae_tf.objectives.terms import weighted_mean
 
 
 class Baseline(ModelPart):
-    """b, independent of the draw it is subtracted for; a subclass gives `value`."""
+    """b, independent of the draw it is subtracted for; a subclass gives `value`.
+
+    Example:
+        >>> class Known(vae_tf.objectives.Baseline):
+        ...     def value(self, x, signal):
+        ...         return tf.constant(100.0)  # nats that every example costs
+        >>> vae_tf.objectives.ScoreFunction(baseline=Known()).baseline.value(None, None).numpy()
+        np.float32(100.0)
+    """
 
     use = "Give it to a ScoreFunction: `ScoreFunction(baseline=...)`."
     least_samples = 1
@@ -32,6 +40,13 @@ class RunningMean(Baseline):
 
     Args:
         decay: from 0 to below 1.
+
+    Example:
+        >>> baseline = vae_tf.objectives.RunningMean(decay=0.9)
+        >>> for nats in (100.0, 100.0):
+        ...     _ = baseline.learn(None, tf.fill([1, 3], nats), training=True)
+        >>> baseline.value(None, None).numpy().round(3)
+        np.float32(100.0)
     """
 
     def __init__(self, decay: float = 0.99, **kwargs):
@@ -80,6 +95,12 @@ class LearnedBaseline(RunningMean):
         hidden: widths of its hidden layers.
         decay: of the running mean.
         seed: of its initial weights.
+
+    Example:
+        >>> baseline = vae_tf.objectives.LearnedBaseline(event_shape=(8,))
+        >>> objective = vae_tf.objectives.ScoreFunction(baseline=baseline)
+        >>> baseline.value(tf.ones([3, 8]), signal=tf.zeros([1, 3])).shape.as_list()
+        [1, 3]
     """
 
     def __init__(
@@ -123,7 +144,15 @@ class LearnedBaseline(RunningMean):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class LeaveOneOut(Baseline):
-    """The mean signal of the other draws for the same example (Kool et al. 2019)."""
+    """The mean signal of the other draws for the same example (Kool et al. 2019).
+
+    Example:
+        >>> signal = tf.constant([[1.0], [2.0], [6.0]])  # three draws, one example
+        >>> vae_tf.objectives.LeaveOneOut().value(None, signal).numpy()
+        array([[4. ],
+               [3.5],
+               [1.5]], dtype=float32)
+    """
 
     least_samples = 2
 

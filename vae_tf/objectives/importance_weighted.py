@@ -36,6 +36,15 @@ class IWAE(ImportanceWeighted):
 
     Args:
         num_samples: K.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> objective = vae_tf.objectives.IWAE(num_samples=5)
+        >>> vae = vae_tf.VAE(encoder, decoder, objective=objective)
+        >>> terms = vae(np.ones((3, 8)))
+        >>> terms.z.shape.as_list(), terms.bound.shape.as_list()
+        ([5, 3, 2], [3])
     """
 
     def __init__(self, num_samples: int = 5, **kwargs):
@@ -59,6 +68,15 @@ class DReG(ImportanceWeighted):
 
     Args:
         num_samples: K.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> objective = vae_tf.objectives.DReG(num_samples=5)
+        >>> vae = vae_tf.VAE(encoder, decoder, objective=objective)
+        >>> terms = vae(np.ones((3, 8)))
+        >>> terms.z.shape.as_list(), terms.bound.shape.as_list()
+        ([5, 3, 2], [3])
     """
 
     def __init__(self, num_samples: int = 5, **kwargs):
@@ -98,6 +116,15 @@ class Renyi(ImportanceWeighted):
     Args:
         num_samples: K.
         alpha: order of the Renyi divergence, from 0 up, not 1.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> objective = vae_tf.objectives.Renyi(num_samples=5, alpha=0.5)
+        >>> vae = vae_tf.VAE(encoder, decoder, objective=objective)
+        >>> terms = vae(np.ones((3, 8)))
+        >>> terms.z.shape.as_list(), terms.bound.shape.as_list()
+        ([5, 3, 2], [3])
     """
 
     def __init__(self, num_samples: int = 5, alpha: float = 0.5, **kwargs):

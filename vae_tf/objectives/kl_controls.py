@@ -21,6 +21,13 @@ class KLControl(Settings):
         schedules: that the control follows, beside beta.
         takes_beta: whether beta weighs its term.
         groups: the number of groups of latents it is for; None if it takes any.
+
+    Example:
+        >>> control = vae_tf.objectives.FreeBits(0.1)
+        >>> control.level, control.takes_beta
+        ('dimension', True)
+        >>> control.get_config()
+        {'nats': 0.1, 'per': 'dimension'}
     """
 
     level = "total"
@@ -58,6 +65,14 @@ class FreeBits(KLControl):
     Args:
         nats: free for each part; with per="group" also one number for each group.
         per: "dimension" (both prior and posterior factorized) or "group" of latents.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> control = vae_tf.objectives.FreeBits(5.0)  # nats a latent, far above the KL of either
+        >>> vae = vae_tf.VAE(encoder, decoder, kl_control=control)
+        >>> vae(np.ones((3, 8))).kl_term.numpy()
+        array([10., 10., 10.], dtype=float32)
     """
 
     def __init__(self, nats: float | Sequence[float], per: str = "dimension"):
@@ -97,6 +112,14 @@ class Capacity(KLControl):
     Args:
         capacity: C in nats, a number or a Schedule such as LinearWarmup(10000, 25.0).
         gamma: the weight.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> control = vae_tf.objectives.Capacity(25.0, gamma=10.0)
+        >>> terms = vae_tf.VAE(encoder, decoder, kl_control=control)(np.ones((3, 8)))
+        >>> np.allclose(terms.kl_term, 10 * (25 - np.mean(terms.kl)))  # the KL is below 25 nats
+        True
     """
 
     takes_beta = False
@@ -127,6 +150,12 @@ class GroupBalance(KLControl):
 
     Args:
         warmup: how long; the LinearWarmup that beta follows, say.
+
+    Example:
+        >>> warmup = vae_tf.objectives.LinearWarmup(epochs=10)
+        >>> control = vae_tf.objectives.GroupBalance(warmup)  # beside beta=warmup
+        >>> control.level
+        'group'
     """
 
     level = "group"
@@ -162,6 +191,12 @@ class GroupWeights(KLControl):
 
     Args:
         weights: for each group, the top first, a number or a Schedule.
+
+    Example:
+        >>> warmup = vae_tf.objectives.LinearWarmup(epochs=10)
+        >>> control = vae_tf.objectives.GroupWeights([1.0, warmup])  # VAE(..., kl_control=control)
+        >>> control.groups, control.level
+        (2, 'group')
     """
 
     level = "group"

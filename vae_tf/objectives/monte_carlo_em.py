@@ -43,6 +43,14 @@ class MonteCarloEM(Objective):
 
     Raises:
         ConfigError: an acceptance that is not between 0 and 1.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> objective = vae_tf.objectives.MonteCarloEM(num_samples=2, leapfrog_steps=3)
+        >>> vae = vae_tf.VAE(encoder, decoder, objective=objective)
+        >>> vae.objective.log_step_size.numpy().round(3)  # ln 0.1, adapted in training
+        np.float32(-2.303)
     """
 
     has_kl_term = False

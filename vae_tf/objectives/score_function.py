@@ -28,6 +28,14 @@ class ScoreFunction(Objective):
 
     Raises:
         ConfigError: fewer draws than the baseline needs.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> baseline = vae_tf.objectives.RunningMean()
+        >>> objective = vae_tf.objectives.ScoreFunction(baseline=baseline)
+        >>> vae_tf.VAE(encoder, decoder, objective=objective)(np.ones((3, 8))).nll.shape.as_list()
+        [3]
     """
 
     def __init__(self, num_samples: int = 1, baseline: Baseline | None = None, **kwargs):
@@ -104,6 +112,15 @@ class VIMCO(ImportanceWeighted):
 
     Args:
         num_samples: K, two at least.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> objective = vae_tf.objectives.VIMCO(num_samples=5)
+        >>> vae = vae_tf.VAE(encoder, decoder, objective=objective)
+        >>> terms = vae(np.ones((3, 8)))
+        >>> terms.z.shape.as_list(), terms.bound.shape.as_list()
+        ([5, 3, 2], [3])
     """
 
     least_samples = 2

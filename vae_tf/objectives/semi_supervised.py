@@ -37,6 +37,18 @@ class SemiSupervised(Objective):
 
     Raises:
         ConfigError: a classifier that does not tell K, or probabilities that are none.
+
+    Example:
+        >>> networks = vae_tf.networks
+        >>> classifier = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3)])
+        >>> vae = vae_tf.VAE(
+        ...     networks.mlp_encoder((8,), 2, condition=3),
+        ...     networks.mlp_decoder(2, {"logits": (8,)}, condition=3),
+        ...     objective=vae_tf.objectives.SemiSupervised(classifier),
+        ... )
+        >>> terms = vae((np.ones((4, 8)), np.array([0, 2, -1, -1])))  # two labels are unknown
+        >>> vae.classify(np.ones((4, 8))).shape.as_list()
+        [4, 3]
     """
 
     has_kl_term = False

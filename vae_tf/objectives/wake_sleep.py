@@ -21,6 +21,16 @@ class WakeSleep(Objective):
 
     Raises:
         ConfigError: in a step, a likelihood that cannot be sampled.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> objective = vae_tf.objectives.WakeSleep()
+        >>> vae = vae_tf.VAE(encoder, decoder, objective=objective)
+        >>> from vae_tf.data.batch import Batch
+        >>> terms, gradients = vae.objective.step(vae, Batch(tf.ones([3, 8])))
+        >>> len(gradients) == len(vae.trainable_weights)
+        True
     """
 
     has_kl_term = False

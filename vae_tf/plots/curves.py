@@ -16,6 +16,13 @@ def learning_curves(history: list[dict], unit: str = "image") -> Figure:
     Args:
         history: for each epoch a dict with `elbo`, `nll`, `kl` and their `val_` namesakes.
         unit: what one example is called.
+
+    Example:
+        >>> epoch = {"elbo": -100.0, "nll": 80.0, "kl": 20.0}
+        >>> history = [epoch | {f"val_{name}": value for name, value in epoch.items()}] * 3
+        >>> figure = vae_tf.plots.learning_curves(history)
+        >>> len(figure.axes)  # the ELBO and its two parts
+        3
     """
     figure = Figure((10, 3.2), dpi=150, layout="constrained")
     epochs = range(1, len(history) + 1)

@@ -17,6 +17,13 @@ def side_by_side(samples: Mapping[str, np.ndarray], columns: Sequence[str] = ())
         samples: title -> images [N, H, W, C], or rows [N, D], of which a histogram of the only
             column or a scatter plot of the first two is drawn.
         columns: the names of the columns.
+
+    Example:
+        >>> normal = np.random.default_rng(0).normal(size=(100, 2))
+        >>> samples = {"data": normal, "model": 2 * normal}
+        >>> figure = vae_tf.plots.side_by_side(samples, columns=["width", "height"])
+        >>> [axes.get_title() for axes in figure.axes]
+        ['data', 'model']
     """
     figure = Figure((2.6 * len(samples), 2.9), dpi=120, layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(samples)))

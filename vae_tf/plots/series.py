@@ -12,6 +12,12 @@ def series(x, mean) -> Figure:
     Args:
         x: what was observed, [N, T, D], NaN where it is missing.
         mean: E[x|z], [N, T, D].
+
+    Example:
+        >>> mean = np.zeros((3, 20, 2))  # three series of two columns
+        >>> figure = vae_tf.plots.series(mean + 1, mean)
+        >>> len(figure.axes)
+        6
     """
     x, mean = np.asarray(x), np.asarray(mean)
     number, _, columns = x.shape

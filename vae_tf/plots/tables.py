@@ -23,6 +23,12 @@ def marginals(data: Mapping, samples: Mapping, kinds: Mapping[Any, str]) -> Figu
         data: values [N] by column, in the user's units and words; missing ones are left out.
         samples: likewise.
         kinds: the kind of each column; the first 30 are drawn.
+
+    Example:
+        >>> data = {"age": np.array([20.0, 30.0, 40.0]), "smokes": np.array(["yes", "no", "no"])}
+        >>> kinds = {"age": "real", "smokes": "binary"}
+        >>> figure = vae_tf.plots.marginals(data, samples=data, kinds=kinds)
+        >>> figure.savefig("marginals.png")
     """
     names = list(kinds)[:MOST_MARGINALS]
     columns = min(5, len(names))
@@ -44,6 +50,13 @@ def pairs(data: Mapping, samples: Mapping, kinds: Mapping[Any, str]) -> Figure:
         data: values [N] by column; rows belong together.
         samples: likewise.
         kinds: the kind of each column; the first five are drawn, numbers before words.
+
+    Example:
+        >>> data = {"age": np.array([20.0, 30.0, 40.0]), "smokes": np.array(["yes", "no", "no"])}
+        >>> kinds = {"age": "real", "smokes": "binary"}
+        >>> figure = vae_tf.plots.pairs(data, samples=data, kinds=kinds)
+        >>> len(figure.axes)  # 2 x 2
+        4
     """
     names = sorted(kinds, key=lambda name: kinds[name] in WORDED)[:MOST_PAIRS]
     size = len(names)

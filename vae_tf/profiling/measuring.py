@@ -48,6 +48,15 @@ def profile_training(
     Raises:
         ConfigError: the model is not compiled, or the data cannot be repeated.
         DataError: as for `fit`.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> vae.compile("adam")
+        >>> profile = vae_tf.profile_training(vae, np.ones((64, 8)), batch_size=16, seconds=0)
+        >>> list(profile.parts)
+        ['data', 'encoder', 'decoder', 'loss', 'backward', 'optimizer', 'overhead']
     """
     if getattr(vae, "optimizer", None) is None:
         raise ConfigError("A profile needs a compiled model", "no optimizer", "Call `compile`.")

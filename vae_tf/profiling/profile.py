@@ -44,6 +44,23 @@ class TrainingProfile:
         peaks: GFLOP/s of a large matmul here, by dtype.
         rounds: how often all was measured.
         trace: where TensorBoard finds the trace, if one was asked for.
+
+    Example:
+        >>> parts = dict.fromkeys(vae_tf.profiling.PARTS, 1.0)  # milliseconds
+        >>> profile = vae_tf.profiling.TrainingProfile(
+        ...     **parts,
+        ...     step=7.0,
+        ...     step_range=(6.5, 7.5),
+        ...     data_alone=None,
+        ...     batch_size=140,
+        ...     steps_per_execution=1,
+        ...     compute_dtype="float32",
+        ...     gflop=0.7,
+        ...     peaks={"float32": 200.0},
+        ...     rounds=3,
+        ... )
+        >>> round(profile.examples_per_second), round(profile.share_of_peak, 3)
+        (20000, 0.5)
     """
 
     data: float

@@ -22,6 +22,11 @@ def recipe(name: str) -> TrainConfig:
 
     Raises:
         ConfigError: there is none.
+
+    Example:
+        >>> from vae_tf.recipes import recipe
+        >>> recipe("flagship").dataset, recipe("flagship").latents
+        ('binarized_mnist', (32, 8, 4))
     """
     if name not in RECIPES:
         raise unknown("--recipe", name, RECIPES)

@@ -63,6 +63,15 @@ def export(
     Raises:
         ExportError: the version exists, or a SavedModel cannot be made, or disagrees with the
             model. Nothing is left behind.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> options = vae_tf.exporting.Options(only="savedmodel")
+        >>> bundle = vae_tf.export(vae, "bundle", options=options)
+        >>> bundle.encoder.relative_to(bundle.directory).parts
+        ('encoder', '1')
     """
     instance("vae", vae, VAE)
     splits = {"train": train, "validation": validation, "test": test}

@@ -21,6 +21,13 @@ class Series:
         loc: mean of each column, [D].
         scale: its standard deviation, [D].
         max_length: T.
+
+    Example:
+        >>> series = vae_tf.data.Series.of([[[1.0], [3.0]], [[5.0]]])  # of two steps, and of one
+        >>> fed = series.encode([[[1.0], [3.0]], [[5.0]]])
+        >>> fed["x"].shape, fed["mask"][..., 0]
+        ((2, 2, 1), array([[1., 1.],
+               [1., 0.]], dtype=float32))
     """
 
     def __init__(self, loc: Sequence[float], scale: Sequence[float], max_length: int):

@@ -25,6 +25,14 @@ class Texts:
     Args:
         vocabulary: tokens and their numbers.
         max_length: T, at least 2: the longest text has T - 1 tokens, since the end takes a step.
+
+    Example:
+        >>> texts = vae_tf.data.Texts.of(["to be", "or not to be"], tokens="words")
+        >>> fed = texts.encode(["to be"])
+        >>> fed["x"].shape, fed["mask"]  # two words and the end, of the five steps
+        ((1, 5), array([[1., 1., 1., 0., 0.]], dtype=float32))
+        >>> texts.decode(fed["x"])
+        ['to be']
     """
 
     def __init__(self, vocabulary: Vocabulary, max_length: int):

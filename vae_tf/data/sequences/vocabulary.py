@@ -23,6 +23,11 @@ class Vocabulary(abc.ABC):
         name: of the kind, as the command line has it.
         unit: what one token is called.
         size: how many numbers there are, the end of a text included.
+
+    Example:
+        >>> vocabulary = vae_tf.data.Bytes()
+        >>> vocabulary.decode(vocabulary.encode("größer"))
+        'größer'
     """
 
     name: ClassVar[str] = "given"
@@ -52,7 +57,13 @@ class Vocabulary(abc.ABC):
 
 
 class Bytes(Vocabulary):
-    """The 256 bytes of UTF-8, so that every text has numbers."""
+    """The 256 bytes of UTF-8, so that every text has numbers.
+
+    Example:
+        >>> vocabulary = vae_tf.data.Bytes()
+        >>> vocabulary.encode("AB"), vocabulary.size  # byte + 1, since 0 is the end
+        ([66, 67], 257)
+    """
 
     name = "bytes"
     unit = "byte"
@@ -80,6 +91,11 @@ class Words(Vocabulary):
 
     Raises:
         ConfigError: no words, or one that stands twice, or an `unknown` that is none of them.
+
+    Example:
+        >>> words = vae_tf.data.Words(["<unk>", "to", "be"], unknown="<unk>")
+        >>> words.encode("to be great"), words.size
+        ([2, 3, 1], 4)
     """
 
     name = "words"
@@ -144,6 +160,17 @@ class Given(Vocabulary):
 
     Raises:
         ConfigError: the methods are missing, or the size is not known.
+
+    Example:
+        >>> class Letters:
+        ...     def encode(self, text):
+        ...         return [ord(letter) - ord("a") for letter in text]
+        ...
+        ...     def decode(self, numbers):
+        ...         return "".join(chr(number + ord("a")) for number in numbers)
+        >>> vocabulary = vae_tf.data.Given(Letters(), size=26)
+        >>> vocabulary.encode("abc"), vocabulary.size
+        ([1, 2, 3], 27)
     """
 
     def __init__(self, tokenizer: Any, size: int | None = None):

@@ -47,6 +47,17 @@ class Table(Answers):
 
     Raises:
         DataError: no column varies.
+
+    Example:
+        >>> import pandas as pd
+        >>> people = pd.DataFrame({"age": [20.5, 30.5, 40.5], "smokes": ["yes", "no", "no"]})
+        >>> table = vae_tf.data.Table.from_frame(people)
+        >>> table.encode(people).x.round(2)
+        array([[-1.22,  1.  ],
+               [ 0.  ,  0.  ],
+               [ 1.22,  0.  ]], dtype=float32)
+        >>> table.decode([[0.0, 1.0]]).to_dict("records")
+        [{'age': 30.5, 'smokes': 'yes'}]
     """
 
     def __init__(self, columns: Sequence[Column]):

@@ -25,6 +25,16 @@ class Likelihood(ModelPart):
         parameters: names of the decoder's outputs, each shaped as `parameter_shapes` says.
         support: smallest and largest value the data may take.
         discrete: whether p(x|z) is a probability of x; else it is a density, which has units.
+
+    Example:
+        >>> class Laplace(vae_tf.likelihoods.Likelihood):
+        ...     parameters = ("loc",)
+        ...
+        ...     def distribution(self, params):
+        ...         return tfd.Independent(tfd.Laplace(params["loc"], 1.0), 1)
+        >>> x = tf.zeros([1, 3])
+        >>> Laplace().log_prob({"loc": x}, x).numpy().round(3)  # -3 ln 2
+        array([-2.079], dtype=float32)
     """
 
     parameters: tuple[str, ...] = ()

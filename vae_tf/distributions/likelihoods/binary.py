@@ -31,6 +31,14 @@ class Bernoulli(Likelihood):
 
     Grey values in (0, 1) are let through in training, where the term is a cross-entropy; it is
     a log-likelihood for 0 and 1 alone, and `check_support(strict=True)` asks for those.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.Bernoulli()
+        >>> likelihood.parameter_shapes((28, 28, 1))
+        {'logits': (28, 28, 1)}
+        >>> params = {"logits": tf.zeros([1, 8])}
+        >>> likelihood.log_prob(params, tf.ones([1, 8])).numpy().round(3)  # -8 ln 2
+        array([-5.545], dtype=float32)
     """
 
     parameters: tuple[str, ...] = ("logits",)

@@ -27,6 +27,14 @@ class Categorical(Likelihood):
 
     Raises:
         ConfigError: `num_classes` below 2.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.Categorical(num_classes=4)
+        >>> likelihood.parameter_shapes((10,))
+        {'logits': (40,)}
+        >>> params = {"logits": tf.zeros([1, 40])}
+        >>> likelihood.log_prob(params, tf.ones([1, 10])).numpy().round(3)  # -10 ln 4
+        array([-13.863], dtype=float32)
     """
 
     parameters = ("logits",)

@@ -28,6 +28,12 @@ class ContinuousBernoulli(Likelihood):
 
     Raises:
         ConfigError: `min_scale` is not positive.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.ContinuousBernoulli()
+        >>> grey = tf.constant([[0.1, 0.5, 0.9]])
+        >>> likelihood.log_prob({"logits": tf.zeros([1, 3])}, grey).numpy()  # uniform on [0, 1]
+        array([0.], dtype=float32)
     """
 
     parameters = ("logits",)

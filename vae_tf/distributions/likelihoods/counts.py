@@ -44,7 +44,14 @@ def _log_mean(raw: tf.Tensor) -> tf.Tensor:
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class Poisson(Counts):
-    """p(x|z) = prod_i Poisson(x_i; exp(log_rate_i)); the variance is the mean."""
+    """p(x|z) = prod_i Poisson(x_i; exp(log_rate_i)); the variance is the mean.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.Poisson()
+        >>> x = tf.zeros([1, 3])
+        >>> likelihood.log_prob({"log_rate": x}, x).numpy()  # each rate is 1
+        array([-3.], dtype=float32)
+    """
 
     parameters = ("log_rate",)
 
@@ -71,6 +78,13 @@ class NegativeBinomial(Counts):
 
     Raises:
         ConfigError: `typical` is not positive.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.NegativeBinomial(typical=5.0)
+        >>> zeros = {name: tf.zeros([1, 2]) for name in likelihood.parameters}
+        >>> px = likelihood.distribution(zeros)  # m = 5, d = 1
+        >>> px.mean().numpy().round(3), px.variance().numpy().round(3)  # m + d m^2 = 30
+        (array([[5., 5.]], dtype=float32), array([[30., 30.]], dtype=float32))
     """
 
     parameters = ("log_mean", "log_dispersion")

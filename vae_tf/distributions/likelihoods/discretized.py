@@ -32,6 +32,12 @@ class DiscretizedLogistic(Likelihood):
 
     Raises:
         ConfigError: fewer than two levels, or `high` not above `low`.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.DiscretizedLogistic(levels=2)
+        >>> params = {"loc": tf.fill([1, 3], 0.5), "log_scale": tf.zeros([1, 3])}
+        >>> likelihood.log_prob(params, tf.ones([1, 3])).numpy().round(3)  # -3 ln 2
+        array([-2.079], dtype=float32)
     """
 
     parameters: tuple[str, ...] = ("loc", "log_scale")
@@ -101,6 +107,15 @@ class DiscretizedLogisticMixture(DiscretizedLogistic):
 
     Raises:
         ConfigError: no components, fewer than two levels, or `high` not above `low`.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.DiscretizedLogisticMixture(components=5)
+        >>> for name, shape in likelihood.parameter_shapes((32, 32, 3)).items():
+        ...     print(name, shape)
+        logits (32, 32, 5)
+        loc (32, 32, 15)
+        log_scale (32, 32, 15)
+        coefficients (32, 32, 15)
     """
 
     parameters = ("logits", "loc", "log_scale")

@@ -34,6 +34,15 @@ class Gaussian(Likelihood):
 
     Raises:
         ConfigError: `scale` is not positive.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.Gaussian(scale=1.0)
+        >>> x = tf.zeros([1, 2])
+        >>> likelihood.log_prob({"loc": x}, x).numpy().round(3)  # -ln(2 pi)
+        array([-1.838], dtype=float32)
+        >>> mask = tf.constant([[1.0, 0.0]])  # the second number is missing
+        >>> likelihood.log_prob({"loc": x}, x, mask).numpy().round(3)
+        array([-0.919], dtype=float32)
     """
 
     parameters: tuple[str, ...] = ("loc",)
@@ -106,6 +115,13 @@ class GaussianLearnedScale(Gaussian):
     Args:
         scale: where learning starts; about the standard deviation of the data, or less.
         min_scale: the smallest standard deviation that can be learned.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.GaussianLearnedScale(scale=0.5)
+        >>> likelihood.parameters, len(likelihood.trainable_variables)
+        (('loc',), 1)
+        >>> likelihood.distribution({"loc": tf.zeros([1, 2])}).stddev().numpy().round(3)
+        array([[0.5, 0.5]], dtype=float32)
     """
 
     def __init__(self, scale: float = 0.3, min_scale: float = GREY_LEVEL, **kwargs):
@@ -152,6 +168,12 @@ class GaussianPixelScale(Gaussian):
             where the columns of a table were rounded differently.
         max_scale: the largest one. For z unlike those of the training data a network may put out
             anything, and samples of the prior are then wider than any data.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.GaussianPixelScale()
+        >>> params = {"loc": tf.zeros([1, 2]), "log_scale": tf.math.log([[1.0, 3.0]])}
+        >>> likelihood.distribution(params).stddev().numpy().round(3)
+        array([[1., 3.]], dtype=float32)
     """
 
     parameters = ("loc", "log_scale")

@@ -30,6 +30,15 @@ class Mixed(Likelihood):
     Raises:
         ConfigError: no pairs; a part that is Mixed itself, or that stands twice; a count
             below 1.
+
+    Example:
+        >>> binary, category = vae_tf.likelihoods.Bernoulli(), vae_tf.likelihoods.Categorical(5)
+        >>> mixed = vae_tf.likelihoods.Mixed([(binary, 2), (category, 1)])
+        >>> mixed.parameter_shapes((3,))
+        {'0_logits': (2,), '1_logits': (5,)}
+        >>> params = {"0_logits": tf.zeros([1, 2]), "1_logits": tf.zeros([1, 5])}
+        >>> mixed.log_prob(params, tf.ones([1, 3])).numpy().round(3)  # -ln(2 * 2 * 5)
+        array([-2.996], dtype=float32)
     """
 
     def __init__(self, columns: Sequence[tuple[Likelihood, int]], **kwargs):

@@ -17,6 +17,13 @@ class Posterior(ModelPart):
             `parameter_shapes` says otherwise.
         factorized: whether q(z|x) is a product over the dimensions of z; its `distribution` is
             then a `tfd.Independent`, and a KL divergence can be told for each dimension.
+
+    Example:
+        >>> posterior = vae_tf.posteriors.DiagonalNormal()
+        >>> posterior.parameters, posterior.factorized
+        (('z_mean', 'z_log_var'), True)
+        >>> posterior.parameter_shapes(latent_dim=2)
+        {'z_mean': (2,), 'z_log_var': (2,)}
     """
 
     parameters: tuple[str, ...] = ()

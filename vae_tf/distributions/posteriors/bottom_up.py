@@ -24,6 +24,13 @@ class BottomUp(Groups):
             and `z_log_var`, both [B, *shape], from `z`, the draw of the group below, and
             `features`, what the encoder says of x, or one of the two.
         first: q of the lowest group; a DiagonalNormal if None.
+
+    Example:
+        >>> z = keras.Input((4,), name="z")  # the lowest group
+        >>> heads = {name: keras.layers.Dense(2)(z) for name in ("z_mean", "z_log_var")}
+        >>> posterior = vae_tf.posteriors.BottomUp([keras.Model({"z": z}, heads)])
+        >>> posterior.group_sizes(latent_dim=6)
+        (2, 4)
     """
 
     upwards = True

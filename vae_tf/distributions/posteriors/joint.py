@@ -21,6 +21,12 @@ class JointPosterior(Posterior):
     Args:
         parts: the posteriors of the groups.
         sizes: the numbers of latents in them.
+
+    Example:
+        >>> parts = [vae_tf.posteriors.DiagonalNormal(), vae_tf.posteriors.FullNormal()]
+        >>> joint = vae_tf.posteriors.JointPosterior(parts, sizes=[1, 2])
+        >>> list(joint.parameter_shapes(3))
+        ['group_0_z_mean', 'group_0_z_log_var', 'group_1_z_mean', 'group_1_z_scale_tril']
     """
 
     def __init__(self, parts: Sequence[Posterior], sizes: Sequence[int], **kwargs):

@@ -28,6 +28,18 @@ class Ladder(Groups):
             both [B, *shape], from some of `features`, what the encoder says of x, `state`, which
             is the prior's, and `z`, the draw of the group above.
         first: q(z_0|x); a DiagonalNormal if None.
+
+    Example:
+        >>> ladder = vae_tf.networks.mlp_ladder((8,), [2, 4], {"logits": (8,)}, hidden=[16, 16])
+        >>> top = vae_tf.priors.StandardNormal(2)
+        >>> vae = vae_tf.VAE(
+        ...     ladder.encoder,
+        ...     ladder.decoder,
+        ...     prior=vae_tf.priors.Hierarchy(top, ladder.prior),
+        ...     posterior=vae_tf.posteriors.Ladder(ladder.posterior),
+        ... )
+        >>> vae.encode(np.ones((3, 8))).sample(seed=[0, 0]).shape.as_list()  # 2 + 4 latents
+        [3, 6]
     """
 
     taken, given = ("features", "state", "z"), ("shift", "log_ratio")

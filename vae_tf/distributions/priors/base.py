@@ -21,6 +21,15 @@ class Prior(ModelPart):
             then a `tfd.Independent`, and a KL divergence can be told for each dimension.
         conditional: whether it is p(z|c): `distribution` and `from_noise` then take a
             `condition`, and `distribution` has a batch of [B].
+
+    Example:
+        >>> class Wide(vae_tf.priors.Prior):
+        ...     factorized = True
+        ...
+        ...     def distribution(self):
+        ...         return tfd.Independent(tfd.Normal(tf.zeros(self.latent_dim), 2.0), 1)
+        >>> Wide(3).distribution().variance().numpy()
+        array([4., 4., 4.], dtype=float32)
     """
 
     factorized = False

@@ -22,6 +22,13 @@ class Conditional(Prior):
 
     Raises:
         ConfigError: a network with other outputs.
+
+    Example:
+        >>> network = vae_tf.networks.conditional_prior_network(condition=10, latent_dim=2)
+        >>> prior = vae_tf.priors.Conditional(network)
+        >>> digits = tf.constant([3, 7])
+        >>> prior.distribution(digits).mean().shape.as_list()  # a mean for each condition
+        [2, 2]
     """
 
     factorized = True

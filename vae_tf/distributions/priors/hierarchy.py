@@ -37,6 +37,14 @@ class Hierarchy(Prior):
 
     Raises:
         ConfigError: networks that do not fit each other.
+
+    Example:
+        >>> z = keras.Input((2,), name="z")  # the top group
+        >>> heads = {name: keras.layers.Dense(4)(z) for name in ("loc", "log_scale")}
+        >>> top = vae_tf.priors.StandardNormal(2)
+        >>> prior = vae_tf.priors.Hierarchy(top, [keras.Model({"z": z}, heads)])
+        >>> prior.distribution().sample(3, seed=[0, 0]).shape.as_list()  # 2 + 4 latents
+        [3, 6]
     """
 
     def __init__(self, top: Prior, networks: Sequence[keras.Model] = (), **kwargs):

@@ -20,6 +20,12 @@ class Joint(Prior):
 
     Args:
         parts: the priors of the groups.
+
+    Example:
+        >>> fixed, learned = vae_tf.priors.StandardNormal(2), vae_tf.priors.LearnedNormal(3)
+        >>> prior = vae_tf.priors.Joint([fixed, learned])
+        >>> prior.latent_dim
+        5
     """
 
     def __init__(self, parts: Sequence[Prior], **kwargs):

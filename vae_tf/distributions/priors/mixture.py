@@ -22,6 +22,12 @@ class MixtureOfNormals(Prior):
         latent_dim: L.
         components: K.
         seed: of the means' start; drawn from N(0, I), where the encoder's outputs start.
+
+    Example:
+        >>> prior = vae_tf.priors.MixtureOfNormals(latent_dim=2, components=10)
+        >>> parts = prior.mixture()
+        >>> parts["loc"].shape, parts["weights"].sum().round(3)
+        ((10, 2), np.float32(1.0))
     """
 
     log_scale_bounds = (-3.0, 3.0)

@@ -27,6 +27,12 @@ class DistributionPrior(Prior):
 
     Raises:
         ConfigError: another shape, or parameters that are neither numbers nor of TFP.
+
+    Example:
+        >>> laplace = tfd.Independent(tfd.Laplace(tf.zeros(8), 1.0), 1)
+        >>> prior = vae_tf.priors.DistributionPrior(laplace)
+        >>> prior.latent_dim, prior.factorized
+        (8, True)
     """
 
     def __init__(self, distribution: tfd.Distribution, **kwargs):

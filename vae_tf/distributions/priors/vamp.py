@@ -24,6 +24,14 @@ class VampPrior(Prior):
         components: K.
         value_range: that the pseudo-inputs stay in, or None.
         seed: of their start, uniform in that range, or N(0, 1).
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> prior = vae_tf.priors.VampPrior(latent_dim=2, event_shape=(8,), components=10)
+        >>> vae = vae_tf.VAE(encoder, decoder, prior=prior)
+        >>> vae.prior.distribution().sample(3, seed=[0, 0]).shape.as_list()
+        [3, 2]
     """
 
     def __init__(

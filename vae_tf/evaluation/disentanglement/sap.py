@@ -21,6 +21,12 @@ def sap(codes, factors, *, seed: int = 0) -> float:
 
     Raises:
         DataError: codes or factors that no score can be given for.
+
+    Example:
+        >>> factors = np.array([[i, j] for i in range(10) for j in range(10)])
+        >>> codes = factors[:, ::-1] * [1.0, -2.0]  # each latent follows one factor
+        >>> round(vae_tf.evaluation.disentanglement.sap(codes, factors / 2), 3)  # no whole numbers
+        1.0
     """
     codes, factors = checked(codes, factors, discrete=False)
     fitting, scoring = halves(len(codes), whole("seed", seed, least=0))

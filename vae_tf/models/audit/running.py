@@ -69,6 +69,11 @@ class Finding:
         status: "ok", "failed" or "skipped".
         seen: what was seen, or why it was not asked.
         fix: what to do, if it failed.
+
+    Example:
+        >>> from vae_tf.models.audit import Finding
+        >>> Finding("finite", "failed", seen="NaN in logits", fix="Lower the learning rate.").fix
+        'Lower the learning rate.'
     """
 
     name: str
@@ -83,6 +88,18 @@ class Audit:
 
     Attributes:
         findings: one for each check, in the order they were made.
+
+    Example:
+        >>> from vae_tf.models.audit import Audit, Finding
+        >>> shapes = Finding("shapes", "ok", "x [8]")
+        >>> finite = Finding("finite", "failed", "NaN in logits")
+        >>> found = Audit((shapes, finite))
+        >>> found.ok, found["finite"].seen
+        (False, 'NaN in logits')
+        >>> print(found)
+        shapes  ok       x [8]
+        finite  failed   NaN in logits
+        1 ok, 1 failed, 0 skipped
     """
 
     findings: tuple[Finding, ...]
@@ -126,6 +143,13 @@ def audit(
 
     It raises nothing because of a model or of data: a check that does not come to its end has
     failed, and says why.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> vae.check(np.eye(8), print_fn=None).ok
+        True
     """
     findings: list[Finding] = []
     try:

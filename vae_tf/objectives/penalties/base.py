@@ -16,6 +16,16 @@ class Penalty(ModelPart):
 
     Attributes:
         needs_factorized: whether q(z|x) must be a product over the dimensions of z.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> class Length(vae_tf.objectives.Penalty):
+        ...     def penalty(self, z, inference):
+        ...         return self.weight * tf.reduce_mean(tf.norm(z, axis=-1))
+        >>> vae = vae_tf.VAE(encoder, decoder, penalties=[Length(0.1)])
+        >>> vae(np.ones((3, 8))).extra.shape.as_list()
+        []
     """
 
     use = "Give it to a VAE: `VAE(..., penalties=[...])`."
