@@ -133,7 +133,7 @@ def write_bundle(
         >>> options = vae_tf.exporting.Options(only="savedmodel")
         >>> bundle = vae_tf.exporting.write_bundle(vae.parts, directory="bundle", options=options)
         >>> sorted(bundle.manifest["signatures"])[:3]
-        ?
+        ['decode', 'encode', 'generate']
     """
     directory = Path(directory).absolute()
     shape = _check_arguments(parts, version, event_shape, texts)

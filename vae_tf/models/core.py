@@ -161,6 +161,14 @@ class Core(keras.Model):
 
         Raises:
             ConfigError: an argument the constructor does not have, or parts that do not meet.
+
+        Example:
+            >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+            >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+            >>> vae = vae_tf.VAE(encoder, decoder)
+            >>> other = vae.replace(beta=4.0)
+            >>> other.decoder is vae.decoder, float(other.beta(0)), float(vae.beta(0))
+            (True, 4.0, 1.0)
         """
         given = {name: getattr(self, name) for name in (*parts_module.NAMES, "objective", "beta")}
         given |= {"kl_control": self.kl_control, "penalties": list(self.penalties)}

@@ -58,6 +58,16 @@ class Gaps(Training):
             DataError: data that cannot be used.
             ConfigError: a decoder that sees x, a likelihood without single elements, or settings
                 that are none.
+
+        Example:
+            >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+            >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+            >>> vae = vae_tf.VAE(encoder, decoder)
+            >>> x = np.ones((3, 8))
+            >>> x[:, :2] = np.nan  # the first two numbers are missing
+            >>> filled = vae.impute(x, num_samples=100)
+            >>> filled.x.shape, bool(np.isnan(filled.x).any()), bool((filled.x[:, 2:] == 1).all())
+            ((3, 8), False, True)
         """
         num_samples = whole("num_samples", num_samples)
         num_imputations = whole("num_imputations", num_imputations, least=0)
@@ -111,6 +121,13 @@ class Gaps(Training):
         Raises:
             DataError: data that cannot be used.
             ConfigError: a likelihood that tells no density of single elements.
+
+        Example:
+            >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+            >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+            >>> vae = vae_tf.VAE(encoder, decoder)
+            >>> vae.surprisal(np.eye(8), num_samples=100).shape  # nats for each number
+            (8, 8)
         """
         num_samples, seed = whole("num_samples", num_samples), whole("seed", seed, least=0)
         found, first = [], 0

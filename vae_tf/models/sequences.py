@@ -157,6 +157,18 @@ class SequenceVAE(VAE):
 
         Raises:
             DataError: several beginnings, one without a mask, or one that fills all steps.
+
+        Example:
+            >>> texts = vae_tf.data.Texts.of(["to be", "or not to be"])  # bytes
+            >>> networks, likelihood = vae_tf.networks, texts.likelihood()
+            >>> outputs = likelihood.parameter_shapes(texts.shape)
+            >>> sizes = {"event_shape": texts.shape, "tokens": texts.num_tokens}
+            >>> encoder = networks.gru_encoder(latent_dim=2, units=(16,), **sizes)
+            >>> decoder = networks.gru_decoder(2, outputs, units=(16,), **sizes)
+            >>> vae = vae_tf.SequenceVAE(encoder, decoder, likelihood=likelihood, end=0)
+            >>> ways = vae.continuations(texts.encode(["to"], ended=False), num=2, candidates=5)
+            >>> ways.x.shape, ways.log_prob.shape
+            ((2, 13), (2,))
         """
         batch = self.door.batch(beginning, "beginning", condition).tensors()
         counts = whole("num", num), whole("candidates", candidates)

@@ -139,6 +139,14 @@ class VAE(Gaps):
             data: examples [B, *event], alone or with other fields.
             condition: in place of the one among the data.
             training: passed on to the encoder.
+
+        Example:
+            >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+            >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+            >>> vae = vae_tf.VAE(encoder, decoder)
+            >>> qz = vae.encode(np.eye(8))
+            >>> qz.mean().shape.as_list(), qz.stddev().shape.as_list()
+            ([8, 2], [8, 2])
         """
         if is_stream(data):
             batches = self.door.batches(data, ROWS, "data to encode", condition)
@@ -171,6 +179,14 @@ class VAE(Gaps):
             z: latents.
             condition: one entry for each row, where the model takes one.
             training: passed on to the decoder.
+
+        Example:
+            >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+            >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+            >>> vae = vae_tf.VAE(encoder, decoder)
+            >>> px = vae.decode(np.zeros((3, 2)))
+            >>> px.mean().shape.as_list(), px.log_prob(np.ones((3, 8))).shape.as_list()
+            ([3, 8], [3])
         """
         z = vectors(z, self.prior.latent_dim, "latents to decode")
         given = self._given(condition, z)
@@ -190,6 +206,14 @@ class VAE(Gaps):
                 classes y ~ p(y) if None.
             temperature: factor on the prior's normal noise, or one for each group of latents, the
                 top first; with less than 1 samples differ less. None is 1, by other draws.
+
+        Example:
+            >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+            >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+            >>> vae = vae_tf.VAE(encoder, decoder)
+            >>> images = vae.sample(5, seed=0)
+            >>> images.shape.as_list(), np.array_equal(images, vae.sample(5, seed=0))
+            ([5, 8], True)
         """
         rows = whole("num_samples", num_samples, least=0)
         key = self.next_seed() if seed is None else tf.constant([seed, 0], tf.int32)
@@ -210,6 +234,13 @@ class VAE(Gaps):
             data: examples in any form.
             condition: in place of the one among the data.
             shown: a condition for the decoder alone: the style of x under another label.
+
+        Example:
+            >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+            >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+            >>> vae = vae_tf.VAE(encoder, decoder)
+            >>> vae.reconstruct(np.eye(8)).shape.as_list()
+            [8, 8]
         """
         if not is_stream(data):
             batch = self.door.batch(data, "data to reconstruct", condition)
@@ -240,6 +271,15 @@ class VAE(Gaps):
 
         Returns:
             [steps, *event] for single examples, [B, steps, *event] for batches.
+
+        Example:
+            >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+            >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+            >>> vae = vae_tf.VAE(encoder, decoder)
+            >>> a, b = np.zeros((3, 8)), np.ones((3, 8))
+            >>> path = vae.interpolate(a, b, steps=5)
+            >>> path.shape.as_list(), np.allclose(path[:, 0], vae.reconstruct(a))
+            ([3, 5, 8], True)
         """
         steps = whole("steps", steps, least=2)
         a, b = np.asarray(a, "float32"), np.asarray(b, "float32")
@@ -285,6 +325,14 @@ class VAE(Gaps):
             num_examples: the first examples, with which all is computed.
             seed: of the draws; the same seed gives the same table.
             print_fn: takes the table; None for no printing.
+
+        Example:
+            >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+            >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+            >>> vae = vae_tf.VAE(encoder, decoder)
+            >>> audit = vae.check(np.eye(8), print_fn=None)
+            >>> audit.ok, audit["density"].status
+            (True, 'ok')
         """
         return audit(self, data, num_examples, seed, print_fn)
 
