@@ -16,25 +16,25 @@ BATCH = 256  # examples at a time, of arrays
 class CollapseMonitor(keras.callbacks.Callback):
     """Measures posterior collapse on fixed examples, and warns of it once, with the remedies.
 
-    `logs` get `active_units`, a number of latents; `mutual_information`, nats, at most log N;
-    and `z_sensitivity`, from 0 to about 1; where latents come in groups, `kl_group_0` and so on,
-    nats, and `active_group_0`. Put it before TensorBoard and CSVLogger in the list
-    of callbacks: they write what is in `logs` when their turn comes.
+    It adds to `logs`: `active_units`, the number of active latents; `mutual_information`, in nats,
+    at most log N; `z_sensitivity`, from 0 to about 1; and, where latents come in groups,
+    `kl_group_0` and so on, in nats, and `active_group_0` and so on. Put it before TensorBoard and
+    CSVLogger in the list of callbacks: they write what is in `logs` when their turn comes.
 
     It warns when no schedule is warming up any more, and more than half of the latents are off,
     or the mutual information, the sensitivity or the KL of one of several groups is below
     `threshold`.
 
     Args:
-        x: held-out examples in any form that `fit` takes, some hundred of them: the cost grows
-            as N^2.
-        every: epochs between two measurements; the first and the last epoch are measured.
+        x: held-out examples in any form that `fit` takes. Some hundred are enough, and the cost
+            grows as N^2.
+        every: epochs between two measurements; the first and the last epoch are always measured.
         num_samples: draws z ~ q(z|x) for each example.
-        threshold: a latent is off if Var_x(E[z_d|x]) is not above it.
-        seed: of the draws, the same in each epoch.
+        threshold: a latent is off unless Var_x(E[z_d|x]) is above it.
+        seed: seed of the draws, which are the same in each epoch.
 
     Attributes:
-        epochs: those measured.
+        epochs: the epochs that were measured.
         results: what `evaluation.measure_collapse` returned for each of them.
 
     Example:

@@ -46,11 +46,11 @@ def manifold(vae: VAE, side: int) -> np.ndarray:
 class ManifoldFrames(keras.callbacks.Callback):
     """Keeps a picture of a 2-D latent space after every epoch, and one before the first.
 
-    A training that goes on adds to the pictures that are there.
+    A resumed training adds to the pictures that exist already.
 
     Args:
-        directory: where epoch-<number>.png are kept.
-        epochs: of the training; of more than 200 epochs some get no picture.
+        directory: where the pictures are kept, as epoch-<number>.png.
+        epochs: length of the training. In more than 200 epochs, not every epoch gets a picture.
         side: images in a row.
 
     Example:
@@ -84,13 +84,13 @@ class ManifoldFrames(keras.callbacks.Callback):
 
 
 def write_animation(directory: str | Path, path: str | Path) -> None:
-    """Writes the GIF of the pictures that `ManifoldFrames` kept.
+    """Writes an animation, a GIF, of the pictures that `ManifoldFrames` has kept.
 
-    It shows at most 36 of them, more from the beginning, where much changes, than from the end.
+    It shows at most 36 pictures, more from the beginning, where much changes, than from the end.
 
     Args:
-        directory: where they are kept.
-        path: of the GIF.
+        directory: where the pictures are kept.
+        path: path of the GIF.
 
     Example:
         >>> import pathlib

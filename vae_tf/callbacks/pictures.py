@@ -13,11 +13,11 @@ class TensorBoardPictures(keras.callbacks.Callback):
     """Writes two images every few epochs: examples above reconstructions, and prior samples.
 
     Args:
-        log_dir: TensorBoard's directory.
-        x: examples, [N, H, W, C], or (x, y) and the like, as the model takes them.
+        log_dir: directory of TensorBoard's logs.
+        x: examples [N, H, W, C], in any form that `fit` takes.
         every: epochs between two writes.
-        num_samples: draws from the prior, the same latents each time; of a conditional model
-            under the conditions of the examples in turn.
+        num_samples: number of draws from the prior, at the same latents each time. A conditional
+            model is given the conditions of the examples in turn.
 
     Example:
         >>> x = np.zeros((16, 28, 28, 1))

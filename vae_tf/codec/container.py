@@ -24,14 +24,14 @@ class Header:
     """What a compressed file says of itself.
 
     Attributes:
-        model: fingerprint of the model.
-        shape: of the data, [N, *event] or without a channel that is the only one.
-        dtype: of the data, as `numpy.dtype.str`.
-        bins: each latent has 2^bins.
-        words: how many each chain has.
+        model: fingerprint of the model that can read it.
+        shape: shape of the data, [N, *event], or without the axis of a single channel.
+        dtype: type of the data, as `numpy.dtype.str`.
+        bins: each latent is told by so many bits.
+        words: number of words in each chain.
         data: BLAKE2b of the data, in hexadecimal.
         machine: versions and processor with which the file was written.
-        format: of the file.
+        format: version of the file format.
     """
 
     model: str
@@ -50,7 +50,7 @@ class Container:
 
     Attributes:
         header: what it says of itself.
-        words: of each chain, uint32.
+        words: the words of each chain, uint32.
 
     Example:
         >>> from vae_tf.codec.container import Container, Header
@@ -75,7 +75,7 @@ class Container:
         """Returns what a file holds.
 
         Raises:
-            CodecError: it is no such file, cut short or damaged, or of a later format.
+            CodecError: the file is of another kind, cut short, damaged, or of a later format.
         """
         fix = "Copy it again from where it was made."
         if not data.startswith(MAGIC):

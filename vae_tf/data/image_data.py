@@ -20,21 +20,22 @@ class ImageData:
     """Images of one shape in three splits.
 
     Attributes:
-        name: As given to `load`.
+        name: The name given to `load`.
         shape: (H, W, C).
-        train: What training sees.
-        validation: What choices are made on.
-        test: What is reported.
-        white: The source's pixel value that means 1.0.
+        train: Images for training.
+        validation: Images for choosing settings and stopping.
+        test: Images for the reported numbers.
+        white: The source's pixel value that stands for 1.0.
         binarization: One of `BINARIZATIONS`.
-        seed: Of carved splits and fixed draws.
-        source: What was read, in words.
+        seed: Seed of carved splits and fixed draws.
+        source: A description of what was read.
         resized: Whether the images were resized to `shape`.
         carved: The splits that were drawn from the source's train split.
-        label_names: What integer labels mean, where that is known.
-        skipped: Files of the source that were left out as they cannot be read.
-        few_labels: How many training labels were kept, and the seed of their choice, if not all.
-        unit: What one example is called.
+        label_names: The meanings of integer labels, where they are known.
+        skipped: Files that were left out because they cannot be read.
+        few_labels: Number of training labels that were kept, and the seed of their choice; None if
+            all were kept.
+        unit: The word for one example.
 
     Example:
         >>> data = vae_tf.data.load("digits")

@@ -22,19 +22,19 @@ _BLOCK = 256  # Rows that share the key of a fixed draw, so that it knows nothin
 class Split:
     """The examples of one split, fed as float32: images [B, H, W, C] in [0, 1], rows [B, D].
 
-    Where values are missing they are fed as dicts {"x": ..., "mask": ...}.
+    Where values are missing, examples are fed as dicts {"x": ..., "mask": ...}.
 
     Attributes:
         name: "train", "validation" or "test".
-        stored: Pixels [M, H, W, C], uint8 or float32, or rows [M, D]; splits of one part share
+        stored: Pixels [M, H, W, C], uint8 or float32, or rows [M, D]; several splits may share
             them.
-        rows: Which of them are in this split [N] int64, ascending.
-        labels: Classes [N] of the rows, or None.
-        white: The stored value that means 1.0.
+        rows: Numbers of the stored examples in this split, [N] int64, ascending.
+        labels: Classes of the examples, [N], or None.
+        white: The stored value that stands for 1.0.
         binarize: Whether batches are Bernoulli draws of the stored grey values.
-        seed: Of the draws that `batches` feeds.
-        observed: Which values of `stored` there are, bool of its shape; None for all.
-        factors: Other numbers that the source knows of each row, by name, each [N].
+        seed: Seed of the draws that `batches` feeds.
+        observed: Whether each value of `stored` was observed, bool of its shape; None if all were.
+        factors: Other numbers known of each example, by name, each [N].
 
     Example:
         >>> split = vae_tf.data.load("digits").validation
@@ -238,23 +238,23 @@ def mixed(
     seed: int = 0,
     start_epoch: int = 0,
 ) -> tuple[tf.data.Dataset, int]:
-    """Returns endless batches (x, y) of which a set share has a label, and the steps of an epoch.
+    """Returns endless batches (x, y), a fixed share of each labelled, and the steps of an epoch.
 
-    An epoch is one pass over the unlabelled examples. Its order is that of (seed, epoch) alone, so
-    a training that goes on at `start_epoch` is fed what an uninterrupted one was:
-    `fit(batches, steps_per_epoch=steps, initial_epoch=start_epoch, epochs=..., shuffle=False)`.
+    An epoch is one pass over the unlabelled examples. Its order depends on (seed, epoch) alone, so
+    a training resumed at `start_epoch` is fed the batches of an uninterrupted one: `fit(batches,
+    steps_per_epoch=steps, initial_epoch=start_epoch, epochs=..., shuffle=False)`.
 
     Args:
         x: examples [N, ...].
         y: classes [N], -1 where unknown.
         batch_size: B.
-        labelled: share of each batch that has a label.
-        seed: of the order.
+        labelled: share of each batch that has a label, between 0 and 1.
+        seed: seed of the order.
         start_epoch: the first epoch.
 
     Raises:
         ConfigError: an argument is out of range.
-        DataError: there are no labelled or no unlabelled examples, or not as many of x as of y.
+        DataError: there are no labelled or no unlabelled examples, or x and y differ in length.
 
     Example:
         >>> x, y = np.zeros((100, 8), "float32"), np.full(100, -1)

@@ -21,19 +21,19 @@ def fit_mixture(
     """Returns a mixture of diagonal normals fitted to draws z ~ q(z|x), one for each example.
 
     Samples of it look better than samples of a fixed prior where the two disagree (Ghosh et al.
-    2020). `vae.replace(prior=...)` puts it in the prior's place.
+    2020). `vae.replace(prior=...)` makes a model with it.
 
     Args:
         vae: a trained model.
         data: examples in any form that `fit` takes.
-        components: K; scikit-learn's EM fits them. None gets narrower than MixtureOfNormals
-            allows, a standard deviation of 0.05.
+        components: K, fitted by scikit-learn's EM. Their standard deviations are at least 0.05, the
+            smallest that MixtureOfNormals allows.
         batch_size: examples encoded at a time, for arrays.
         seed: of EM's start, and of the draws, which belong to the examples as the data order them.
 
     Raises:
-        DataError: fewer examples than components, or latents spread wider than MixtureOfNormals
-            allows.
+        DataError: there are fewer examples than components, or latents spread wider than
+            MixtureOfNormals allows.
 
     Example:
         >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
@@ -66,11 +66,11 @@ def fit_mixture(
 
 
 def weigh_components(vae: VAE, data, *, batch_size: int = 256, seed: int = 0) -> None:
-    """Gives each component of a mixture prior its share of the aggregate posterior as its weight.
+    """Sets the weight of each component of a mixture prior to its share of the aggregate posterior.
 
-    Gradients lower the weight of a component that no example uses only slowly, and after a short
-    training its samples are noise. This is the step of expectation maximization for the weights,
-    so log p(z), averaged over the draws z ~ q(z|x) of `data`, cannot fall.
+    Gradients lower the weight of an unused component only slowly, and after a short training its
+    samples are noise. This is one step of expectation maximization for the weights, so that log
+    p(z), averaged over draws z ~ q(z|x) of `data`, cannot fall.
 
     Args:
         vae: a trained model whose prior, or the top of whose Hierarchy, is a MixtureOfNormals or a
@@ -80,8 +80,8 @@ def weigh_components(vae: VAE, data, *, batch_size: int = 256, seed: int = 0) ->
         seed: of the draws, which belong to the examples as the data order them.
 
     Raises:
-        ConfigError: another prior.
-        DataError: no examples.
+        ConfigError: the prior is of another class.
+        DataError: there are no examples.
 
     Example:
         >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
@@ -111,7 +111,7 @@ def weigh_components(vae: VAE, data, *, batch_size: int = 256, seed: int = 0) ->
 
 
 def with_components(prior: Prior) -> MixtureOfNormals | VampPrior | None:
-    """Returns the mixture that a prior is, or the top of a Hierarchy; None of others.
+    """Returns the prior, or the top of a Hierarchy, if it is a mixture; None for other priors.
 
     Example:
         >>> mixture = vae_tf.priors.MixtureOfNormals(2, components=3)

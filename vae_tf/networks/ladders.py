@@ -12,7 +12,7 @@ from vae_tf.networks.heads import Initializers
 
 
 class LadderNetworks(NamedTuple):
-    """The networks of a model whose latents are a ladder of groups, the top first.
+    """The networks of a model whose latents are a ladder of groups, the top first; a tuple.
 
     Example:
         >>> ladder = vae_tf.networks.mlp_ladder((8,), [2, 4], {"logits": (8,)}, hidden=[16, 32])

@@ -34,13 +34,14 @@ def mlp_encoder(
         hidden: widths of the hidden layers.
         activation: a Keras activation's name.
         dropout: share of hidden units dropped in training.
-        input_dropout: share of inputs dropped in training. Noise on the encoder's side alone
-            keeps q(z|x) from memorising (Shu et al. 2018) and leaves p(x|z) as it is.
-        outputs: what the posterior needs, `posterior.parameter_shapes(latent_dim)`; if None
-            what a DiagonalNormal does, `z_mean` and `z_log_var`, each [B, L].
+        input_dropout: share of inputs dropped in training. Noise in the encoder alone keeps q(z|x)
+            from memorising (Shu et al. 2018) and does not change p(x|z).
+        outputs: shapes of the posterior's parameters, `posterior.parameter_shapes(latent_dim)`; if
+            None those of a DiagonalNormal, `z_mean` and `z_log_var`, each [B, L].
         condition: see `vae_tf.networks`; it enters the first layer beside the data.
-        mask: whether the network sees which data are missing, by an input `mask`.
-        features: how each number of a table's rows enters, `table.features`; as it is if None.
+        mask: whether the network has an input `mask`, which tells it the missing data.
+        features: the form in which each number of a table's rows enters, `table.features`;
+            unchanged if None.
         seed: of the initial weights.
 
     Raises:
@@ -79,13 +80,13 @@ def mlp_decoder(
 
     Args:
         latent_dim: L.
-        outputs: what the likelihood needs: `likelihood.parameter_shapes(event_shape)`.
+        outputs: shapes of the likelihood's parameters, `likelihood.parameter_shapes(event_shape)`.
         hidden: widths of the hidden layers.
         activation: a Keras activation's name.
         dropout: share of hidden units dropped in training.
-        shortcut: whether the latents, and a condition, also reach the outputs directly, by a
-            linear map, so that hidden layers have to add what is not linear alone. It suits
-            tables, whose columns are often nearly linear in each other.
+        shortcut: whether a linear map also takes the latents, and a condition, directly to the
+            outputs, so that the hidden layers only have to learn what is not linear. It suits
+            tables, whose columns often depend on each other almost linearly.
         condition: see `vae_tf.networks`; it enters the first layer beside the latents.
         seed: of the initial weights.
 
@@ -118,7 +119,7 @@ def conditional_prior_network(
 ) -> keras.Model:
     """Returns a model from a condition to {loc: [B, L], log_scale: [B, L]}, near zero at first.
 
-    Near zero, so that training begins close to the prior N(0, I), whatever the condition.
+    So training begins close to the prior N(0, I), whatever the condition.
 
     Args:
         condition: see `vae_tf.networks`.

@@ -26,16 +26,16 @@ def gru_encoder(
 ) -> keras.Model:
     """Returns a model from sequences [B, T] or [B, T, D] to {name: [B, *shape]}.
 
-    It reads a sequence from both ends, and nothing of the padding behind it.
+    It reads a sequence from both ends, and skips the padding.
 
     Args:
         event_shape: (T,) or (T, D).
         latent_dim: L.
-        units: of each layer, in each direction.
+        units: number of units of each layer, in each direction.
         tokens: K where x are numbers of tokens; None where x are real numbers.
         embedding: features of a token.
         outputs: `posterior.parameter_shapes(latent_dim)`; None for a DiagonalNormal's.
-        condition: see `vae_tf.networks`; it enters beside what was read.
+        condition: see `vae_tf.networks`; it enters beside the features of the sequence.
         mask: whether the network has the input `mask`, without which padding is data.
         unroll: whether the steps are written out, as LiteRT needs them; slow to compile.
         seed: of the initial weights.
@@ -82,18 +82,18 @@ def gru_decoder(
     """Returns a model from latents z [B, L], and the past of x, to {name: [B, *shape]}.
 
     With `past`, p(x|z) = prod_t p(x_t|x_1 ... x_{t-1}, z): the model has the inputs `z` and `x`,
-    and its outputs at a step depend on the steps before it alone. Without, the steps are
-    independent given z, so that some may be missing.
+    and its outputs at a step depend only on the steps before. Without it the steps are independent
+    given z, so that some may be missing.
 
     Args:
         latent_dim: L.
         outputs: `likelihood.parameter_shapes(event_shape)`.
-        units: of each layer.
+        units: number of units of each layer.
         event_shape: (T,) or (T, D).
         tokens: K where x are numbers of tokens; None where x are real numbers.
         embedding: features of a token.
-        past: whether the decoder sees the steps before.
-        word_dropout: share of these that is hidden from it in training.
+        past: whether the decoder sees the steps before each step.
+        word_dropout: share of these steps that is hidden from it in training.
         condition: see `vae_tf.networks`; it enters beside z.
         unroll: whether the steps are written out, as LiteRT needs them; slow to compile.
         seed: of the initial weights.

@@ -31,8 +31,8 @@ def resnet_encoder(
 ) -> keras.Model:
     """Returns a model from images [B, H, W, C] to {name: [B, *shape]} for each of `outputs`.
 
-    Each of `filters` halves height and width (rounding up) while both stay at least 4, by a
-    convolution that `depth` residual blocks follow.
+    For each of `filters` a convolution halves height and width, rounded up, as long as both stay at
+    least 4, and `depth` residual blocks follow.
 
     Args:
         event_shape: (H, W, C). A height or width of None is free: the maps are then averaged
@@ -41,17 +41,17 @@ def resnet_encoder(
         filters: channels of each level.
         depth: residual blocks of each level.
         hidden: width of the dense layer after them.
-        normalization: "none"; "group", over each image's groups of channels (Wu and He 2018);
-            "layer", over the channels of each place; "batch", which makes an example's bound in
-            training depend on its batch.
+        normalization: "none"; "group", over groups of an image's channels (Wu and He 2018);
+            "layer", over the channels of each pixel; or "batch", with which an example's bound in
+            training depends on its batch.
         groups: of the channels, for "group".
         activation: a Keras activation's name.
-        outputs: what the posterior needs, `posterior.parameter_shapes(latent_dim)`; if None
-            what a DiagonalNormal does, `z_mean` and `z_log_var`, each [B, L].
+        outputs: shapes of the posterior's parameters, `posterior.parameter_shapes(latent_dim)`; if
+            None those of a DiagonalNormal, `z_mean` and `z_log_var`, each [B, L].
         condition: see `vae_tf.networks`; it scales and shifts the channels inside each block
             and enters the dense layer.
-        mask: whether the network sees which pixels are missing, by an input `mask` whose
-            channels stand beside those of the image.
+        mask: whether the network has an input `mask`, which tells it the missing pixels; its
+            channels are stacked with those of the image.
         seed: of the initial weights.
 
     Raises:
@@ -84,11 +84,11 @@ def resnet_decoder(
 ) -> keras.Model:
     """Returns a model from latents [B, L] to {name: [B, H, W, C]} for each of `outputs`.
 
-    The mirror of `resnet_encoder`: it doubles to the same sizes, cropping where one was odd.
+    It mirrors `resnet_encoder`: its maps double to the same sizes, cropped where a size is odd.
 
     Args:
         latent_dim: L.
-        outputs: what the likelihood needs: `likelihood.parameter_shapes(event_shape)`.
+        outputs: shapes of the likelihood's parameters, `likelihood.parameter_shapes(event_shape)`.
         filters: channels of each level, from the smallest maps to the largest, which are half
             as high and wide as the image: the output layers do the last doubling.
         depth: residual blocks of each level.
@@ -96,8 +96,9 @@ def resnet_decoder(
         normalization: as for `resnet_encoder`.
         groups: of the channels, for "group".
         activation: a Keras activation's name.
-        upsampling: "transposed" convolutions; or "nearest" or "bilinear", which enlarge the maps
-            before an ordinary convolution: no checkerboards (Odena et al. 2016), more time.
+        upsampling: "transposed" for transposed convolutions; "nearest" or "bilinear" enlarge the
+            maps before an ordinary convolution, which takes more time and makes no checkerboards
+            (Odena et al. 2016).
         condition: see `vae_tf.networks`; it enters the first layer beside the latents, and
             scales and shifts the channels inside each block.
         seed: of the initial weights.

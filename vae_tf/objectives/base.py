@@ -20,18 +20,19 @@ class Inference:
     """One batch as an objective sees it.
 
     Attributes:
-        batch: the data and what is known of them; x is [B, *event].
+        batch: the data and their other fields; x is [B, *event].
         qz: q(z|x), batch [B], event [L].
         pz: p(z), batch [], or p(z|c), batch [B]; event [L].
-        log_px: z [S, B, L] -> log p(x|z) [S, B].
-        seed: of all that is drawn, int32 [2].
-        beta: weight of the KL term now.
-        now: a schedule's value at this step.
-        by_example: a number of draws S -> z ~ q(z|x), [S, B, L], that belong to the example; None
-            for draws by `seed`.
+        log_px: a function from z [S, B, L] to log p(x|z) [S, B], in nats.
+        seed: seed of all draws, int32 [2].
+        beta: weight of the KL term at this step.
+        now: a function from a schedule to its value at this step.
+        by_example: a function from S to draws z ~ q(z|x), [S, B, L], that belong to the examples,
+            whatever the batch; None for draws by `seed`.
         training: whether this is a training step.
-        kl_control: parts of the KL [B, P] -> the KL term [B]; None for beta times their sum.
-        level: what parts `kl_control` wants: "total", "group" or "dimension".
+        kl_control: a function from parts of the KL [B, P] to the KL term [B]; None for beta times
+            their sum.
+        level: the parts that `kl_control` takes: "total", "group" or "dimension".
 
     Example:
         >>> qz = tfd.Independent(tfd.Normal([[1.0, 0.0]], 1.0), 1)  # one example, two latents
@@ -78,16 +79,17 @@ class Inference:
         return log_ratio(self.groups(z))
 
     def kl_term(self, parts: tf.Tensor) -> tf.Tensor:
-        """Returns what parts [B, P] of the KL add to the loss, [B]."""
+        """Returns the KL term of the loss, [B], for parts [B, P] of the KL, in nats."""
         if self.kl_control is None:
             return self.beta * tf.reduce_sum(parts, -1)
         return self.kl_control(parts, self)
 
 
 class Terms(NamedTuple):
-    """What an objective makes of one batch, per example, in nats.
+    """The terms of the loss and the bound for one batch, per example, in nats.
 
-    The loss is nll + kl_term (and `extra`), and its gradient is what the estimator says it is.
+    The loss is nll + kl_term, and `extra`. Its gradient is the estimator's, which need not be that
+    of its value.
 
     Example:
         >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
@@ -116,9 +118,9 @@ class Objective(ModelPart):
         num_samples: draws of z for each example.
 
     Attributes:
-        has_kl_term: whether the bound is a reconstruction and a KL term, which KL controls need.
-        num_classes: K, of the labels that it takes; None if it takes none.
-        copies: rows that `examples` makes of each example.
+        has_kl_term: whether the bound is a reconstruction term and a KL term, as KL controls need.
+        num_classes: K, the number of classes of the labels that it takes; None if it takes none.
+        copies: number of rows that `examples` makes of each example.
 
     Example:
         >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
@@ -143,7 +145,7 @@ class Objective(ModelPart):
         self.num_samples = whole("num_samples", num_samples, self.least_samples, fix)
 
     def examples(self, batch: Batch) -> Batch:
-        """Returns what the networks shall see of a batch, the `copies` of an example together."""
+        """Returns the batch as the networks see it, with `copies` rows for each example."""
         return batch
 
     def estimate(self, inference: Inference) -> Terms:
@@ -153,7 +155,7 @@ class Objective(ModelPart):
     def step(self, model, batch: Batch) -> tuple[Terms, list]:
         """Returns the terms of one batch, and the gradient by each trainable weight of `model`.
 
-        One tape around one loss. An objective of several phases overrides this.
+        It puts one tape around one loss. An objective with several phases overrides it.
 
         Args:
             model: a VAE.

@@ -10,15 +10,16 @@ from vae_tf.objectives.terms import kl_parts, pieces
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class ELBO(Objective):
-    """E_q[log p(x|z)] - KL(q(z|x) || p(z)) (Kingma and Welling 2014, equation 7).
+    """The ELBO, E_q[log p(x|z)] - KL(q(z|x) || p(z)) (Kingma and Welling 2014, equation 7).
 
     Args:
         num_samples: L, draws of z for each example.
-        closed_form: of the KL. None: where TFP has one, else estimated at the draws. True: it
-            must exist. False: never (their equation 6).
+        closed_form: whether the KL is computed in closed form. None: where TFP knows one, else it
+            is estimated at the draws. True: always. False: never (their equation 6).
 
     Raises:
-        ConfigError: when called with a pair of distributions that lacks a demanded closed form.
+        ConfigError: in a call, if `closed_form=True` and TFP knows none for the pair of
+            distributions.
 
     Example:
         >>> qz = tfd.Independent(tfd.Normal([[1.0, 0.0]], 1.0), 1)  # one example, two latents
@@ -57,8 +58,9 @@ class ELBO(Objective):
 class StickingTheLanding(Objective):
     """The ELBO without the score term in its gradient (Roeder et al. 2017, equation 8).
 
-    The gradient of log q(z|x) by the parameters of q has expectation 0; left out, the gradient
-    has no variance at all where q(z|x) is the true posterior. The KL is estimated at the draws.
+    The gradient of log q(z|x) with respect to the parameters of q has expectation 0. Without it,
+    the gradient of the ELBO has no variance at all where q(z|x) is the true posterior. The KL is
+    estimated at the draws.
 
     Example:
         >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)

@@ -32,7 +32,7 @@ class ImportanceWeighted(Objective):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class IWAE(ImportanceWeighted):
-    """log (1/K) sum_k w_k, reparametrized (Burda et al. 2016, equation 8).
+    """The bound log (1/K) sum_k w_k, reparametrized (Burda et al. 2016, equation 8).
 
     Args:
         num_samples: K.
@@ -63,8 +63,8 @@ class IWAE(ImportanceWeighted):
 class DReG(ImportanceWeighted):
     """The IWAE bound with doubly reparametrized gradients (Tucker et al. 2019, equation 8).
 
-    The encoder's gradient keeps its signal where IWAE's drowns in noise as K grows; the
-    decoder's is IWAE's.
+    As K grows, the encoder's gradient keeps its signal, while that of IWAE drowns in noise. The
+    decoder's gradient is that of IWAE.
 
     Args:
         num_samples: K.
@@ -109,13 +109,14 @@ class DReG(ImportanceWeighted):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class Renyi(ImportanceWeighted):
-    """log ((1/K) sum_k w_k^(1 - alpha)) / (1 - alpha), reparametrized (Li and Turner 2016).
+    """The bound log ((1/K) sum_k w_k^(1 - alpha)) / (1 - alpha) (Li and Turner 2016).
 
-    alpha = 0 is IWAE, alpha -> 1 the ELBO; in between it trades mode-seeking against covering.
+    It is reparametrized. alpha = 0 is IWAE and alpha -> 1 the ELBO; values between trade
+    mode-seeking against mode-covering.
 
     Args:
         num_samples: K.
-        alpha: order of the Renyi divergence, from 0 up, not 1.
+        alpha: order of the Renyi divergence, at least 0 and not 1.
 
     Example:
         >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)

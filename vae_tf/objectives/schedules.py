@@ -11,12 +11,12 @@ from vae_tf.settings import Settings
 
 
 class Schedule(Settings):
-    """A weight over time; a subclass gives `__call__` and `get_config`.
+    """A weight as a function of training time; a subclass gives `__call__` and `get_config`.
 
     Attributes:
-        in_epochs: whether time is counted in epochs, else in steps of the optimizer. A model
-            that is compiled anew starts again.
-        length: when the last value is reached, in that unit; 0 if it never changes.
+        in_epochs: whether time is counted in epochs, or else in steps of the optimizer. Compiling a
+            model sets the time back to 0.
+        length: time in that unit at which the last value is reached; 0 if the weight never changes.
 
     Example:
         >>> class Step(vae_tf.objectives.Schedule):
@@ -92,8 +92,8 @@ class Warmup(Schedule):
 class LinearWarmup(Warmup):
     """A weight that rises from 0 in a straight line, then stays.
 
-    As beta (Bowman et al. 2016; Soenderby et al. 2016) it lets the likelihood be learned before
-    the KL term can switch latent units off.
+    As `beta` it lets the model learn the likelihood before the KL term can switch latents off
+    (Bowman et al. 2016; Sønderby et al. 2016).
 
     Example:
         >>> beta = vae_tf.objectives.LinearWarmup(epochs=10)  # VAE(..., beta=beta)
@@ -123,14 +123,14 @@ class CosineWarmup(Warmup):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class Cyclical(Warmup):
-    """A weight that rises from 0 and starts again, `cycles` times, then stays (Fu et al. 2019).
+    """A weight that rises from 0, `cycles` times over, and then stays (Fu et al. 2019).
 
     Args:
         steps: length of all cycles together.
         beta: the highest weight.
         epochs: the length in epochs instead.
-        cycles: how often it rises.
-        rising: share of each cycle in which it rises in a straight line; it rests for the rest.
+        cycles: number of times that it rises.
+        rising: share of each cycle in which it rises, in a straight line; then it rests.
 
     Example:
         >>> beta = vae_tf.objectives.Cyclical(steps=400, cycles=4)  # cycles of 100 steps

@@ -16,27 +16,27 @@ from vae_tf.wiring import Wiring
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class SemiSupervised(Objective):
-    """The bounds of a conditional model whose condition is a class, known of some examples alone.
+    """The bounds of a model conditional on a class that only some examples' labels tell.
 
-    With L(x, y) the ELBO given the class, of a known label it is log p(y) + L(x, y), a bound on
-    log p(x, y) (their equation 6), and of an unknown one, by q(y|x) of the classifier,
-    sum_y q(y|x) (L(x, y) + log p(y) - log q(y|x)), a bound on log p(x) (equation 7). All classes
-    of all examples are computed in one batch. A known label adds -classifier_weight log q(y|x) to
-    the loss (equation 9). The KL that is reported is KL(q(y, z|x) || p(y, z)).
+    Let L(x, y) be the ELBO given the class. Where the label is known, the bound is log p(y) + L(x,
+    y), on log p(x, y) (Kingma et al. 2014, equation 6). Where it is unknown, the classifier's
+    q(y|x) gives sum_y q(y|x) (L(x, y) + log p(y) - log q(y|x)), a bound on log p(x) (equation 7).
+    All classes of all examples are computed in one batch. A known label adds -classifier_weight log
+    q(y|x) to the loss (equation 9). The reported KL is KL(q(y, z|x) || p(y, z)).
 
     Labels are the field `label`, or `y`: classes from 0, and -1 where unknown.
 
     Args:
         classifier: a Keras model from x to logits of q(y|x), [B, K].
         num_samples: draws of z for each example and class.
-        classifier_weight: of -log q(y|x) of each labelled example.
-        class_probs: p(y), [K]; equal ones if None.
+        classifier_weight: weight of -log q(y|x) for each labelled example.
+        class_probs: p(y), [K]; uniform if None.
 
     Attributes:
         num_classes: K.
 
     Raises:
-        ConfigError: a classifier that does not tell K, or probabilities that are none.
+        ConfigError: the classifier does not tell K, or `class_probs` are no probabilities.
 
     Example:
         >>> networks = vae_tf.networks

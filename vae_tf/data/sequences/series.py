@@ -15,11 +15,11 @@ from vae_tf.files import write_aside
 
 
 class Series:
-    """How series become a model's numbers: each column with mean 0 and scale 1, padded to T.
+    """The way from series to a model's numbers: columns of mean 0 and scale 1, padded to T steps.
 
     Args:
         loc: mean of each column, [D].
-        scale: its standard deviation, [D].
+        scale: standard deviation of each column, [D].
         max_length: T.
 
     Example:

@@ -16,15 +16,15 @@ MOST_TOKENS = 256  # of a text, unless the user says otherwise: steps cost time
 
 
 class Texts:
-    """How texts become numbers: a vocabulary, and the number of steps T that all are padded to.
+    """The way from texts to numbers: a vocabulary, and the length T that texts are padded to.
 
     A text of n tokens is x = (token 1, ..., token n, end, padding), and its mask is 1 for the
     first n + 1 of these. With the end, p(x) is a probability of the text itself, and probabilities
     of texts of all lengths add up to 1.
 
     Args:
-        vocabulary: tokens and their numbers.
-        max_length: T, at least 2: the longest text has T - 1 tokens, since the end takes a step.
+        vocabulary: the tokens and their numbers.
+        max_length: T, at least 2. The longest text has T - 1 tokens, since its end takes a step.
 
     Example:
         >>> texts = vae_tf.data.Texts.of(["to be", "or not to be"], tokens="words")

@@ -19,11 +19,11 @@ LARGEST = np.finfo("float32").max
 class Likelihood(ModelPart):
     """p(x|z); a subclass names its `parameters` and gives `distribution`.
 
-    Where its elements are independent given z, some may be missing: see `elements`.
+    Where the elements of x are independent given z, some may be missing: see `elements`.
 
     Attributes:
         parameters: names of the decoder's outputs, each shaped as `parameter_shapes` says.
-        support: smallest and largest value the data may take.
+        support: the smallest and the largest value that the data may take.
         discrete: whether p(x|z) is a probability of x; else it is a density, which has units.
 
     Example:
@@ -52,9 +52,9 @@ class Likelihood(ModelPart):
     def elements(self, params, x: tf.Tensor) -> tf.Tensor | None:
         """Returns log p of each element of x, [B, *event], or None where they are not independent.
 
-        An axis has size 1 where the elements along it are only known together, as the colours
-        of a pixel are. A distribution that is no `tfd.Independent` tells no elements; override
-        this where they are known otherwise.
+        An axis has size 1 where the elements along it are only known together, as the colours of a
+        pixel are. A distribution that is no `tfd.Independent` tells no elements; a subclass that
+        knows them in another way overrides this method.
 
         Args:
             params: the decoder's outputs.
@@ -84,7 +84,7 @@ class Likelihood(ModelPart):
                 everything was observed.
 
         Raises:
-            ConfigError: there is a mask, and the likelihood tells no elements.
+            ConfigError: there is a mask, but the likelihood does not know single elements.
         """
         if mask is None:
             return self.distribution(params).log_prob(x)
@@ -94,10 +94,10 @@ class Likelihood(ModelPart):
     def observed_elements(
         self, params, x: tf.Tensor, mask: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns what `elements` does, and which of them were observed, bool of the same shape.
+        """Returns log p of each element, and whether each was observed, bool of the same shape.
 
-        Takes and raises what `log_prob` does; of an element that was not observed the number
-        means nothing.
+        It takes and raises what `log_prob` does. The number of an element that was not observed has
+        no meaning.
         """
         x = tf.cast(x, tf.float32)
         observed = tf.broadcast_to(tf.cast(mask, tf.bool), tf.shape(x))
@@ -168,7 +168,7 @@ class Likelihood(ModelPart):
             u: draws of U(0, 1), [B, *event].
 
         Returns:
-            The draws; None if the likelihood knows no such way.
+            The draws; None if the likelihood has no such function.
         """
         return None
 
@@ -177,9 +177,9 @@ class Likelihood(ModelPart):
 
         Args:
             params: the decoder's outputs, [B, ...].
-            event_shape: of x.
+            event_shape: shape of one example.
             seed: int32 [2].
-            first: position of the first row, which owns its draw whatever batch it comes in.
+            first: position of the first row. A draw belongs to its position, whatever the batch.
         """
         rows = tf.shape(keras.tree.flatten(params)[0])[0]
         u = noise.uniforms(seed, first, rows, math.prod(event_shape))

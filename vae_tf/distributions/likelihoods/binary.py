@@ -25,12 +25,12 @@ class Bernoulli(Likelihood):
     """p(x|z) = prod_i Bernoulli(x_i; sigmoid(logits_i)) (Kingma and Welling 2014, equation 11).
 
     The decoder puts out log-odds `logits`, or with `parameter="probs"` the probabilities
-    themselves, as one that ends in a sigmoid does. Log-odds keep more digits: probabilities are
-    kept from 2^-126, float32's least normal number, to 1 - 2^-24, the last before 1, so that an x
-    they rule out costs 87 or 17 nats; and where a sigmoid has saturated no gradient comes back.
+    themselves, as a decoder that ends in a sigmoid does. Log-odds keep more digits: probabilities
+    are kept from 2^-126, float32's least normal number, to 1 - 2^-24, the last before 1, so that an
+    x they rule out costs 87 or 17 nats. No gradient passes through a saturated sigmoid.
 
-    Grey values in (0, 1) are let through in training, where the term is a cross-entropy; it is
-    a log-likelihood for 0 and 1 alone, and `check_support(strict=True)` asks for those.
+    Training accepts grey values in (0, 1), for which the term is a cross-entropy. It is a
+    log-likelihood for 0 and 1 alone, which `check_support(strict=True)` demands.
 
     Example:
         >>> likelihood = vae_tf.likelihoods.Bernoulli()

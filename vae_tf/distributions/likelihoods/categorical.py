@@ -18,9 +18,9 @@ from vae_tf.distributions.likelihoods.base import Likelihood, check_whole, event
 class Categorical(Likelihood):
     """p(x|z) = prod_i softmax(logits_i)[x_i], the data being classes 0, 1, ... as float32.
 
-    The decoder puts out `logits` [*event[:-1], event[-1] * num_classes]: those of one element
-    lie together. `distribution(...).mean()` is the mean of the class numbers, of use where
-    classes have an order; `image` is the most probable class.
+    The decoder puts out `logits` [*event[:-1], event[-1] * num_classes], those of one element next
+    to each other. `distribution(...).mean()` is the mean of the class numbers, which is useful
+    where classes have an order; `image` is the most probable class.
 
     Args:
         num_classes: K, at least 2.

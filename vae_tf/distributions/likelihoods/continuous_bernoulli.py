@@ -23,8 +23,8 @@ class ContinuousBernoulli(Likelihood):
     `logits` it falls off from 0 or 1 as exp(-|logits| t), a decay of length 1 / |logits|.
 
     Args:
-        min_scale: the shortest decay length the decoder can reach. Pixels that are always 0 or
-            1 would else earn likelihood without limit.
+        min_scale: the shortest decay length that the decoder can reach. Without it, pixels that are
+            always 0 or 1 would earn likelihood without limit.
 
     Raises:
         ConfigError: `min_scale` is not positive.

@@ -69,12 +69,12 @@ class Poisson(Counts):
 class NegativeBinomial(Counts):
     """p(x|z), a Poisson whose rate is Gamma: mean m, variance m + d m^2 (Lopez et al. 2018).
 
-    m = exp(log_mean) and the dispersion d = exp(log_dispersion) are the decoder's, for each
-    element. d -> 0 is the Poisson; 1 / d is the number of failures, or theta, of other texts.
+    The decoder gives m = exp(log_mean) and the dispersion d = exp(log_dispersion) of each element.
+    The limit d -> 0 is the Poisson; other texts call 1 / d the number of failures, or theta.
 
     Args:
-        typical: a count of the size that the data have, one or one for each column: the decoder
-            puts out log(m / typical), so that it need not learn first how large they are.
+        typical: a typical count of the data, one number or one for each column. The decoder puts
+            out log(m / typical), so that it need not learn the size of counts first.
 
     Raises:
         ConfigError: `typical` is not positive.

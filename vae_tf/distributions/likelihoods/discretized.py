@@ -84,9 +84,9 @@ class DiscretizedLogistic(Likelihood):
 class DiscretizedLogisticMixture(DiscretizedLogistic):
     """p(x|z) = prod_pixels sum_k w_k prod_channels P_k(x) (Salimans et al. 2017, PixelCNN++).
 
-    For images [H, W, C] one choice of k is shared by a pixel's channels. In those of three,
-    green leans on red, and blue on both: their locations are shifted by tanh(coefficients) times
-    the colours before them. Data of other rank have a mixture for each element.
+    In images [H, W, C] the channels of a pixel share one choice of k. If there are three, green
+    depends on red, and blue on both: their locations are shifted by tanh(coefficients) times the
+    colours before them. Data of other rank have a mixture for each element.
 
     Decoder outputs, K components, flat so that a convolution can give them:
 

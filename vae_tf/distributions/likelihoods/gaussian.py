@@ -105,15 +105,16 @@ class Gaussian(Likelihood):
 class GaussianLearnedScale(Gaussian):
     """p(x|z) = N(x; loc, scale^2 I) with one learned `scale` (Rybkin et al. 2021, sigma-VAE).
 
-    Where `scale` has become smaller than it was at the start, and data are further from `loc`
-    than four scales, root mean square, the gradient by `scale` is held at that of four. It would
-    go as the square of that distance, and Adam, whose steps are relative to the largest gradients
-    of the last thousand, would then hardly move once it has become small: from the floor to data
-    in another unit it would take tens of thousands. At the start such gradients are welcome: the
-    scale then follows a decoder that is still learning slowly, and training stays stable.
+    Where `scale` has become smaller than it was at the start, and the root mean square distance of
+    data from `loc` is above four scales, the gradient of `scale` is held at its value for four.
+    That gradient grows with the square of the distance, and Adam, whose steps are relative to the
+    largest of the last thousand gradients, would then hardly move once it has become small: it
+    would take tens of thousands of steps to follow data in another unit. At the start such
+    gradients are welcome, since the scale then follows a decoder that is still learning slowly, and
+    training stays stable.
 
     Args:
-        scale: where learning starts; about the standard deviation of the data, or less.
+        scale: the initial standard deviation; about that of the data, or less.
         min_scale: the smallest standard deviation that can be learned.
 
     Example:
@@ -164,10 +165,10 @@ class GaussianPixelScale(Gaussian):
     """p(x|z) = N(x; loc, exp(log_scale)^2), both from the decoder (Kingma and Welling 2014, C.2).
 
     Args:
-        min_scale: the smallest standard deviation the decoder can reach; or one for each column,
-            where the columns of a table were rounded differently.
-        max_scale: the largest one. For z unlike those of the training data a network may put out
-            anything, and samples of the prior are then wider than any data.
+        min_scale: the smallest standard deviation that the decoder can reach, one number or one for
+            each column, as where the columns of a table were rounded differently.
+        max_scale: the largest standard deviation. At a z unlike those of the training data a
+            network may put out anything, and samples from the prior would be wider than any data.
 
     Example:
         >>> likelihood = vae_tf.likelihoods.GaussianPixelScale()

@@ -15,20 +15,20 @@ from vae_tf.errors import ConfigError, DataError
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class Mixed(Likelihood):
-    """p(x|z) = prod_j p_j(x_j|z) for rows [B, D], each part a likelihood of so many columns.
+    """p(x|z) = prod_j p_j(x_j|z) for rows [B, D], each part a likelihood of some columns.
 
     `Mixed([(GaussianLearnedScale(), 3), (Bernoulli(), 2), (Categorical(5), 1)])` is for rows of
     six numbers. The decoder's outputs are those of the parts, named `<part>_<parameter>`:
     `0_loc` [3], `1_logits` [2], `2_logits` [5].
 
     Attributes:
-        discrete: whether all parts are.
+        discrete: whether all parts are discrete.
 
     Args:
-        columns: pairs of a likelihood and how many columns, one after the other, it describes.
+        columns: pairs of a likelihood and the number of consecutive columns that it describes.
 
     Raises:
-        ConfigError: no pairs; a part that is Mixed itself, or that stands twice; a count
+        ConfigError: there are no pairs, a part is itself a Mixed or occurs twice, or a count is
             below 1.
 
     Example:

@@ -15,8 +15,8 @@ class Posterior(ModelPart):
     Attributes:
         parameters: names of the encoder's outputs, each [B, latent_dim] unless
             `parameter_shapes` says otherwise.
-        factorized: whether q(z|x) is a product over the dimensions of z; its `distribution` is
-            then a `tfd.Independent`, and a KL divergence can be told for each dimension.
+        factorized: whether q(z|x) is a product over the dimensions of z. Its `distribution` is then
+            a `tfd.Independent`, and each dimension has a KL divergence of its own.
 
     Example:
         >>> posterior = vae_tf.posteriors.DiagonalNormal()
@@ -38,27 +38,27 @@ class Posterior(ModelPart):
         return (latent_dim,)
 
     def bind(self, prior) -> None:
-        """Receives the prior of the model it becomes part of, for posteriors made of it."""
+        """Receives the model's prior, for posteriors built from it."""
 
     def distribution(self, params) -> tfd.Distribution:
         """Returns q(z|x), batch [B], event [L], from the encoder's outputs."""
         raise ConfigError("A Posterior must define it", type(self).__name__, "Override it.")
 
     def point(self, params) -> tf.Tensor:
-        """Returns the one z that stands for q(z|x) in reconstructions, [B, L]: its mean."""
+        """Returns the z [B, L] that stands for q(z|x) in reconstructions: its mean."""
         return self.distribution(params).mean()
 
     def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor | None:
         """Returns z ~ q(z|x) as a function of noise, made of plain operations.
 
-        An exported encoder draws so, from a seed for each row, and so does `drawn`.
+        An exported encoder draws in this way, from a seed for each row, and so does `drawn`.
 
         Args:
             params: the encoder's outputs, [B, ...].
             normal: draws of N(0, 1), [..., B, L].
 
         Returns:
-            The draws, [..., B, L]; None if the posterior knows no such way.
+            The draws, [..., B, L]; None if the posterior has no such function.
         """
         return None
 

@@ -18,17 +18,17 @@ from vae_tf.errors import ConfigError
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class InverseAutoregressive(Posterior):
-    """A diagonal normal through autoregressive steps (Kingma et al. 2016).
+    """q(z|x) as a diagonal normal sent through autoregressive steps (Kingma et al. 2016).
 
-    Draws, and the density of draws, take one pass; the density of other z takes `latent_dim`
-    passes for each step. It starts as the diagonal normal.
+    Draws and their densities take one pass; the density of any other z takes `latent_dim` passes
+    for each step. Before training it is the diagonal normal.
 
     Args:
         latent_dim: L.
-        context_dim: numbers the encoder puts out for the steps to depend on.
+        context_dim: number of further outputs of the encoder, on which the steps depend.
         layers: number of steps; the order of the latents is reversed between them.
         hidden: widths of each step's hidden layers.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Example:
         >>> posterior = vae_tf.posteriors.InverseAutoregressive(latent_dim=2, context_dim=8)

@@ -16,11 +16,11 @@ from vae_tf.errors import ConfigError
 class JointPosterior(Posterior):
     """q(z|x) = prod_g q_g(z_g|x), the groups one after the other in one vector z.
 
-    The encoder's outputs are the groups', each name after its group: `group_0_z_mean` and so on.
+    The encoder's outputs are those of the groups, named `group_0_z_mean` and so on.
 
     Args:
         parts: the posteriors of the groups.
-        sizes: the numbers of latents in them.
+        sizes: the number of latents in each group.
 
     Example:
         >>> parts = [vae_tf.posteriors.DiagonalNormal(), vae_tf.posteriors.FullNormal()]

@@ -65,8 +65,8 @@ class DiagonalNormal(Posterior):
 class FullNormal(Posterior):
     """q(z|x) = N(z_mean, T T'), T lower triangular with a positive diagonal.
 
-    `z_scale_tril` holds the logarithms of the diagonal of T first, times two so that they are
-    log-variances, then what is below the diagonal, row by row.
+    `z_scale_tril` holds first the logarithms of the diagonal of T, times two so that they are
+    log-variances, and then the numbers below the diagonal, row by row.
 
     Example:
         >>> posterior = vae_tf.posteriors.FullNormal()

@@ -16,11 +16,11 @@ class Prior(ModelPart):
     """p(z) over vectors of `latent_dim` numbers; a subclass gives `distribution`.
 
     Attributes:
-        log_scale_bounds: of scales that are learned.
-        factorized: whether p(z) is a product over the dimensions of z; its `distribution` is
-            then a `tfd.Independent`, and a KL divergence can be told for each dimension.
-        conditional: whether it is p(z|c): `distribution` and `from_noise` then take a
-            `condition`, and `distribution` has a batch of [B].
+        log_scale_bounds: bounds on the logarithms of learned scales.
+        factorized: whether p(z) is a product over the dimensions of z. Its `distribution` is then a
+            `tfd.Independent`, and each dimension has a KL divergence of its own.
+        conditional: whether the prior is p(z|c). Its `distribution` and `from_noise` then take a
+            `condition`, and the distribution has the batch shape [B].
 
     Example:
         >>> class Wide(vae_tf.priors.Prior):

@@ -17,11 +17,11 @@ class Conditional(Prior):
     """p(z|c) = N(loc(c), diag(exp(log_scale(c))^2)) (Sohn et al. 2015, section 4.1).
 
     Args:
-        network: a Keras model of the condition, with the outputs `loc` and `log_scale`, [B, L]
-            each; `networks.conditional_prior_network` builds one.
+        network: a Keras model from the condition to `loc` and `log_scale`, [B, L] each;
+            `networks.conditional_prior_network` builds one.
 
     Raises:
-        ConfigError: a network with other outputs.
+        ConfigError: the network has other outputs.
 
     Example:
         >>> network = vae_tf.networks.conditional_prior_network(condition=10, latent_dim=2)

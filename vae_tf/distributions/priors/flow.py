@@ -74,9 +74,9 @@ class Flow(Prior):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class RealNVP(Flow):
-    """Coupling steps: half of z is moved and scaled as the other half says (Dinh et al. 2017).
+    """p(z) by coupling steps: half of z moves and scales the other half (Dinh et al. 2017).
 
-    Density and draws take one pass each.
+    The density and a draw take one pass each.
 
     Example:
         >>> prior = vae_tf.priors.RealNVP(latent_dim=2)
@@ -99,9 +99,9 @@ class RealNVP(Flow):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class MaskedAutoregressive(Flow):
-    """Autoregressive steps (Papamakarios et al. 2017): each latent given those before it.
+    """p(z) by autoregressive steps, each latent given those before it (Papamakarios et al. 2017).
 
-    The density takes one pass, a draw `latent_dim` of them for each step.
+    The density takes one pass, and a draw takes `latent_dim` passes for each step.
 
     Example:
         >>> prior = vae_tf.priors.MaskedAutoregressive(latent_dim=2)

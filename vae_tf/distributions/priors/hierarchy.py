@@ -23,20 +23,20 @@ TAKEN, GIVEN = ("z", "state"), ("loc", "log_scale")
 class Hierarchy(Prior):
     """p(z) = p(z_0) prod_g p(z_g|z_0, ..., z_g-1), the groups one after the other in one vector z.
 
-    Below the top, p(z_g|...) = N(loc, diag(exp(log_scale)^2)), as a network of the group above
-    says (Sønderby et al. 2016, equations 1 and 2). What it hands on as its `state` lets groups
-    depend on all those above, and is what a Ladder posterior shares.
+    Below the top, p(z_g|...) = N(loc, diag(exp(log_scale)^2)) is given by a network of the group
+    above (Sønderby et al. 2016, equations 1 and 2). The network passes on a `state`, through which
+    a group depends on all those above; a Ladder posterior reads it too.
 
     Args:
-        top: p(z_0); any prior.
-        networks: for each further group a functional Keras model from `z`, the draw of the group
-            above, and from the `state` of the network before, if it has such inputs, to `loc` and
-            `log_scale`, both [B, *shape], and a `state` of any shape or none. Groups that are
-            feature maps are flattened in z. `networks.mlp_ladder` and `networks.resnet_ladder`
-            build them.
+        top: p(z_0), any prior.
+        networks: a functional Keras model for each group below the top. Its inputs are `z`, the
+            draw of the group above, and the `state` of the network before, or one of the two; its
+            outputs are `loc` and `log_scale`, both [B, *shape], and, if wanted, a `state` of any
+            shape. Groups that are feature maps are flattened in z. `networks.mlp_ladder` and
+            `networks.resnet_ladder` build the networks.
 
     Raises:
-        ConfigError: networks that do not fit each other.
+        ConfigError: the networks do not fit each other.
 
     Example:
         >>> z = keras.Input((2,), name="z")  # the top group

@@ -12,7 +12,7 @@ class Penalty(ModelPart):
     """A scalar added to the loss; a subclass gives `penalty`.
 
     Args:
-        weight: what it is multiplied by.
+        weight: factor on the penalty.
 
     Attributes:
         needs_factorized: whether q(z|x) must be a product over the dimensions of z.
