@@ -35,7 +35,7 @@ class CollapseMonitor(keras.callbacks.Callback):
 
     Attributes:
         epochs: the epochs that were measured.
-        results: what `evaluation.measure_collapse` returned for each of them.
+        results: the `Collapse` of each of these epochs.
 
     Example:
         >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)

@@ -21,7 +21,7 @@ START = len(MAGIC) + 4
 
 @dataclass(frozen=True)
 class Header:
-    """What a compressed file says of itself.
+    """The header of a compressed file, with the facts about it.
 
     Attributes:
         model: fingerprint of the model that can read it.
@@ -49,7 +49,7 @@ class Container:
     """A compressed file in memory.
 
     Attributes:
-        header: what it says of itself.
+        header: the facts about the file and its data.
         words: the words of each chain, uint32.
 
     Example:

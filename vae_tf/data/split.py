@@ -110,7 +110,7 @@ class Split:
         Args:
             order: from an epoch to a function of the step to the places of its examples.
             steps: of an epoch.
-            seed: of draws.
+            seed: seed of draws.
             start_epoch: the first.
             classes: labels, or None.
         """

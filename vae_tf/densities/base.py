@@ -11,7 +11,8 @@ from vae_tf.errors import DataError
 class Density(ABC):
     """A density p(x) that can be evaluated exactly, of examples of one shape.
 
-    `vae_tf.log_likelihood` and `vae_tf.bits_per_dimension` take one in place of a VAE.
+    `vae_tf.log_likelihood` and `vae_tf.bits_per_dimension` take it in place of a VAE. A subclass
+    gives `log_prob` and `sample`.
 
     Example:
         >>> class Uniform(vae_tf.densities.Density):

@@ -10,7 +10,7 @@ from vae_tf.densities.base import Density, flattened
 
 
 class Heights(Density):
-    """Heights of people in cm, [N, 1]: a normal distribution for women and one for men.
+    """A known density: heights of people in cm, [N, 1], one normal for women and one for men.
 
     Attributes:
         columns: their names.
@@ -39,11 +39,11 @@ class Heights(Density):
 
 
 class Houses(Density):
-    """Area in square metres and price in thousands, [N, 2], in neighbourhoods nobody wrote down.
+    """A known density: areas of houses in square metres and prices in thousands, [N, 2].
 
-    In each the logarithm of the area is normal. The price of a square metre falls with the area
-    along a curve of its own, and around it the logarithm of the price is normal, with more spread
-    for larger houses. So log p(x) is exact, and no mixture of a few normals.
+    There are three neighbourhoods, which the data do not tell. In each the logarithm of the area is
+    normal, and so is the logarithm of the price around a curve of the area, with more spread for
+    larger houses. So log p(x) is known exactly, and is no mixture of a few normals.
 
     Example:
         >>> houses = vae_tf.densities.Houses()

@@ -29,7 +29,7 @@ def fit_mixture(
         components: K, fitted by scikit-learn's EM. Their standard deviations are at least 0.05, the
             smallest that MixtureOfNormals allows.
         batch_size: examples encoded at a time, for arrays.
-        seed: of EM's start, and of the draws, which belong to the examples as the data order them.
+        seed: seed of EM's start, and of the draws, which belong to the examples as the data order them.
 
     Raises:
         DataError: there are fewer examples than components, or latents spread wider than
@@ -77,7 +77,7 @@ def weigh_components(vae: VAE, data, *, batch_size: int = 256, seed: int = 0) ->
             VampPrior.
         data: the training examples, in any form that `fit` takes.
         batch_size: examples at a time, for arrays.
-        seed: of the draws, which belong to the examples as the data order them.
+        seed: seed of the draws, which belong to the examples as the data order them.
 
     Raises:
         ConfigError: the prior is of another class.

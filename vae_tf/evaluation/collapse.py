@@ -202,7 +202,7 @@ def mutual_information(
     Args:
         qz: q(z|x) of N examples, batch [N], event [L].
         num_samples: draws for each example.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Example:
         >>> qz = tfd.Independent(tfd.Normal([[-9.0], [9.0], [9.0], [-9.0]], 1.0), 1)

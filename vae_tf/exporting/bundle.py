@@ -31,7 +31,7 @@ from vae_tf.signatures.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class Bundle:
-    """One exported version: where its parts are, and what is known about them.
+    """An exported version of a model: the places of its parts, and the facts about them.
 
     Example:
         >>> from pathlib import Path
@@ -57,7 +57,7 @@ class Bundle:
 
     @property
     def whole(self) -> Path | None:
-        """The SavedModel of both halves, None if the bundle has none."""
+        """The SavedModel of both halves; None if the bundle has none."""
         path = self.directory / "vae" / str(self.version)
         return path if path.is_dir() else None
 
@@ -79,12 +79,12 @@ class Bundle:
 
     @property
     def manifest_path(self) -> Path:
-        """All that is known about the bundle, as JSON."""
+        """The manifest, a JSON file of all facts about the bundle."""
         return self.directory / manifest.NAME
 
     @property
     def parity_path(self) -> Path:
-        """The largest errors of every signature in every runtime, as JSON."""
+        """A JSON file of the largest errors of every signature in every runtime."""
         return self.directory / "parity.json"
 
 
@@ -102,29 +102,29 @@ def write_bundle(
     texts: Texts | None = None,
     options: Options = HALVES,
 ) -> Bundle:
-    """Returns the bundle written to `directory`, verified in every runtime it is meant for.
+    """Writes a bundle to `directory`, verified in every runtime it is meant for, and returns it.
 
     Args:
-        parts: of a model, as `vae.parts`; its networks have been built.
-        directory: created where missing; may hold other versions.
-        version: positive; TF Serving serves the largest.
-        event_shape: of one example, as `vae.event_shape`; None for what the encoder tells.
-        preprocessing: what a client does to an image before `encode`, for the manifest.
-        provenance: where the weights come from, for the manifest.
-        images: of the splits `train`, `validation`, `test`, each optional, [N, *event_shape] as
-            the encoder takes them; with their condition, where there is one, (x, condition). int8
-            files are made for the first, the threshold of `score` is set by the second, and what
-            LiteRT files cost in log-likelihood is found on the third.
+        parts: the parts of a model, `vae.parts`, whose networks have been built.
+        directory: directory of the bundle; it is created if missing, and may hold other versions.
+        version: a positive number; TF Serving serves the largest.
+        event_shape: shape of one example, as `vae.event_shape`; None for that of the encoder.
+        preprocessing: the steps from an image to the input of `encode`, for the manifest.
+        provenance: the origin of the weights, for the manifest.
+        images: examples [N, *event_shape] of the splits `train`, `validation` and `test`, each
+            optional; (x, condition) for a conditional model. The first calibrate int8 files, the
+            second set the threshold of `score`, and the third measure the loss of log-likelihood by
+            LiteRT files.
         pictures: PNG files for the model card, by name.
-        table: what the model's numbers mean, for signatures that speak in its columns.
-        texts: how texts became numbers, of a model of texts, whose decoder answers in strings.
-        options: what the bundle is to hold beyond its halves.
+        table: the table of the model's data, for signatures that take and return its columns.
+        texts: the encoding of texts, for a model of texts, whose decoder returns strings.
+        options: the contents of the bundle beyond its halves.
 
     Raises:
-        ExportError: if a SavedModel cannot be made or disagrees with Keras, the version is there
-            already, or anything cannot be written. Nothing is left behind then; for the one
-            exception, a failure amid the final renames, see `publication`. A LiteRT file that
-            cannot be made, or disagrees, is left out, with a remark in the manifest.
+        ExportError: a SavedModel cannot be made or disagrees with Keras, the version exists
+            already, or something cannot be written. Nothing is then left behind, except after a
+            failure in the middle of the final renames, see `publication`. A LiteRT file that cannot
+            be made, or disagrees, is left out, with a remark in the manifest.
 
     Example:
         >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
@@ -205,8 +205,7 @@ def verify_bundle(directory: str | Path) -> Bundle:
     """Returns the bundle in `directory` after checking its files and running its signatures.
 
     Raises:
-        ExportError: if a file is missing, changed or not listed, or a signature does not run as
-            it did.
+        ExportError: a file is missing, changed or not listed, or a signature gives other results.
 
     Example:
         >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)

@@ -16,10 +16,10 @@ CHOICE = 1  # the stream of random numbers that chooses among draws of z
 
 @dataclass(frozen=True)
 class Continuations:
-    """How a sequence may go on, the most probable way first.
+    """Continuations of a sequence, the most probable one first.
 
     Attributes:
-        x: whole sequences, the beginning included, [n, *event]; all differ.
+        x: different whole sequences, the beginning included, [n, *event].
         log_prob: log p(continuation|beginning) of each, in nats, [n].
 
     Example:

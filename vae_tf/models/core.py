@@ -110,7 +110,7 @@ class Core(keras.Model):
 
     @property
     def beta(self) -> Schedule:
-        """The weight of the KL term; a number or a Schedule may be assigned at any time."""
+        """The KL term's weight, a Schedule; a number or a Schedule may be assigned at any time."""
         return self._beta
 
     @beta.setter
@@ -150,17 +150,17 @@ class Core(keras.Model):
         self.built = True
 
     def replace(self, **changes):
-        """Returns a model with some parts replaced; what is not replaced is shared, weights too.
+        """Returns a model with some parts replaced, which shares all others and their weights.
 
-        `vae.replace(prior=fitted)` has the networks of `vae`: training one of the two moves the
-        other. A compiled model gives a compiled one, whose optimizer starts anew, at the same
-        time in its schedules.
+        `vae.replace(prior=fitted)` has the networks of `vae`, so that training one of the two
+        changes the other. If the model is compiled, so is the new one; its optimizer starts anew,
+        at the same time of its schedules.
 
         Args:
             **changes: arguments of the constructor.
 
         Raises:
-            ConfigError: an argument the constructor does not have, or parts that do not meet.
+            ConfigError: the constructor has no such argument, or the parts do not fit each other.
 
         Example:
             >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
@@ -189,8 +189,8 @@ class Core(keras.Model):
         """Writes the model to a `.keras` file, as `keras.Model.save` does.
 
         Raises:
-            ConfigError: another kind of file, or networks that share layers, which Keras would
-                write twice and could not read again.
+            ConfigError: the file is of another kind, or the networks share layers, which Keras
+                would write twice and could not read again.
         """
         if not str(filepath).endswith(".keras"):
             fix = "Name it model.keras; weights alone go to save_weights('model.weights.h5')."

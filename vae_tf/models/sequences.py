@@ -21,14 +21,14 @@ TOKENS = 2  # the stream of random numbers of steps, beside that of z
 class SequenceVAE(VAE):
     """A VAE of sequences [T] or [T, D]: p(x|z) = prod_t p(x_t|x_1 ... x_{t-1}, z).
 
-    The decoder has the inputs `z` and `x`, and puts out the parameters of all steps at once, those
-    of a step by what was before it. `fit`, `evaluate`, `log_likelihood` and all else are those of
-    VAE; `sample`, `reconstruct` and `interpolate` draw step by step.
+    The decoder has the inputs `z` and `x`, and puts out the parameters of all steps at once; those
+    of a step depend only on the steps before. `sample`, `reconstruct` and `interpolate` draw step
+    by step; all other methods are those of VAE.
 
     Args:
         *args: as for VAE.
-        end: the class after which a sequence is over, 0 of `vae_tf.data.Texts`; None where all
-            sequences go on to T.
+        end: the class that ends a sequence, 0 for `vae_tf.data.Texts`; None if all sequences have T
+            steps.
         **kwargs: as for VAE.
 
     Example:
@@ -59,10 +59,10 @@ class SequenceVAE(VAE):
 
         Args:
             z: latents [B, L].
-            temperature: logits are divided by it; 0 takes the most probable token of each step,
-                and numbers other than 0 and 1 are for tokens alone.
-            seed: of the draws; the same seed gives each row the same one.
-            beginning: {"x": ..., "mask": ...} of each row, kept where the mask is 1.
+            temperature: divisor of the logits. 0 takes the most probable token of each step; only
+                tokens allow numbers other than 0 and 1.
+            seed: seed of the draws; the same seed gives each row the same draw.
+            beginning: {"x": ..., "mask": ...} of each row; x is kept where the mask is 1.
             condition: one entry for each row, where the model takes one.
         """
         temperature = check_temperature(self.likelihood, temperature)
@@ -82,10 +82,10 @@ class SequenceVAE(VAE):
         """Returns draws x ~ p(x|z), z ~ p(z), [num_samples, *event].
 
         Args:
-            num_samples: how many.
+            num_samples: number of samples.
             seed: the same seed gives the same draws; the model's random stream if None.
             condition: one entry for each, where the model takes one.
-            temperature: as for `draw`; below 1 draws are more usual and less diverse.
+            temperature: as for `draw`; below 1, draws are more typical and less diverse.
         """
         rows = whole("num_samples", num_samples, least=0)
         key = self.next_seed() if seed is None else tf.constant([seed, 0], tf.int32)
@@ -105,11 +105,11 @@ class SequenceVAE(VAE):
         Args:
             a: a batch in any form, such as {"x": ..., "mask": ...}; or one example [*event],
                 whose path then is [steps, *event].
-            b: likewise.
+            b: a batch or one example, as `a`.
             steps: number of sequences, both ends included; at least 2.
-            condition: of each pair, the same along its path.
+            condition: condition of each pair, the same along its path.
             temperature: as for `draw`.
-            seed: of the draws, which are the same along a path.
+            seed: seed of the draws, which are the same along a path.
         """
         steps, rank = whole("steps", steps, least=2), len(fixed_shape(self.event_shape))
         single = not isinstance(a, (dict, tuple, Batch)) and np.ndim(a) == rank
@@ -138,25 +138,26 @@ class SequenceVAE(VAE):
         condition=None,
         seed: int = 0,
     ) -> Continuations:
-        """Returns several probable continuations of a beginning, which all differ.
+        """Returns several probable continuations of a beginning, all different.
 
         Draws z ~ q(z|beginning) with importance weights w = p(beginning, z) / q(z|beginning) stand
-        for p(z|beginning). `candidates` are drawn, each from a z that is chosen by the weights,
-        and ranked by p(continuation|beginning) = sum_k w_k p(continuation|beginning, z_k) / sum_k
-        w_k.
+        for p(z|beginning). Each candidate is drawn at a z that is chosen by the weights. The
+        candidates are ranked by p(continuation|beginning) = sum_k w_k p(continuation|beginning,
+        z_k) / sum_k w_k.
 
         Args:
             beginning: {"x": [1, *event], "mask": ...}, the mask 1 in the first steps alone, such
                 as `texts.encode(["To be"], ended=False)`.
-            num: how many at most.
-            candidates: how many are drawn.
-            num_samples: K, draws of z.
+            num: the largest number of continuations.
+            candidates: number of candidates that are drawn.
+            num_samples: K, the number of draws of z.
             temperature: as for `draw`; the candidates are ranked by p(x) itself.
             condition: as for `sample`.
-            seed: of the draws.
+            seed: seed of the draws.
 
         Raises:
-            DataError: several beginnings, one without a mask, or one that fills all steps.
+            DataError: there are several beginnings, or the beginning has no mask or fills all
+                steps.
 
         Example:
             >>> texts = vae_tf.data.Texts.of(["to be", "or not to be"])  # bytes

@@ -46,7 +46,7 @@ def causal_encoder(
         outputs: `posterior.parameter_shapes(latent_dim)`; None for a DiagonalNormal's.
         condition: see `vae_tf.networks`; it enters beside the features of the sequence.
         mask: whether the network has the input `mask`, without which padding is data.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
@@ -99,7 +99,7 @@ def causal_decoder(
         embedding: features of a token.
         word_dropout: share of the past that is hidden in training.
         condition: see `vae_tf.networks`; it enters beside z.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.

@@ -38,7 +38,7 @@ def conv_encoder(
             and enters the dense layer.
         mask: whether the network has an input `mask`, which tells it the missing pixels; its
             channels are stacked with those of the image.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
@@ -80,7 +80,7 @@ def conv_decoder(
             (Odena et al. 2016).
         condition: see `vae_tf.networks`; it enters the first layer beside the latents, and
             scales and shifts the channels of each convolution.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.

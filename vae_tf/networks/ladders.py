@@ -32,7 +32,7 @@ class Seeds:
     """Streams of initial weights, one for each network.
 
     Args:
-        seed: of all of them; None for weights that differ at each call.
+        seed: seed of all of them; None for weights that differ at each call.
     """
 
     def __init__(self, seed: int | None):

@@ -42,7 +42,7 @@ def mlp_encoder(
         mask: whether the network has an input `mask`, which tells it the missing data.
         features: the form in which each number of a table's rows enters, `table.features`;
             unchanged if None.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape, share or name of the kind it must be.
@@ -88,7 +88,7 @@ def mlp_decoder(
             outputs, so that the hidden layers only have to learn what is not linear. It suits
             tables, whose columns often depend on each other almost linearly.
         condition: see `vae_tf.networks`; it enters the first layer beside the latents.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape, share or name of the kind it must be.
@@ -126,7 +126,7 @@ def conditional_prior_network(
         latent_dim: L.
         hidden: widths of the hidden layers; () for a linear function of the condition.
         activation: a Keras activation's name.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, condition or name of the kind it must be.

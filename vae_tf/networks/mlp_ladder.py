@@ -48,7 +48,7 @@ def mlp_ladder(
             if None those of a DiagonalNormal.
         condition: see `vae_tf.networks`; it enters the first layers of encoder and decoder.
         mask: whether the encoder has an input `mask`, which tells it the missing data.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.

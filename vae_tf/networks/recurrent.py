@@ -38,7 +38,7 @@ def gru_encoder(
         condition: see `vae_tf.networks`; it enters beside the features of the sequence.
         mask: whether the network has the input `mask`, without which padding is data.
         unroll: whether the steps are written out, as LiteRT needs them; slow to compile.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
@@ -96,7 +96,7 @@ def gru_decoder(
         word_dropout: share of these steps that is hidden from it in training.
         condition: see `vae_tf.networks`; it enters beside z.
         unroll: whether the steps are written out, as LiteRT needs them; slow to compile.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.

@@ -44,7 +44,7 @@ def resnet_encoder(
         normalization: "none"; "group", over groups of an image's channels (Wu and He 2018);
             "layer", over the channels of each pixel; or "batch", with which an example's bound in
             training depends on its batch.
-        groups: of the channels, for "group".
+        groups: number of groups of channels, for "group".
         activation: a Keras activation's name.
         outputs: shapes of the posterior's parameters, `posterior.parameter_shapes(latent_dim)`; if
             None those of a DiagonalNormal, `z_mean` and `z_log_var`, each [B, L].
@@ -52,7 +52,7 @@ def resnet_encoder(
             and enters the dense layer.
         mask: whether the network has an input `mask`, which tells it the missing pixels; its
             channels are stacked with those of the image.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
@@ -94,14 +94,14 @@ def resnet_decoder(
         depth: residual blocks of each level.
         hidden: width of the dense layer before them.
         normalization: as for `resnet_encoder`.
-        groups: of the channels, for "group".
+        groups: number of groups of channels, for "group".
         activation: a Keras activation's name.
         upsampling: "transposed" for transposed convolutions; "nearest" or "bilinear" enlarge the
             maps before an ordinary convolution, which takes more time and makes no checkerboards
             (Odena et al. 2016).
         condition: see `vae_tf.networks`; it enters the first layer beside the latents, and
             scales and shifts the channels inside each block.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.

@@ -54,12 +54,12 @@ def resnet_ladder(
         depth: residual blocks of each level.
         hidden: width of the dense layers around the top.
         normalization: as for `resnet_encoder`.
-        groups: of the channels, for "group".
+        groups: number of groups of channels, for "group".
         activation: a Keras activation's name.
         top: shapes of the parameters of the top's posterior; if None those of a DiagonalNormal.
         condition: see `vae_tf.networks`; it enters encoder and decoder.
         mask: whether the encoder has an input `mask`, which tells it the missing pixels.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.

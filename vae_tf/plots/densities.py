@@ -14,8 +14,8 @@ def side_by_side(samples: Mapping[str, np.ndarray], columns: Sequence[str] = ())
     """Returns a figure with a panel for each of `samples`, all on the axes of the first.
 
     Args:
-        samples: title -> images [N, H, W, C], or rows [N, D], of which a histogram of the only
-            column or a scatter plot of the first two is drawn.
+        samples: images [N, H, W, C] or rows [N, D] by title. Rows are drawn as a histogram of their
+            only column, or as a scatter plot of the first two.
         columns: the names of the columns.
 
     Example:

@@ -11,7 +11,7 @@ INCHES_PER_IMAGE = 0.6
 
 
 def tile(images: np.ndarray, columns: int) -> np.ndarray:
-    """Returns one picture [H', W', C] of `images` [N, H, W, C] (or [rows, columns, H, W, C]).
+    """Returns one picture [H', W', C] made of `images` [N, H, W, C] or [rows, columns, H, W, C].
 
     Args:
         images: filled row by row; the last row is padded with white.
@@ -76,10 +76,10 @@ def reconstructions(
     """Returns a figure with each row of `originals` [N, H, W, C] above its reconstructions.
 
     Args:
-        originals: as a person knows them.
-        reconstructed: what the model makes of them.
+        originals: the images as they are, [N, H, W, C].
+        reconstructed: the model's reconstructions, [N, H, W, C].
         columns: images in a row.
-        seen: what the model was fed, if that is something else; it comes between the two.
+        seen: the images that the model was fed, if they differ; they are shown between the two.
 
     Example:
         >>> x = np.zeros((12, 28, 28, 1))
@@ -128,9 +128,9 @@ def heat_map(images: np.ndarray, values: np.ndarray, columns: int = 12, most=Non
 
     Args:
         images: [N, H, W, C] in [0, 1].
-        values: [N, H, W, C] or [N, H, W, 1], summed over channels; NaN is left grey.
+        values: [N, H, W, C] or [N, H, W, 1], summed over channels; NaN is shown in grey.
         columns: images in a row.
-        most: the value of the brightest colour; the largest one if None.
+        most: the value of the brightest colour; the largest of `values` if None.
 
     Example:
         >>> images = np.zeros((6, 8, 8, 1))
@@ -150,10 +150,10 @@ def heat_map(images: np.ndarray, values: np.ndarray, columns: int = 12, most=Non
 
 
 def levels(images: np.ndarray) -> Figure:
-    """Returns a figure of what each group of latents controls, `images` [G, columns, H, W, C].
+    """Returns a figure of the control by each group, `images` [G, columns, H, W, C].
 
     Args:
-        images: of `evaluation.redrawn`.
+        images: the images of `evaluation.redrawn`.
 
     Example:
         >>> images = np.zeros((2, 10, 28, 28, 1))  # such as vae_tf.evaluation.redrawn(vae)
@@ -164,10 +164,10 @@ def levels(images: np.ndarray) -> Figure:
 
 
 def traversals(images: np.ndarray) -> Figure:
-    """Returns a figure of what each latent changes, `images` [latents, values, H, W, C].
+    """Returns a figure of the change by each latent, `images` [latents, values, H, W, C].
 
     Args:
-        images: of `evaluation.traversals`.
+        images: the images of `evaluation.traversals`.
 
     Example:
         >>> images = np.zeros((2, 9, 28, 28, 1))  # such as vae_tf.evaluation.traversals(vae, z)

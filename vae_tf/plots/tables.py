@@ -17,11 +17,11 @@ WORDED = ("binary", "category")
 
 
 def marginals(data: Mapping, samples: Mapping, kinds: Mapping[Any, str]) -> Figure:
-    """Returns the distribution of each column, of the data and of samples, one over the other.
+    """Returns a figure of each column's distribution, that of samples over that of the data.
 
     Args:
-        data: values [N] by column, in the user's units and words; missing ones are left out.
-        samples: likewise.
+        data: values [N] by column, in the user's units and words; missing values are left out.
+        samples: samples of the model, in the same form.
         kinds: the kind of each column; the first 30 are drawn.
 
     Example:
@@ -44,11 +44,11 @@ def marginals(data: Mapping, samples: Mapping, kinds: Mapping[Any, str]) -> Figu
 
 
 def pairs(data: Mapping, samples: Mapping, kinds: Mapping[Any, str]) -> Figure:
-    """Returns pairs of columns: the data below the diagonal, samples above it, marginals on it.
+    """Returns a figure of pairs of columns: data below the diagonal, samples above it.
 
     Args:
-        data: values [N] by column; rows belong together.
-        samples: likewise.
+        data: values [N] by column, in the same order of rows.
+        samples: samples of the model, in the same form.
         kinds: the kind of each column; the first five are drawn, numbers before words.
 
     Example:

@@ -20,14 +20,14 @@ PARTS = {
 
 @dataclass(frozen=True)
 class TrainingProfile:
-    """Milliseconds that each part of a training step takes; `str` is the table.
+    """Milliseconds of each part of a training step; `str` gives their table.
 
-    The parts add up to `step`. Pieces that take longer apart than together, where they share the
-    cores, are scaled down to fit.
+    The parts add up to `step`. Pieces that take longer apart than together, since together they
+    share the cores, are scaled down to fit.
 
     Attributes:
-        data: what `fit` takes beyond its time with a batch held in memory; in each round at most
-            what a batch takes alone.
+        data: time of `fit` beyond its time with a batch held in memory; in each round at most the
+            time of a batch alone.
         encoder: forward pass of the encoder.
         decoder: forward pass of the decoder.
         loss: forward pass of all else: draws, prior, posterior, likelihood, penalties.
@@ -35,15 +35,16 @@ class TrainingProfile:
         optimizer: the update of the weights.
         overhead: the rest of a step: metrics, TensorFlow's dispatch, Python.
         step: a step of `fit`, median over the rounds.
-        step_range: the fastest and the slowest round's.
-        data_alone: a batch from the data set while nothing else runs; None if not a `tf.data` one.
-        batch_size: examples a step.
+        step_range: a step of the fastest and of the slowest round.
+        data_alone: a batch from the data set while nothing else runs; None if the data are no
+            `tf.data.Dataset`.
+        batch_size: number of examples of a step.
         steps_per_execution: as compiled, or as `fit` chose.
-        compute_dtype: what the networks compute in.
-        gflop: 1e9 operations of matmuls and convolutions a step.
+        compute_dtype: dtype in which the networks compute.
+        gflop: operations of matmuls and convolutions in a step, in 1e9.
         peaks: GFLOP/s of a large matmul here, by dtype.
-        rounds: how often all was measured.
-        trace: where TensorBoard finds the trace, if one was asked for.
+        rounds: number of rounds.
+        trace: directory of the trace, if one was written.
 
     Example:
         >>> parts = dict.fromkeys(vae_tf.profiling.PARTS, 1.0)  # milliseconds
@@ -88,7 +89,7 @@ class TrainingProfile:
 
     @property
     def examples_per_second(self) -> float:
-        """What `fit` reaches."""
+        """Examples per second in `fit`."""
         return 1e3 * self.batch_size / self.step
 
     @property
@@ -98,12 +99,12 @@ class TrainingProfile:
 
     @property
     def share_of_peak(self) -> float:
-        """How much of the matmul peak in `compute_dtype` a step reaches."""
+        """The share of the matmul peak in `compute_dtype` that a step reaches."""
         return self.gflops / self.peaks[self.compute_dtype]
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """What to change, and why; a sentence that says so if nothing stands out."""
+        """Advice on what to change, and why, or a sentence that nothing stands out."""
         return advise(self)
 
     def share(self, part: str) -> float:

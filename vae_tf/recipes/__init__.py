@@ -21,7 +21,7 @@ def recipe(name: str) -> TrainConfig:
     """Returns the configuration called `name`.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no such configuration.
 
     Example:
         >>> from vae_tf.recipes import recipe

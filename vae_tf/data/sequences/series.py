@@ -45,8 +45,8 @@ class Series:
 
         Args:
             x: training series, as `encode` takes them.
-            lengths: likewise.
-            mask: likewise.
+            lengths: steps of each series, as `encode` takes them.
+            mask: mask of the series, as `encode` takes it.
             max_length: T; None for the longest of the series.
 
         Raises:

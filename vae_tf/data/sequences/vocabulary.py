@@ -118,8 +118,8 @@ class Words(Vocabulary):
         """Returns the most frequent words of some texts.
 
         Args:
-            texts: which hold them.
-            most: how many words are kept.
+            texts: texts that hold the words.
+            most: the largest number of words that are kept.
             unknown: whether all others become one word, `<unk>`; else they are refused.
         """
         counts = collections.Counter(word for text in texts for word in _WORD.findall(text))

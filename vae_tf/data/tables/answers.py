@@ -29,7 +29,7 @@ class Answers(abc.ABC):
 
         Args:
             vae: a model of this table.
-            num_samples: how many rows.
+            num_samples: number of rows.
             seed: the same seed gives the same rows; the model's random stream if None.
         """
         rows = whole("num_samples", num_samples, least=0)
@@ -58,9 +58,9 @@ class Answers(abc.ABC):
         Args:
             vae: a model of this table.
             df: rows; their index and all their columns are kept.
-            num_imputations: how many tables of draws; 0 for the one of expected values.
+            num_imputations: number of tables of draws; 0 for one table of expected values.
             unknown: as for `encode`.
-            options: of `vae.impute`.
+            options: options of `vae.impute`.
         """
         rows = self.encode(df, unknown)
         answer = vae.impute(rows, num_imputations=num_imputations, **options)

@@ -26,7 +26,7 @@ class DiscretizedLogistic(Likelihood):
     times the data's range.
 
     Args:
-        levels: how many values the data take; 256 for 8-bit images.
+        levels: number of values that the data can take; 256 for 8-bit images.
         low: the lowest of them.
         high: the highest.
 
@@ -90,18 +90,20 @@ class DiscretizedLogisticMixture(DiscretizedLogistic):
 
     Decoder outputs, K components, flat so that a convolution can give them:
 
-    | data      | logits       | loc, log_scale   | coefficients |
-    |-----------|--------------|------------------|--------------|
-    | [H, W, 3] | [H, W, K]    | [H, W, K * 3]    | [H, W, K * 3] |
-    | [H, W, C] | [H, W, K]    | [H, W, K * C]    |              |
-    | [..., D]  | [..., D * K] | [..., D * K]     |              |
+    =========  ============  ==============  ==============
+    data       logits        loc, log_scale  coefficients
+    =========  ============  ==============  ==============
+    [H, W, 3]  [H, W, K]     [H, W, K * 3]   [H, W, K * 3]
+    [H, W, C]  [H, W, K]     [H, W, K * C]   none
+    [..., D]   [..., D * K]  [..., D * K]    none
+    =========  ============  ==============  ==============
 
     The mean of green and blue is taken at the means of the colours before them: exact, but for
     what the grid's ends cut off.
 
     Args:
         components: K.
-        levels: how many values the data take; 256 for 8-bit images.
+        levels: number of values that the data can take; 256 for 8-bit images.
         low: the lowest of them.
         high: the highest.
 

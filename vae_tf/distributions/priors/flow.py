@@ -23,7 +23,7 @@ class Flow(Prior):
         latent_dim: L, two at least.
         layers: number of steps; the order of the latents is reversed between them.
         hidden: widths of each step's hidden layers.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
     """
 
     def __init__(

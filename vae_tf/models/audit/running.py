@@ -62,13 +62,13 @@ GATES: dict[str, Callable[[Subject], bool]] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer to one question.
+    """The result of one check.
 
     Attributes:
-        name: of the check.
+        name: name of the check.
         status: "ok", "failed" or "skipped".
-        seen: what was seen, or why it was not asked.
-        fix: what to do, if it failed.
+        seen: the observation, or the reason for skipping the check.
+        fix: a remedy, if the check failed.
 
     Example:
         >>> from vae_tf.models.audit import Finding
@@ -84,10 +84,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found; `str` is its table.
+    """The findings of an audit; `str` gives their table.
 
     Attributes:
-        findings: one for each check, in the order they were made.
+        findings: one for each check, in the order of the checks.
 
     Example:
         >>> from vae_tf.models.audit import Audit, Finding
@@ -139,10 +139,10 @@ def audit(
     seed: int = 0,
     print_fn: Callable[[str], object] | None = print,
 ) -> Audit:
-    """Returns what the checks find about `vae` at `data`, having told it to `print_fn`.
+    """Returns the findings of all checks of `vae` at `data`, and passes their table to `print_fn`.
 
-    It raises nothing because of a model or of data: a check that does not come to its end has
-    failed, and says why.
+    It raises nothing because of the model or the data: a check that cannot be finished has failed,
+    and says why.
 
     Example:
         >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
