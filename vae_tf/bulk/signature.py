@@ -52,7 +52,7 @@ class Signature:
 
         Raises:
             ExportError: there is no bundle.
-            BulkError: it has no such signature, or files of the SavedModel were changed.
+            BulkError: the bundle has no such signature, or files of the SavedModel were changed.
         """
         directory = Path(directory).absolute()
         facts = manifest.read(directory)

@@ -73,13 +73,13 @@ class CollapseMonitor(keras.callbacks.Callback):
         return np.stack([result.active for result in self.results])
 
     def on_train_begin(self, logs=None):
-        """Looks at the model and the examples before the first step."""
+        """Checks the model and the examples before the first step."""
         instance("model", self.model, VAE)
         # A stream may give other examples, or none, the second time
         self.examples = list(self.model.door.batches(self.x, BATCH, "monitored"))
 
     def on_epoch_end(self, epoch, logs=None):
-        """Measures, if it is this epoch's turn."""
+        """Measures the model, if this epoch is one to measure."""
         last = epoch + 1 == self.params.get("epochs")
         if epoch % self.every and not last:
             return

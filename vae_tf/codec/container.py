@@ -72,7 +72,7 @@ class Container:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Container":
-        """Returns what a file holds.
+        """Returns the header and the words of a file.
 
         Raises:
             CodecError: the file is of another kind, cut short, damaged, or of a later format.

@@ -74,10 +74,11 @@ class ImageData:
         return replace(self, binarization="dynamic", train=train, validation=validation, test=test)
 
     def with_few_labels(self, count: int, seed: int) -> "ImageData":
-        """Returns the same images, of which so many of `train` keep their label.
+        """Returns the same images, of which `count` in `train` keep their label.
 
         Raises:
-            DataError: There are not so many, or not one for each class.
+            DataError: There are fewer images than `count`, or `count` is below the number of
+                classes.
         """
         least = self.num_classes
         labels = few_labels(np.asarray(self.train.labels), least, count, seed)
@@ -126,10 +127,10 @@ class ImageData:
         return f"sha256:{hashlib.sha256(b''.join(labels)).hexdigest()}"
 
     def describe(self, labels: bool = False) -> dict:
-        """Returns what was done to the data, in words and numbers fit for JSON.
+        """Returns a description of the data and their preprocessing, fit for JSON.
 
         Args:
-            labels: whether the labels are part of the data that matter.
+            labels: whether to describe the labels too.
         """
         height, width, _ = self.shape
         own: dict = {}

@@ -69,8 +69,8 @@ class Split:
 
         With `labels` they are pairs (images, labels [<=B] int32).
 
-        The order of epoch e is a function of (seed, e) alone, and draws of (seed, e, step): a run
-        resumed at epoch e is fed what the uninterrupted one was. For Keras:
+        The order of epoch e depends on (seed, e) alone, and draws on (seed, e, step), so that a run
+        resumed at epoch e is fed the batches of an uninterrupted one. For Keras:
         `fit(ds, steps_per_epoch=split.steps_per_epoch(batch_size), initial_epoch=start_epoch)`.
 
         Raises:
@@ -91,8 +91,8 @@ class Split:
     ) -> tf.data.Dataset:
         """Returns endless pairs (images, labels) of which the share `labelled` has a label.
 
-        The others' labels are -1. An epoch has `Mixture(...).steps` batches, of which
-        `training_batches` says the rest.
+        The other labels are -1. An epoch has `Mixture(...).steps` batches; their order and draws
+        are as in `training_batches`.
 
         Raises:
             ConfigError: An argument is out of range.
@@ -170,11 +170,11 @@ class Split:
         return images
 
     def undrawn(self) -> np.ndarray:
-        """Returns what `array` does, with the means of what is drawn, grey values of 0 and 1."""
+        """Returns the images as `array` does, but the grey values in place of their draws."""
         return replace(self, binarize=False).array()
 
     def add_to(self, digest) -> None:
-        """Updates a hash with the stored values of the split, and with which of them there are."""
+        """Updates a hash with the stored values of the split and their mask."""
         for part in chunks(self.stored):
             inside = self.rows[(self.rows >= part.start) & (self.rows < part.stop)]
             digest.update(self.stored[inside].tobytes())
@@ -182,13 +182,14 @@ class Split:
                 digest.update(self.observed[inside].tobytes())
 
     def mask(self) -> np.ndarray | None:
-        """Returns which values of `array` there are, [N, ...] float32; None for all."""
+        """Returns the mask of `array`, [N, ...] float32; None if everything was observed."""
         return None if self.observed is None else self.observed[self.rows].astype("float32")
 
     def part(self, chosen: np.ndarray) -> "Split":
-        """Returns a split of some of the images, [n] numbers from 0 to N - 1.
+        """Returns a split of some of the images, given their numbers [n] from 0 to N - 1.
 
-        Fixed draws belong to places in a split: a binarized part feeds others than the whole.
+        Fixed draws belong to places in a split, so that a binarized part feeds other draws than the
+        whole.
         """
         labels = None if self.labels is None else self.labels[chosen]
         factors = {name: values[chosen] for name, values in self.factors.items()}

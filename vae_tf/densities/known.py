@@ -32,7 +32,7 @@ class Heights(Density):
         return special.logsumexp(parts + np.log(self.shares), axis=1)
 
     def sample(self, num_samples: int, seed: int = 0) -> np.ndarray:
-        """Returns so many people, [num_samples, 1]."""
+        """Returns draws of p(x), heights of people, [num_samples, 1]."""
         rng = np.random.default_rng(seed)
         kind = rng.choice(2, (num_samples, 1), p=self.shares)
         return np.asarray(rng.normal(self.means[kind], self.stds[kind]))
@@ -66,7 +66,7 @@ class Houses(Density):
         return mean, self.spreads * np.exp(0.8 * away)
 
     def log_prob(self, x: Any) -> np.ndarray:
-        """Returns log p(x) in nats, [N] float64; -inf of values that are not positive."""
+        """Returns log p(x) in nats, [N] float64; -inf where a value is not positive."""
         rows = flattened(x, (2,))
         positive = (rows > 0).all(1)
         area, price = np.log(np.where(positive[:, None], rows, 1.0)).T
@@ -76,7 +76,7 @@ class Houses(Density):
         return np.where(positive, special.logsumexp(parts, axis=1) - area - price, -math.inf)
 
     def sample(self, num_samples: int, seed: int = 0) -> np.ndarray:
-        """Returns so many houses, [num_samples, 2]."""
+        """Returns draws of p(x), houses, [num_samples, 2]."""
         rng = np.random.default_rng(seed)
         kind, each = rng.choice(3, num_samples, p=self.shares), np.arange(num_samples)
         area = np.asarray(rng.normal(self.areas[kind], self.widths[kind]))

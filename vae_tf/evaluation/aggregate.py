@@ -29,7 +29,7 @@ def fit_mixture(
         components: K, fitted by scikit-learn's EM. Their standard deviations are at least 0.05, the
             smallest that MixtureOfNormals allows.
         batch_size: examples encoded at a time, for arrays.
-        seed: seed of EM's start, and of the draws, which belong to the examples as the data order them.
+        seed: seed of EM and of the draws, which belong to the examples as the data order them.
 
     Raises:
         DataError: there are fewer examples than components, or latents spread wider than

@@ -69,7 +69,7 @@ class Collapse:
 
     @property
     def active_by_group(self) -> list[int]:
-        """How many latents are active in each group."""
+        """The number of active latents in each group, [G]."""
         ends = np.cumsum(self.group_sizes)
         return [int(part.sum()) for part in np.split(self.active, ends[:-1])]
 

@@ -132,14 +132,14 @@ class Core(keras.Model):
 
     @property
     def door(self) -> Door:
-        """What takes data for this model."""
+        """The object that takes data for this model."""
         y_is = "condition" if self.parts.conditional else None
         y_is = y_is if self.parts.classifier is None else "label"
         return Door(self.parts, self.event_shape, y_is, self.missing)
 
     @property
     def schedules(self) -> tuple[Schedule, ...]:
-        """All that changes with training time."""
+        """All schedules: beta's and those of the KL control."""
         return (self.beta, *(self.kl_control.schedules if self.kl_control else ()))
 
     def build(self, input_shape):

@@ -71,7 +71,7 @@ class Inference:
         return self.qz.sample(num_samples, seed=self.seed)
 
     def groups(self, z: tf.Tensor) -> list[Group]:
-        """Returns the groups of latents that the draws z [S, B, L] fall into."""
+        """Returns the groups of latents, with the draws z [S, B, L] split among them."""
         return groups_of(self.qz, self.pz, z)
 
     def log_ratio(self, z: tf.Tensor) -> tf.Tensor:

@@ -78,7 +78,7 @@ class MonteCarloEM(Objective):
         self.log_step_size = self.add_weight(name="log_step_size", **own)
 
     def estimate(self, inference: Inference) -> Terms:
-        """Returns the ELBO's terms, which no gradient follows."""
+        """Returns the ELBO's terms, without gradients."""
         z = inference.draw(self.num_samples)
         nll = -tf.reduce_mean(inference.log_px(z), 0)
         kl = tf.reduce_sum(kl_parts(inference.groups(z)), -1)
@@ -108,7 +108,7 @@ class MonteCarloEM(Objective):
         Args:
             model: a VAE.
             batch: tensors.
-            start: of the chains, [B, L].
+            start: starting points of the chains, [B, L].
         """
         pz, size = model.parts.p(batch), tf.exp(self.log_step_size)
         rows = [tf.shape(start)[0], 1]
@@ -131,7 +131,7 @@ class MonteCarloEM(Objective):
         return tf.stop_gradient(kept), tf.reduce_mean(accepted, 0)
 
     def adapt(self, accepted: tf.Tensor) -> None:
-        """Moves the step size towards the acceptance that is wanted, from a mean one."""
+        """Moves the step size so that the mean acceptance approaches the wanted one."""
         accepted = tf.where(tf.math.is_finite(accepted), accepted, 0.0)
         self.log_step_size.assign_add(RATE * (accepted - self.acceptance))
 

@@ -99,13 +99,13 @@ class SemiSupervised(Objective):
         return tf.cast(tf.reshape(batch.label, [-1]), tf.int32)
 
     def told(self, batch: Batch) -> Batch:
-        """Returns the batch with a condition: the label, or else the class that is likeliest."""
+        """Returns the batch with a condition: the label, or else the most probable class."""
         label = self.labels(batch)
         likeliest = tf.argmax(self.log_q(batch), -1, tf.int32)
         return batch._replace(condition=tf.where(label >= 0, label, likeliest))
 
     def log_prior(self, batch: Batch) -> tf.Tensor:
-        """Returns log p(y) of the classes an example may be of, [B, K]; -inf of the others."""
+        """Returns log p(y) of each possible class of an example, [B, K]; -inf for other classes."""
         label = self.labels(batch)[:, None]
         possible = (label < 0) | (label == tf.range(self.num_classes))
         return tf.where(possible, self.log_py, -np.inf)
@@ -115,7 +115,7 @@ class SemiSupervised(Objective):
         return tf.random.stateless_categorical(self.log_py[None], rows, seed, tf.int32)[0]
 
     def examples(self, batch: Batch) -> Batch:
-        """Returns every example under every class, [B * K], those of an example together."""
+        """Returns every example under every class, [B * K], the rows of an example together."""
         times = self.copies
         classes = tf.tile(tf.range(times), tf.shape(batch.x)[:1])
         fields = batch._replace(condition=None)
@@ -123,7 +123,7 @@ class SemiSupervised(Objective):
         return Batch(*repeated)._replace(condition=classes)
 
     def estimate(self, inference: Inference) -> Terms:
-        """Returns the terms of one batch, of examples that are there under every class."""
+        """Returns the terms of one batch, whose examples occur under every class."""
         batch = inference.batch.rows(slice(None, None, self.num_classes))
         log_q, label = self.log_q(batch, inference.training), self.labels(batch)
         z = inference.draw(self.num_samples)

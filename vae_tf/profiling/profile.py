@@ -108,11 +108,11 @@ class TrainingProfile:
         return advise(self)
 
     def share(self, part: str) -> float:
-        """Returns a part's share of the step."""
+        """Returns the share of a part in the time of a step."""
         return self.parts[part] / self.step
 
     def facts(self) -> tuple[str, ...]:
-        """Returns the arithmetic in words."""
+        """Returns sentences about the arithmetic of a step."""
         low, high = self.step_range
         peaks = ", ".join(f"{peak:,.0f} in {dtype}" for dtype, peak in self.peaks.items())
         facts = [
@@ -127,7 +127,7 @@ class TrainingProfile:
         return tuple(facts)
 
     def as_dict(self) -> dict:
-        """Returns all of it, fit for JSON."""
+        """Returns all fields and derived numbers, fit for JSON."""
         derived = {
             "examples_per_second": self.examples_per_second,
             "gflops": self.gflops,

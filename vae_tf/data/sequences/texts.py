@@ -46,7 +46,7 @@ class Texts:
         tokens: str | Vocabulary = "bytes",
         max_length: int | None = None,
     ) -> "Texts":
-        """Returns what suits some texts.
+        """Returns an encoding that suits some texts.
 
         Args:
             texts: training texts.
@@ -54,8 +54,8 @@ class Texts:
             max_length: T; None for the longest of the texts.
 
         Raises:
-            ConfigError: a name that is not known.
-            DataError: texts that cannot be used, or too long for T to be guessed.
+            ConfigError: the name in `tokens` is unknown.
+            DataError: the texts cannot be used, or are too long for T to be chosen.
         """
         texts = [_text(text, i) for i, text in enumerate(_listed(texts))]
         if isinstance(tokens, str):
@@ -89,15 +89,14 @@ class Texts:
         return likelihoods.Categorical(self.num_tokens)
 
     def encode(self, texts: Sequence[str], ended: bool = True) -> dict[str, np.ndarray]:
-        """Returns {"x": [N, T], "mask": [N, T]}, float32, as `fit` and all else takes it.
+        """Returns {"x": [N, T], "mask": [N, T]}, float32, as every method of a model takes it.
 
         Args:
             texts: strings, or bytes in UTF-8.
-            ended: whether the texts are complete; a beginning has no end, and may be empty.
+            ended: whether the texts are complete. A beginning has no end, and may be empty.
 
         Raises:
-            DataError: a text that is empty, too long, no UTF-8, or has tokens outside the
-                vocabulary.
+            DataError: a text is empty, too long or no UTF-8, or has tokens outside the vocabulary.
         """
         texts = _listed(texts)
         shape = len(texts), self.max_length
@@ -126,7 +125,7 @@ class Texts:
         """Returns the texts of token numbers [N, T], each up to its end.
 
         Raises:
-            DataError: numbers that the vocabulary does not have.
+            DataError: a number is not in the vocabulary.
         """
         x = np.asarray(x)
         if x.ndim != 2 or (x != np.rint(x)).any() or (x < 0).any() or (x >= self.num_tokens).any():
@@ -147,17 +146,17 @@ class Texts:
         """Writes vocabulary and length as JSON; `Texts.load` reads them.
 
         Raises:
-            ConfigError: the vocabulary is somebody's tokenizer.
+            ConfigError: the vocabulary is made of a user's tokenizer.
         """
         told = json.dumps(self.get_config(), ensure_ascii=False, indent=1)
         write_aside(Path(path), lambda aside: Path(aside).write_text(told, "utf-8"))
 
     @classmethod
     def load(cls, path: str | Path) -> "Texts":
-        """Returns what `save` wrote.
+        """Returns the encoding that `save` wrote.
 
         Raises:
-            DataError: the file is not there, or not of that kind.
+            DataError: there is no such file, or it is of another kind.
         """
         try:
             config = json.loads(Path(path).read_text("utf-8"))

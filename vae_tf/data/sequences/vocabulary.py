@@ -39,7 +39,7 @@ class Vocabulary(abc.ABC):
         """Returns the numbers of the tokens of `text`, from 1 to size - 1, without its end.
 
         Raises:
-            DataError: a token outside the vocabulary.
+            DataError: a token is outside the vocabulary.
         """
 
     @abc.abstractmethod
@@ -120,7 +120,7 @@ class Words(Vocabulary):
         Args:
             texts: texts that hold the words.
             most: the largest number of words that are kept.
-            unknown: whether all others become one word, `<unk>`; else they are refused.
+            unknown: whether all other words become one word, `<unk>`; otherwise they are refused.
         """
         counts = collections.Counter(word for text in texts for word in _WORD.findall(text))
         by_rank = sorted(counts, key=lambda word: (-counts[word], word))

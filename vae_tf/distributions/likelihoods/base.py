@@ -127,9 +127,10 @@ class Likelihood(ModelPart):
         return tf.constant((low + high) / 2)
 
     def allowed(self, x: tf.Tensor) -> tf.Tensor:
-        """Returns where `x` is finite and in the support, bool of its shape, in plain operations.
+        """Returns whether each value of `x` is finite and in the support, bool of its shape.
 
-        `check_support` says the same of an array, and why.
+        It consists of plain operations. `check_support` asks the same of an array, and gives the
+        reason.
         """
         # NaN compares as false. tf.reduce_min and reduce_max would cost half, but lose a NaN
         # under XLA.
@@ -150,7 +151,7 @@ class Likelihood(ModelPart):
         return tf.reduce_all(allowed)
 
     def statistics(self, params) -> dict[str, tf.Tensor]:
-        """Returns what an exported decoder puts out: `image` = E[x|z], [B, *event] float32.
+        """Returns the outputs of an exported decoder: `image` = E[x|z], [B, *event] float32.
 
         Each output has the batch first and is made of LiteRT's builtin operators.
         """
@@ -197,26 +198,26 @@ class Likelihood(ModelPart):
         return tf.map_fn(draw, (params, own_seeds), fn_output_signature=of_rows)
 
     def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution | None:
-        """Returns p(x|z) as `statistics` tell it, or None where they do not determine it.
+        """Returns p(x|z), given `statistics`; None if they do not determine it.
 
-        So the density that an exported decoder stands for can be had from its outputs alone.
+        It gives the density of an exported decoder from its outputs alone.
         """
         return None
 
     def alphabet(self, event_shape) -> Alphabet | None:
-        """Returns the values an element of the data may have, and how their masses are computed.
+        """Returns the values that an element of x may have, with the function of their masses.
 
-        A lossless codec is made of it. None where they are not finitely many, or the elements of
-        an example are not independent given z.
+        A lossless codec is built from it. It is None if the values are not finite in number, or the
+        elements of an example are not independent given z.
         """
         return None
 
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:
-        """Refuses data this likelihood gives no density.
+        """Refuses data for which this likelihood has no density.
 
         Args:
             x: numbers of any shape.
-            strict: ask for a true density, not only for a finite bound.
+            strict: whether to demand a true density, not only a finite bound.
 
         Raises:
             DataError: a value is NaN, infinite or outside `support`.

@@ -75,15 +75,15 @@ class Bernoulli(Likelihood):
         return {"image": tf.sigmoid(value) if self.parameters == ("logits",) else value}
 
     def from_uniforms(self, params, u: tf.Tensor) -> tf.Tensor:
-        """Returns x ~ p(x|z), [B, *event], 1 where u is below the probability of it."""
+        """Returns x ~ p(x|z), [B, *event], which is 1 where u is below its probability."""
         return tf.cast(u < self.statistics(params)["image"], tf.float32)
 
     def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event], of the probabilities in `image`.
 
-        Those that rounding has put at 0 or 1 count as SMALLEST, the least normal float32, and as
-        1 - 2^-25, halfway between 1 and the float32 before it: 87 and 17 nats for each x they
-        rule out, not infinitely many.
+        Probabilities rounded to 0 or 1 count as SMALLEST, the least normal float32, and as 1 -
+        2^-25, halfway between 1 and the float32 before it. An x that they rule out then costs 87 or
+        17 nats, not infinitely many.
         """
         p = tf.cast(statistics["image"], tf.float64)
         p = tf.clip_by_value(p, SMALLEST, LARGEST)

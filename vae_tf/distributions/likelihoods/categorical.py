@@ -74,21 +74,21 @@ class Categorical(Likelihood):
         return tf.cast(tf.argmax(statistics["probabilities"], -1), tf.float32)
 
     def from_uniforms(self, params, u: tf.Tensor) -> tf.Tensor:
-        """Returns x ~ p(x|z), [B, *event]: as many classes as have a cumulative below u."""
+        """Returns x ~ p(x|z), [B, *event]: the number of classes whose cumulative is below u."""
         below = tf.cumsum(self.statistics(params)["probabilities"], -1)[..., :-1]
         return tf.reduce_sum(tf.cast(u[..., tf.newaxis] > below, tf.float32), -1)
 
     def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event], of the `probabilities` [B, *event, K].
 
-        Those that rounding has put at 0 count as 2^-126, the least normal float32: 87 nats.
+        Probabilities rounded to 0 count as 2^-126, the least normal float32, which is 87 nats.
         """
         log_p = tf.math.log(tf.maximum(statistics["probabilities"], 2.0**-126))
         *outer, last, classes = log_p.shape[1:]
         return self.distribution({"logits": tf.reshape(log_p, [-1, *outer, last * classes])})
 
     def allowed(self, x: tf.Tensor) -> tf.Tensor:
-        """Returns where `x` is a whole number from 0 to K - 1, bool of its shape."""
+        """Returns whether each `x` is a whole number from 0 to K - 1, bool of its shape."""
         return super().allowed(x) & whole_numbers(x)
 
     def alphabet(self, event_shape) -> Table:

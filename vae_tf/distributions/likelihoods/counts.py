@@ -28,7 +28,7 @@ class Counts(Likelihood):
     discrete = True
 
     def allowed(self, x: tf.Tensor) -> tf.Tensor:
-        """Returns where `x` is a count, bool of its shape."""
+        """Returns whether each `x` is a count, bool of its shape."""
         return super().allowed(x) & whole_numbers(x)
 
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:

@@ -55,7 +55,7 @@ class DiscretizedLogistic(Likelihood):
         return tfd.Independent(mass, event_rank(values["loc"]))
 
     def allowed(self, x: tf.Tensor) -> tf.Tensor:
-        """Returns where `x` is on the grid, but for float32 rounding; bool of its shape."""
+        """Returns whether each `x` is on the grid, but for float32 rounding; bool of its shape."""
         return super().allowed(x) & self.grid.holds(x)
 
     def alphabet(self, event_shape) -> Levels | None:

@@ -138,8 +138,8 @@ class GaussianLearnedScale(Gaussian):
     def from_data(cls, x, mask=None, **kwargs) -> "GaussianLearnedScale":
         """Returns a likelihood for data in any unit: `scale` and `min_scale` come from `x`.
 
-        `scale` starts at the standard deviation of the examples `x` [N, *event]. `min_scale` is
-        the smallest distance between different values, by which the data were rounded, within a
+        `scale` starts at the standard deviation of the examples `x` [N, *event]. `min_scale` is the
+        smallest distance between different values, to which the data were rounded, kept between a
         thousandth and a tenth of the standard deviation. Where `mask` [N, *event] is 0, x is
         missing.
 
@@ -197,8 +197,8 @@ class GaussianPixelScale(Gaussian):
     def from_data(cls, x, mask=None, **kwargs) -> "GaussianPixelScale":
         """Returns a likelihood for data in any unit, whose `min_scale` comes from `x`.
 
-        It is chosen as GaussianLearnedScale does, for rows [N, D] from the column that varies
-        least. Where `mask` [N, *event] is 0, x is missing.
+        It is chosen as in GaussianLearnedScale, for rows [N, D] from the column that varies least.
+        Where `mask` [N, *event] is 0, x is missing.
 
         Raises:
             DataError: data that are not finite, or do not vary.

@@ -34,7 +34,7 @@ class Posterior(ModelPart):
         return {name: (latent_dim,) for name in self.parameters}
 
     def group_sizes(self, latent_dim: int) -> tuple[int, ...]:
-        """Returns the numbers of latents in each group of them; one group unless it is joint."""
+        """Returns the number of latents in each group; one group unless a subclass has more."""
         return (latent_dim,)
 
     def bind(self, prior) -> None:
@@ -63,7 +63,7 @@ class Posterior(ModelPart):
         return None
 
     def with_noise(self, params, normal: tf.Tensor) -> tuple[tfd.Distribution, tf.Tensor | None]:
-        """Returns `distribution` and `from_noise`; where one helps the other, override it."""
+        """Returns `distribution` and `from_noise`; override it if the two share work."""
         return self.distribution(params), self.from_noise(params, normal)
 
     def drawn(
@@ -83,7 +83,7 @@ class Posterior(ModelPart):
             first: position of the first draw of the first row; int64 where it may be large.
 
         Raises:
-            ConfigError: `from_noise` does not return what is shaped like the noise.
+            ConfigError: `from_noise` returns draws of another shape than the noise.
         """
         rows = _rows(params, num_samples)
         normal = noise.normals(seed, first, rows * num_samples, latent_dim)
@@ -119,7 +119,7 @@ class Posterior(ModelPart):
         return tf.transpose(z, [1, 0, 2])
 
     def statistics(self, params) -> dict[str, tf.Tensor]:
-        """Returns what an exported encoder puts out, by name, each [B, ...] float32.
+        """Returns the outputs of an exported encoder by name, each [B, ...] float32.
 
         `z_mean`, which is `point`, and `z_log_var` are among them.
         """

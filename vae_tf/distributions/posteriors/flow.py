@@ -96,7 +96,7 @@ class InverseAutoregressive(Posterior):
         return self.with_noise(params, normal)[1]
 
     def with_noise(self, params, normal: tf.Tensor) -> tuple[tfd.Distribution, tf.Tensor]:
-        """Returns q(z|x) and draws, [..., B, L], whose density it has in the bijector's cache."""
+        """Returns q(z|x) and draws, [..., B, L], whose density is in the bijector's cache."""
         base, bijector = self._base_and_bijector(params)
         z = bijector.forward(base.distribution.loc + base.distribution.scale * normal)
         return _Flowed(base, bijector), z
@@ -107,7 +107,7 @@ class InverseAutoregressive(Posterior):
         return bijector.forward(base.mean())
 
     def statistics(self, params) -> dict[str, tf.Tensor]:
-        """Returns `z_mean`, which is `point`, and what the diagonal normal and the flow take."""
+        """Returns `z_mean`, which is `point`, and the inputs of the normal and the flow."""
         values = named_parameters(params, self.parameters, type(self).__name__)
         log_var = bounded_log_var(values["z_log_var"])
         own = {"base_mean": values["z_mean"], "context": values["context"]}

@@ -53,7 +53,7 @@ class JointPosterior(Posterior):
         }
 
     def group_sizes(self, latent_dim: int) -> tuple[int, ...]:
-        """Returns the numbers of latents in each group."""
+        """Returns the number of latents in each group."""
         if sum(self.sizes) != latent_dim:
             fix = "Give all parts the same latent_dim."
             expected = f"The model must have latent_dim={sum(self.sizes)}"
@@ -79,7 +79,7 @@ class JointPosterior(Posterior):
         return tf.concat([part.point(own) for part, own in groups], -1)
 
     def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor | None:
-        """Returns draws [..., B, L]; None if a part knows no way."""
+        """Returns draws [..., B, L]; None if a part has no `from_noise`."""
         noise = tf.split(normal, self.sizes, -1)
         groups = zip(self.parts, self._by_group(params), noise, strict=True)
         draws = [part.from_noise(own, rest) for part, own, rest in groups]

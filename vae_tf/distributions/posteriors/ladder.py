@@ -45,10 +45,10 @@ class Ladder(Groups):
     taken, given = ("features", "state", "z"), ("shift", "log_ratio")
 
     def bind(self, prior) -> None:
-        """Receives the prior, whose way down it shares.
+        """Receives the model's prior, whose networks it shares.
 
         Raises:
-            ConfigError: no Hierarchy of such groups, or another one than before.
+            ConfigError: the prior is no Hierarchy of such groups, or another one than before.
         """
         if not isinstance(prior, Hierarchy) or len(prior.rows) != len(self.rows):
             expected = f"A Ladder of {len(self.rows) + 1} groups needs a Hierarchy of as many"

@@ -43,11 +43,11 @@ class Prior(ModelPart):
 
     @property
     def group_sizes(self) -> tuple[int, ...]:
-        """Numbers of latents in each group of them; one group unless the prior is a joint one."""
+        """The number of latents in each group; there is one group unless a subclass has more."""
         return (self.latent_dim,)
 
     def bind(self, encode: Callable[[tf.Tensor], tfd.Distribution]) -> None:
-        """Receives the function that gives q(z|x), for priors that are made of it."""
+        """Receives the model's encoder, for priors built from it: a function from x to q(z|x)."""
         del encode  # AutoGraph cannot convert a function without statements, and warns
 
     def distribution(self) -> tfd.Distribution:
@@ -57,22 +57,22 @@ class Prior(ModelPart):
     def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor | None:
         """Returns z ~ p(z), [B, latent_dim], as a function of noise, made of plain operations.
 
-        An exported decoder draws so, on servers and phones: row by row, from seeds of its own.
+        An exported decoder draws in this way, on servers and phones, with a seed for each row.
 
         Args:
             normal: draws of N(0, 1), [B, latent_dim].
             uniform: draws of U(0, 1), [B].
 
         Returns:
-            The draws; None if the prior knows no such way.
+            The draws; None if the prior has no such function.
         """
         return None
 
     def mixture(self) -> dict[str, np.ndarray] | None:
-        """Returns p(z) as a mixture of diagonal normals, for those who have the numbers alone.
+        """Returns p(z) as the numbers of a mixture of diagonal normals, for use without this class.
 
         Returns:
-            `weights` [K], `loc` [K, L] and `scale` [K, L] float32; None if it is no such mixture.
+            `weights` [K], `loc` [K, L] and `scale` [K, L] float32; None if p(z) is no such mixture.
         """
         return None
 

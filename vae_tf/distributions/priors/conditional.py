@@ -54,7 +54,7 @@ class Conditional(Prior):
         """Returns p(z|c), batch [B], event [latent_dim], of a condition [B, ...] or a dict of such.
 
         Raises:
-            DataError: no condition, or one that the network does not take.
+            DataError: there is no condition, or the network does not take it.
         """
         params = self.wiring({"condition": condition})
         loc, raw = (tf.cast(params[name], tf.float32) for name in OUTPUTS)

@@ -69,15 +69,15 @@ class Hierarchy(Prior):
 
     @property
     def group_sizes(self) -> tuple[int, ...]:
-        """Numbers of latents in each group, the top first."""
+        """The number of latents in each group, the top first."""
         return self.sizes
 
     def bind(self, encode: Callable[[tf.Tensor], tfd.Distribution]) -> None:
-        """Passes on to the top its own group of q(z|x)."""
+        """Passes the top's group of q(z|x) on to it."""
         self.top.bind(functools.partial(_top, encode))
 
     def below(self, g: int, z: tf.Tensor, state: Any) -> Level:
-        """Returns the level of group g of 1 and more, given the draw and the state above it."""
+        """Returns the level of group g, at least 1, given the draw and the state above it."""
         outputs = self.rows[g - 1](z=z, state=state)
         scale = tf.exp(self.bounded_log_scale(outputs["log_scale"]))
         own = tfd.Independent(Normal(outputs["loc"], scale), 1)
@@ -90,7 +90,7 @@ class Hierarchy(Prior):
         return Hierarchical(Level(self.top.distribution(*given)), further, self.sizes, way=self)
 
     def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor, condition=None) -> tf.Tensor | None:
-        """Returns draws [B, latent_dim], group after group; None if the top knows no way."""
+        """Returns draws [B, latent_dim], group after group; None if the top has no `from_noise`."""
         own, *others = tf.split(normal, self.sizes, -1)
         given = (condition,) if self.conditional else ()
         top = self.top.from_noise(own, uniform, *given)

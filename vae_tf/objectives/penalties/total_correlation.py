@@ -132,7 +132,7 @@ class FactorVAE(Penalty):
         return h[:, 0]
 
     def penalty(self, z: tf.Tensor, inference: Inference) -> tf.Tensor:
-        """Returns weight * mean logit, with the gradient of the classifier's loss beside it."""
+        """Returns weight * mean logit, to whose gradient that of the classifier's loss is added."""
         codes = tf.stop_gradient(z)
         real = self.logit(codes, fixed=False)
         permuted = self.logit(permuted_by_dimension(codes, inference.seed), fixed=False)
