@@ -68,8 +68,7 @@ class Series:
         return (self.max_length, len(self.loc))
 
     def encode(self, x, lengths=None, mask=None) -> dict[str, np.ndarray]:
-        """Returns {"x": [N, T, D], "mask": [N, T, D]}, float32, as every method of a model takes
-        it.
+        """Returns {"x": [N, T, D], "mask": [N, T, D]}, float32, as a model's methods take it.
 
         Args:
             x: series [N, t, D], NaN where a number is missing, or a list of arrays [t_i, D]. An
