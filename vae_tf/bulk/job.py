@@ -76,7 +76,7 @@ class Job:
             raise BulkError("A job needs an input or a number of rows", received, "Pass one.")
         if self.rows is not None and not 0 <= self.rows <= 2**32:
             fix = "Pass --rows of at most 2**32, as many as there are seeds."
-            raise BulkError("The number of rows must be one that can be had", self.rows, fix)
+            raise BulkError("The number of rows must be at most 2**32", self.rows, fix)
         if self.rows is not None and (needed := self.signature.data):
             fix = "Pass --input with these columns."
             expected = f"`{self.signature.name}` makes rows of the columns {', '.join(needed)}"

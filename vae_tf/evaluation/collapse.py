@@ -118,8 +118,8 @@ def measure_collapse(
         examples.add(observed.x, observed.mask)
         rows.append((params, point, observed.condition))
     if sum(len(point) for _, point, _ in rows) < 2:
-        received = f"{sum(len(point) for _, point, _ in rows)} of them"
-        raise DataError("Collapse shows between examples", received, "Pass 100 or more.")
+        received = f"{sum(len(point) for _, point, _ in rows)} example(s)"
+        raise DataError("Collapse is measured over several examples", received, "Pass 100 or more.")
     params, point, condition = keras.tree.map_structure(_joined, *rows)
     key = tf.constant([seed, 0])
     qz, z = vae.posterior.drawn(params, num_samples, vae.prior.latent_dim, key, 0)

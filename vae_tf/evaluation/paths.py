@@ -105,7 +105,7 @@ def traversals(vae: VAE, z, values=VALUES, latents=None, condition=None):
         raise DataError(f"A traversal starts at a code [{size}]", f"shape {z.shape}", fix)
     chosen = np.arange(size) if latents is None else np.atleast_1d(latents)
     if not np.all(np.isin(chosen, np.arange(size))):
-        raise DataError(f"`latents` must be of 0 to {size - 1}", list(chosen), "Count from 0.")
+        raise DataError(f"`latents` must be from 0 to {size - 1}", list(chosen), "Count from 0.")
     codes = np.tile(z, (len(chosen), len(values), 1))
     codes[np.arange(len(chosen)), :, chosen] = values
     flat = codes.reshape(-1, size)

@@ -272,10 +272,10 @@ def _check_arguments(
             raise ExportError(f"the {name} must be built", "no weights yet", "Train it first.")
     stepwise = "x" in parts.decoder_wiring.names
     if stepwise and texts is None:
-        expected = "a decoder that sees the past of x must be one of texts"
+        expected = "a decoder that sees the past of x can only be exported for texts"
         raise ExportError(expected, "an input x", "Pass texts=, how its texts became numbers.")
     if texts is not None and not stepwise:
-        expected = "texts are of a model whose decoder sees the past of x"
+        expected = "texts need a model whose decoder sees the past of x"
         raise ExportError(expected, "a decoder of z alone", "Leave texts out.")
     cpp_loader.libraries()
     shape = parts.encoder_wiring.input_shape("x") if event_shape is None else event_shape

@@ -74,7 +74,7 @@ class Options:
         ):
             value = getattr(self, name)
             if value != getattr(Options, name) and not getattr(self, needed):
-                expected = f"{name} needs {needed}, without which nothing is made by it"
+                expected = f"{name} needs {needed}, without which it has no effect"
                 raise ExportError(expected, f"{name}={value!r}", "Leave it out, or give both.")
         if self.only not in (None, SAVED_MODEL):
             fix = f"Pass only={SAVED_MODEL!r}, or leave it out."

@@ -118,7 +118,7 @@ class SequenceVAE(VAE):
         z = [np.asarray(self.generator.code(batch)) for batch in batches]
         if z[0].shape != z[1].shape:
             received = f"{len(z[0])} and {len(z[1])}"
-            raise ConfigError("`a` and `b` must be as many", received, "Pass pairs.")
+            raise ConfigError("`a` and `b` must have one length", received, "Pass pairs.")
         weight = np.linspace(0, 1, steps, dtype="float32")[:, None, None]
         path = (1 - weight) * z[0] + weight * z[1]  # [steps, B, L]
         # A step of all paths at a time: each path then has draws of its own

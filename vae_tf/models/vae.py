@@ -288,7 +288,7 @@ class VAE(Gaps):
         rank = None if self.event_shape is None else len(self.event_shape)
         if a.shape != b.shape or rank not in (None, a.ndim, a.ndim - 1):
             fix = f"Pass two examples {self.event_shape} or two batches of them."
-            raise ConfigError("`a` and `b` must be alike", f"{a.shape} and {b.shape}", fix)
+            raise ConfigError("`a` and `b` must have one shape", f"{a.shape} and {b.shape}", fix)
         single = a.ndim == rank
         ends = [x[None] if single else x for x in (a, b)]
         batches = [self.door.batch(x, "data to interpolate", condition) for x in ends]

@@ -53,7 +53,7 @@ def check_groups(latents: Sequence[int], name: str, widths: Sequence[int]) -> tu
     if len(latents) != len(widths):
         received = f"{len(latents)} latents and {len(widths)} of `{name}`"
         fix = f"Pass one number a group, the top first: latents=(8, 16), {name}=(128, 256)."
-        raise ConfigError(f"`latents` and `{name}` must be of as many groups", received, fix)
+        raise ConfigError(f"`latents` and `{name}` must have one length", received, fix)
     return latents, widths
 
 

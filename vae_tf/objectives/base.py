@@ -150,7 +150,8 @@ class Objective(ModelPart):
 
     def estimate(self, inference: Inference) -> Terms:
         """Returns the terms of one batch."""
-        raise ConfigError("An Objective must define it", type(self).__name__, "Override it.")
+        expected = "An Objective must define `estimate`"
+        raise ConfigError(expected, type(self).__name__, "Override it.")
 
     def step(self, model, batch: Batch) -> tuple[Terms, list]:
         """Returns the terms of one batch, and the gradient by each trainable weight of `model`.

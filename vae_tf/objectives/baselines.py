@@ -27,7 +27,7 @@ class Baseline(ModelPart):
 
     def value(self, x: tf.Tensor, signal: tf.Tensor) -> tf.Tensor:
         """Returns b for a signal [S, B] of the data `x`, broadcastable to it."""
-        raise ConfigError("A Baseline must define it", type(self).__name__, "Override it.")
+        raise ConfigError("A Baseline must define `value`", type(self).__name__, "Override it.")
 
     def learn(self, x: tf.Tensor, signal: tf.Tensor, training: bool) -> tf.Tensor:
         """Returns the baseline's own loss [B], or 0 if it learns in another way."""

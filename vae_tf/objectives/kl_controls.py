@@ -37,7 +37,7 @@ class KLControl(Settings):
 
     def __call__(self, parts: tf.Tensor, inference: Inference) -> tf.Tensor:
         """Returns the KL term [B] of parts [B, P], in nats."""
-        raise ConfigError("A KLControl must define it", type(self).__name__, "Override it.")
+        raise ConfigError("A KLControl must define `__call__`", type(self).__name__, "Override it.")
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

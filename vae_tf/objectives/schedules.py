@@ -33,7 +33,7 @@ class Schedule(Settings):
 
     def __call__(self, time: tf.Tensor) -> tf.Tensor:
         """Returns the weight at `time`, a scalar, as a float32 scalar."""
-        raise ConfigError("A Schedule must define it", type(self).__name__, "Override it.")
+        raise ConfigError("A Schedule must define `__call__`", type(self).__name__, "Override it.")
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

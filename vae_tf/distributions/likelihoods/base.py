@@ -47,7 +47,8 @@ class Likelihood(ModelPart):
 
     def distribution(self, params) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event], from the decoder's outputs."""
-        raise ConfigError("A Likelihood must define it", type(self).__name__, "Override it.")
+        expected = "A Likelihood must define `distribution`"
+        raise ConfigError(expected, type(self).__name__, "Override it.")
 
     def elements(self, params, x: tf.Tensor) -> tf.Tensor | None:
         """Returns log p of each element of x, [B, *event], or None where they are not independent.

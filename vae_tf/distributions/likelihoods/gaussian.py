@@ -267,14 +267,14 @@ def _scales_of(x, mask=None, by_column: bool = False) -> tuple[float, float]:
         np.ones(x.shape, bool) if mask is None else np.broadcast_to(np.asarray(mask) > 0, x.shape)
     )
     if not known.any() or not np.isfinite(x[known]).all():
-        raise DataError("Scales come from finite numbers", f"shape {x.shape}", "Impute the data.")
+        raise DataError("Scales need finite data", f"shape {x.shape}", "Impute the data.")
     columns = np.where(known, x, np.nan).reshape(len(x), -1)[:: math.ceil(len(x) / EXAMPLES)]
     columns = columns[:, ~np.isnan(columns).all(0)]
     spread = np.nanstd(columns, 0)
     varies = spread > 0
     if not varies.any():
         fix = "Pass more examples, or `min_scale` itself."
-        raise DataError("Scales come from data that vary", f"{len(x)} equal examples", fix)
+        raise DataError("Scales need data that vary", f"{len(x)} equal examples", fix)
     step = smallest_step(columns)[varies]
     pooled = np.sqrt(np.mean(np.square(spread[varies])))
     own = spread[varies] if by_column else pooled

@@ -42,7 +42,8 @@ class Posterior(ModelPart):
 
     def distribution(self, params) -> tfd.Distribution:
         """Returns q(z|x), batch [B], event [L], from the encoder's outputs."""
-        raise ConfigError("A Posterior must define it", type(self).__name__, "Override it.")
+        expected = "A Posterior must define `distribution`"
+        raise ConfigError(expected, type(self).__name__, "Override it.")
 
     def point(self, params) -> tf.Tensor:
         """Returns the z [B, L] that stands for q(z|x) in reconstructions: its mean."""
@@ -123,7 +124,8 @@ class Posterior(ModelPart):
 
         `z_mean`, which is `point`, and `z_log_var` are among them.
         """
-        raise ConfigError("A Posterior must define it", type(self).__name__, "Override it.")
+        expected = "A Posterior must define `statistics`"
+        raise ConfigError(expected, type(self).__name__, "Override it.")
 
 
 def _rows(params, num_samples) -> tf.Tensor:

@@ -73,7 +73,7 @@ class Groups(Posterior):
 
     def _level(self, n: int, features, z: tf.Tensor, state: Any) -> Level:
         """Returns the level of the n-th network, given the draw and the state before it."""
-        raise ConfigError("A posterior of groups must define it", type(self).__name__, "Do so.")
+        raise ConfigError("Groups must define `_level`", type(self).__name__, "Override it.")
 
     def _read(self, params) -> tuple[dict[str, tf.Tensor], list[tf.Tensor | None]]:
         """Returns the parameters of the first group, and features [B, n] of the others."""

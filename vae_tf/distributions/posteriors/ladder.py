@@ -68,7 +68,7 @@ class Ladder(Groups):
         prior = self._way()
         if prior is None:
             fix = "Give it to a VAE first: `VAE(..., prior=Hierarchy(...), posterior=ladder)`."
-            raise ConfigError("A Ladder goes down its model's prior", "no model", fix)
+            raise ConfigError("A Ladder needs its model's prior", "no model", fix)
         p = prior.below(n + 1, z, state)
         says = self.rows[n](features=features, state=p.state, z=z)
         log_ratio = bounded(says["log_ratio"], -LOG_VAR_BOUND / 2, LOG_VAR_BOUND / 2)

@@ -46,11 +46,11 @@ class Flow(Prior):
 
     def _conditioner(self, seed: int) -> Conditioner:
         """Returns the network of one step."""
-        raise ConfigError("A Flow must define it", type(self).__name__, "Override it.")
+        raise ConfigError("A Flow must define `_conditioner`", type(self).__name__, "Override it.")
 
     def _step(self, conditioner: Conditioner) -> tfb.Bijector:
         """Returns one step, from noise to z."""
-        raise ConfigError("A Flow must define it", type(self).__name__, "Override it.")
+        raise ConfigError("A Flow must define `_step`", type(self).__name__, "Override it.")
 
     def bijector(self) -> tfb.Bijector:
         """Returns the map from noise to z, [..., L] to [..., L]."""

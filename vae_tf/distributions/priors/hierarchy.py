@@ -125,4 +125,4 @@ def _top(encode: Callable, x: tf.Tensor) -> tfd.Distribution:
     if isinstance(qz, tfd.Blockwise):
         return qz.distributions[0]
     fix = "Use a Ladder or a JointPosterior of the same groups."
-    raise ConfigError("The top of the prior is made of its group of q(z|x)", "no such group", fix)
+    raise ConfigError("The top of the prior needs its group of q(z|x)", "no such group", fix)

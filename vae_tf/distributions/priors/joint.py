@@ -79,7 +79,7 @@ def _group(encode: Callable, index: int, x: tf.Tensor) -> tfd.Distribution:
     qz = encode(x)
     if not isinstance(qz, tfd.Blockwise):
         fix = "Use a JointPosterior of the same groups."
-        raise ConfigError("A part of the prior is made of its group of q(z|x)", "no groups", fix)
+        raise ConfigError("A part of the prior needs its group of q(z|x)", "no groups", fix)
     return qz.distributions[index]
 
 

@@ -91,7 +91,7 @@ class VampPrior(Prior):
         """
         if self._encode is None:
             fix = "Give it to a VAE first: `VAE(..., prior=prior)`."
-            raise ConfigError("A VampPrior is made of its model's q(z|x)", "no model", fix)
+            raise ConfigError("A VampPrior needs the encoder of its model", "no model", fix)
         u = tf.convert_to_tensor(self.pseudo_inputs)
         if self.value_range is not None:
             low, high = self.value_range

@@ -37,7 +37,7 @@ class Penalty(ModelPart):
 
     def penalty(self, z: tf.Tensor, inference: Inference) -> tf.Tensor:
         """Returns the penalty of one draw z ~ q(z|x) [B, L] for each example, a scalar."""
-        raise ConfigError("A Penalty must define it", type(self).__name__, "Override it.")
+        raise ConfigError("A Penalty must define `penalty`", type(self).__name__, "Override it.")
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
