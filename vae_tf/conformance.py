@@ -1,4 +1,4 @@
-"""The questions every prior, posterior, likelihood and objective must answer, one's own too.
+"""Questions that every prior, posterior, likelihood and objective must answer, also your own.
 
 report = vae_tf.conformance.check(prior=MyPrior(2))
 assert report.ok, report
