@@ -30,7 +30,13 @@ def quantile_grid(prior, side: int) -> np.ndarray:
 
 
 def manifold(vae: VAE, side: int) -> np.ndarray:
-    """Returns E[x|z] on that grid, [side, side, H, W, C].
+    """Returns E[x|z] on a grid of a latent space of two dimensions, [side, side, H, W, C].
+
+    The grid has equal steps of probability under the prior, in each latent.
+
+    Args:
+        vae: a model of images with two latents.
+        side: number of images in a row, and of rows.
 
     Example:
         >>> networks = vae_tf.networks

@@ -27,7 +27,7 @@ class Header:
         model: fingerprint of the model that can read it.
         shape: shape of the data, [N, *event], or without the axis of a single channel.
         dtype: type of the data, as `numpy.dtype.str`.
-        bins: each latent is told by so many bits.
+        bins: number of bits that tell each latent.
         words: number of words in each chain.
         data: BLAKE2b of the data, in hexadecimal.
         machine: versions and processor with which the file was written.

@@ -77,7 +77,7 @@ class ImageData:
         """Returns the same images, of which `count` in `train` keep their label.
 
         Raises:
-            DataError: There are fewer images than `count`, or `count` is below the number of
+            DataError: There are fewer labels than `count`, or `count` is below the number of
                 classes.
         """
         least = self.num_classes

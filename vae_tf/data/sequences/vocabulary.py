@@ -57,7 +57,7 @@ class Vocabulary(abc.ABC):
 
 
 class Bytes(Vocabulary):
-    """The 256 bytes, so that every text has numbers, those of its UTF-8.
+    """A vocabulary of the 256 bytes, so that every text has numbers, by its UTF-8.
 
     Example:
         >>> vocabulary = vae_tf.data.Bytes()
