@@ -242,8 +242,8 @@ def mixed(
     """Returns endless batches (x, y), a fixed share of each labelled, and the steps of an epoch.
 
     An epoch is one pass over the unlabelled examples. Its order depends on (seed, epoch) alone, so
-    a training resumed at `start_epoch` is fed the batches of an uninterrupted one: `fit(batches,
-    steps_per_epoch=steps, initial_epoch=start_epoch, epochs=..., shuffle=False)`.
+    a training resumed at `start_epoch` is fed the batches of an uninterrupted one:
+    `fit(batches, steps_per_epoch=steps, initial_epoch=start_epoch, epochs=..., shuffle=False)`.
 
     Args:
         x: examples [N, ...].
