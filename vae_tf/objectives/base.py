@@ -24,11 +24,11 @@ class Inference:
         qz: q(z|x), batch [B], event [L].
         pz: p(z), batch [], or p(z|c), batch [B]; event [L].
         log_px: a function from z [S, B, L] to log p(x|z) [S, B], in nats.
-        seed: seed of all draws, int32 [2].
+        seed: seed of all other draws, int32 [2]; each replica has its own.
         beta: weight of the KL term at this step.
         now: a function from a schedule to its value at this step.
-        by_example: a function from S to draws z ~ q(z|x), [S, B, L], that belong to the examples,
-            whatever the batch; None for draws by `seed`.
+        drawn: a function from S to draws z ~ q(z|x), [S, B, L], which depend on the numbers of the
+            examples alone; None for draws by `seed`.
         training: whether this is a training step.
         kl_control: a function from parts of the KL [B, P] to the KL term [B]; None for beta times
             their sum.
@@ -59,15 +59,15 @@ class Inference:
     seed: tf.Tensor
     beta: tf.Tensor
     now: Callable[[Schedule], tf.Tensor]
-    by_example: Callable[[int], tf.Tensor] | None = None
+    drawn: Callable[[int], tf.Tensor] | None = None
     training: bool = False
     kl_control: "Callable[[tf.Tensor, Inference], tf.Tensor] | None" = None
     level: str = "total"
 
     def draw(self, num_samples: int) -> tf.Tensor:
         """Returns z ~ q(z|x), [num_samples, B, L]."""
-        if self.by_example is not None:
-            return self.by_example(num_samples)
+        if self.drawn is not None:
+            return self.drawn(num_samples)
         return self.qz.sample(num_samples, seed=self.seed)
 
     def groups(self, z: tf.Tensor) -> list[Group]:

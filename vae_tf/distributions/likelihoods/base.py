@@ -37,6 +37,7 @@ class Likelihood(ModelPart):
         array([-2.079], dtype=float32)
     """
 
+    restated = ("statistics", "elements", "from_uniforms", "from_statistics", "alphabet")
     parameters: tuple[str, ...] = ()
     support: tuple[float, float] = (-math.inf, math.inf)
     discrete: bool = False

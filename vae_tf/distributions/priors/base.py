@@ -32,6 +32,7 @@ class Prior(ModelPart):
         array([4., 4., 4.], dtype=float32)
     """
 
+    restated = ("from_noise", "mixture")
     factorized = False
     conditional = False
     log_scale_bounds = (-5.0, 5.0)
