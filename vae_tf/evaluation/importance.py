@@ -36,7 +36,7 @@ class LogLikelihood:
             sample.
         num_samples: K.
         precision: "bfloat16" if at least one batch was decoded in it, else "float32".
-        precision_error: shift of the mean over these batches by bfloat16, in nats, measured at the
+        precision_error: shift of the mean over the batches in bfloat16, in nats, measured at the
             first draws of each; 0.0 for float32.
 
     Example:

@@ -102,7 +102,7 @@ def write_bundle(
     texts: Texts | None = None,
     options: Options = HALVES,
 ) -> Bundle:
-    """Writes a bundle to `directory`, verified in every runtime it is meant for, and returns it.
+    """Returns the bundle it writes to `directory`, verified in every runtime it is meant for.
 
     Args:
         parts: the parts of a model, `vae.parts`, whose networks have been built.

@@ -94,7 +94,7 @@ class Training(Steps):
         validation_data=None,
         **kwargs,
     ):
-        """Trains the model as `keras.Model.fit` does, and returns its history.
+        """Returns the history of training the model, as `keras.Model.fit` does.
 
         Raises:
             DataError: the data are empty, not finite, of another shape, or outside the

@@ -183,8 +183,8 @@ def weighted_mean(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tens
 
     Example:
         >>> values, sample_weight = tf.constant([1.0, 5.0]), tf.constant([3.0, 1.0])
-        >>> vae_tf.objectives.weighted_mean(values, sample_weight).numpy()
-        np.float32(2.0)
+        >>> float(vae_tf.objectives.weighted_mean(values, sample_weight))  # (3 * 1 + 1 * 5) / 4
+        2.0
     """
     if sample_weight is None:
         if replicas.count() == 1:

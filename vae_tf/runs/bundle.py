@@ -41,7 +41,7 @@ def export(
     texts: Texts | None = None,
     options: Options = FULL,
 ) -> Bundle:
-    """Writes SavedModels, LiteRT files and more, verified before they appear; returns the bundle.
+    """Returns a bundle of SavedModels, LiteRT files and more, verified before they appear.
 
     Args:
         vae: a model whose networks are built.
