@@ -1,4 +1,4 @@
-"""How Sphinx builds the site; `scripts/docs` calls it, in the .venv-docs of `scripts/install docs`."""
+"""How Sphinx builds the site; `scripts/docs` calls it in .venv-docs."""
 
 import os
 import sys
@@ -7,8 +7,10 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# The kernels of executed pages see this clone too, and have no use for more than the cores there are
+# The kernels of executed pages see this clone too
 os.environ["PYTHONPATH"] = str(HERE.parent)
+
+from reference import EXTRAS  # noqa: E402
 
 from vae_tf.version import __version__  # noqa: E402
 
@@ -22,9 +24,10 @@ extensions = [
     "mathml",
     "pages",
     "docstrings",
+    "reference",
 ]
 exclude_patterns = ["_build", "_ext", "_static"]
-suppress_warnings = ["mystnb.unknown_mime_type"]
+suppress_warnings = ["mystnb.unknown_mime_type", "autosummary.import_cycle"]
 
 # Theme: its fonts are the system's, its scripts its own
 html_theme = "furo"
@@ -53,7 +56,7 @@ nb_ipywidgets_js = {}  # of other hosts, and nothing here needs them
 # Reference
 autodoc_default_options = {"member-order": "bysource", "exclude-members": "get_config, from_config"}
 autodoc_typehints = "signature"
-autodoc_mock_imports = ["apache_beam"]
+autodoc_mock_imports = EXTRAS
 autosummary_generate = False
 napoleon_numpy_docstring = False
 napoleon_attr_annotations = True
@@ -61,4 +64,5 @@ napoleon_use_ivar = True
 default_role = "code"
 python_use_unqualified_type_names = True
 add_module_names = False
-nitpick_ignore_regex = [("py:.*", ".*")]
+# Names of other packages have no page here
+nitpick_ignore_regex = [("py:.*", r"(?!vae_tf).*")]
