@@ -64,5 +64,9 @@ napoleon_use_ivar = True
 default_role = "code"
 python_use_unqualified_type_names = True
 add_module_names = False
-# Names of other packages have no page here
-nitpick_ignore_regex = [("py:.*", r"(?!vae_tf).*")]
+INTERNAL = (
+    "ImportanceWeighted|Warmup|DIP|Flow|Groups|Counts|Levels|Bits|Table|Alphabet|Header|AfterWarmup"
+    "|Watcher|Gaps|Door|NormalMixture|Answers|Settings"
+)
+# Names of other packages have no page here, nor do base classes that are not public
+nitpick_ignore_regex = [("py:.*", r"(?!vae_tf).*"), ("py:class", rf"vae_tf\..*\.({INTERNAL})")]
