@@ -66,7 +66,7 @@ python_use_unqualified_type_names = True
 add_module_names = False
 INTERNAL = (
     "ImportanceWeighted|Warmup|DIP|Flow|Groups|Counts|Levels|Bits|Table|Alphabet|Header|AfterWarmup"
-    "|Watcher|Gaps|Door|NormalMixture|Answers|Settings"
+    "|Watcher|Gaps|Door|NormalMixture|Answers|Settings|Wiring"
 )
 # Names of other packages have no page here, nor do base classes that are not public
 nitpick_ignore_regex = [("py:.*", r"(?!vae_tf).*"), ("py:class", rf"vae_tf\..*\.({INTERNAL})")]
