@@ -33,6 +33,8 @@ suppress_warnings = ["mystnb.unknown_mime_type", "autosummary.import_cycle"]
 html_theme = "furo"
 html_title = f"vae_tf {release}"
 html_static_path = ["_static"]
+# What `explorer.py` writes
+html_extra_path = ["_build/extra"] if (HERE / "_build/extra").exists() else []
 html_css_files = ["quiet.css"]
 html_math_renderer = "mathml"
 html_show_copyright = html_show_sphinx = html_copy_source = False

@@ -13,7 +13,11 @@ from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[2]
 # Pages whose Python is run in the build, and shown with what it prints and draws
-EXECUTED: set[str] = {"tables"}
+EXECUTED = {
+    *("first_steps", "latent_space", "tables", "howto/likelihood", "howto/prior"),
+    *("howto/latent_size", "howto/collapse", "howto/tune", "howto/track", "howto/publish"),
+    "howto/migrate",
+}
 NOTEBOOKS = {
     *("own_data", "tables", "missing_data", "conditional", "hierarchical", "sequences"),
     *("semi_supervised", "compression", "shipping", "keras", "your_own"),
@@ -36,6 +40,23 @@ ELSEWHERE = {
 }
 
 
+EXPLORER = "_build/extra/_static/explorer"
+LIVE = """\
+```{raw} html
+<iframe class="explorer" src="_static/explorer/index.html" title="The explorer"></iframe>
+<p><a href="_static/explorer/index.html">Open it in a window of its own.</a> Browsers load its
+WebAssembly from a web server alone; for files on a disk,
+<code>python -m http.server -d docs/_build/html</code> is one.</p>
+```
+"""
+MISSING = """\
+```{admonition} Not in this build
+The explorer needs LiteRT.js, which comes from npm, and there was no Node.js when this site was
+built. `make docs` on a machine that has it puts the explorer here.
+```
+"""
+
+
 def read(app: Sphinx, name: str, content: list[str]) -> None:
     """Turns the source of a page into that of the site."""
     path = Path(app.env.doc2path(name))
@@ -46,6 +67,9 @@ def read(app: Sphinx, name: str, content: list[str]) -> None:
     elif path.suffix != ".md":
         return
     text = linked(content[0], path, source or path)
+    if name == "explorer":
+        made = (Path(app.srcdir) / EXPLORER / "index.html").exists()
+        text = text.replace("<!-- the explorer -->", LIVE if made else MISSING)
     if name in NOTEBOOKS:
         target = Path(app.srcdir) / "_build/notebooks" / f"{Path(name).name}.ipynb"
         back = "/".join([".."] * name.count("/") + ["_build/notebooks", target.name])
