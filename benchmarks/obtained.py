@@ -1,4 +1,4 @@
-"""The table of docs/obtained.md: what results/*.json hold, beside what others report or what is exact.
+"""The table of docs/obtained.md: results/*.json beside what others report, or what is exact.
 
     python benchmarks/obtained.py
 

@@ -48,9 +48,8 @@ def problems(site: Path) -> list[str]:
             file = (path.parent / unquote(url.path)).resolve() if url.path else path
             if not file.exists():
                 wrong.append(f"{own}: {target} leads nowhere")
-            elif url.fragment and file in pages:
-                if unquote(url.fragment) not in pages[file].anchors:
-                    wrong.append(f"{own}: {target} has no such anchor")
+            elif file in pages and unquote(url.fragment) not in {"", *pages[file].anchors}:
+                wrong.append(f"{own}: {target} has no such anchor")
     return wrong + undescribed(pages)
 
 
