@@ -4,6 +4,7 @@ import inspect
 import re
 
 from sphinx.application import Sphinx
+from sphinx.util import inspect as sphinx_inspect
 
 CODE = re.compile(r"(``.+?``|`[^`]+`)")
 
@@ -27,7 +28,16 @@ def process(app, what, name, obj, options, lines) -> None:
     lines[:] = [escaped(line) for line in lines]
 
 
+def signed(app, what, name, obj, options, signature, returned):
+    """Returns the signature of a class's `__init__`, where Keras puts a `__new__` before it."""
+    if what == "class" and signature == "(*args, **kwargs)":
+        own = sphinx_inspect.signature(obj.__init__, bound_method=True)
+        return sphinx_inspect.stringify_signature(own), returned
+    return None
+
+
 def setup(app: Sphinx) -> dict:
     """Connects it."""
     app.connect("autodoc-process-docstring", process, priority=400)
+    app.connect("autodoc-process-signature", signed)
     return {"parallel_read_safe": True}

@@ -1,5 +1,7 @@
 """Equations as MathML, which browsers show by themselves: no script, no font from elsewhere."""
 
+import re
+
 import docutils
 import docutils.nodes
 from docutils.utils.math import latex2mathml
@@ -8,6 +10,7 @@ from sphinx.application import Sphinx
 
 def as_mathml(latex: str, block: bool) -> str:
     """Returns the `<math>` element of one equation."""
+    latex = re.sub(r"\\(log|max)\s+", r"\\\1\\,", latex)  # docutils puts no space there
     if docutils.__version_info__ >= (0, 22):
         return latex2mathml.tex2mathml(latex, as_block=block)
     return latex2mathml.tex2mathml(latex, inline=not block)

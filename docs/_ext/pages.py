@@ -29,7 +29,18 @@ kernelspec:
   name: python3
 ---
 """
-HIDDEN = "```{code-cell}\n:tags: [remove-cell]\n\n%matplotlib inline\n```\n\n"
+# What TensorFlow says of the machine when it starts goes with this cell
+HIDDEN = """\
+```{code-cell}
+:tags: [remove-cell]
+
+%matplotlib inline
+import tensorflow
+
+tensorflow.config.list_physical_devices()
+```
+
+"""
 # Files that have a page of their own here, though they lie elsewhere
 ELSEWHERE = {
     "export/README.md": "bundle.md",
