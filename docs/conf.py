@@ -21,7 +21,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
-    "mathml",
+    "equations",
     "pages",
     "docstrings",
     "reference",
@@ -36,7 +36,7 @@ html_static_path = ["_static"]
 # What `explorer.py` writes
 html_extra_path = ["_build/extra"] if (HERE / "_build/extra").exists() else []
 html_css_files = ["quiet.css"]
-html_math_renderer = "mathml"
+html_math_renderer = "svg"
 html_show_copyright = html_show_sphinx = html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}
 pygments_style, pygments_dark_style = "friendly", "native"

@@ -4,7 +4,7 @@ import inspect
 import re
 
 from sphinx.application import Sphinx
-from sphinx.util import inspect as sphinx_inspect
+from sphinx.util.inspect import signature, stringify_signature
 
 CODE = re.compile(r"(``.+?``|`[^`]+`)")
 
@@ -21,6 +21,11 @@ def escaped(line: str) -> str:
     return "".join(parts)
 
 
+def signature_of(init):
+    """Returns the signature of an `__init__` without self."""
+    return signature(init, bound_method=True)
+
+
 def process(app, what, name, obj, options, lines) -> None:
     """Turns the lines of one docstring in place, before napoleon reads them."""
     if what == "data" and inspect.getdoc(type(obj)) == "\n".join(lines).strip():
@@ -29,10 +34,11 @@ def process(app, what, name, obj, options, lines) -> None:
 
 
 def signed(app, what, name, obj, options, signature, returned):
-    """Returns the signature of a class's `__init__`, where Keras puts a `__new__` before it."""
+    """Returns the signature of a class's own `__init__`, which Keras hides behind others."""
     if what == "class" and signature == "(*args, **kwargs)":
-        own = sphinx_inspect.signature(obj.__init__, bound_method=True)
-        return sphinx_inspect.stringify_signature(own), returned
+        for init in (base.__dict__.get("__init__") for base in obj.__mro__):
+            if init is not None and not str(own := signature_of(init)).startswith("(*args"):
+                return stringify_signature(own), returned
     return None
 
 

@@ -35,8 +35,11 @@ HIDDEN = """\
 :tags: [remove-cell]
 
 %matplotlib inline
+import warnings
+
 import tensorflow
 
+warnings.filterwarnings("ignore", message="IProgress not found")
 tensorflow.config.list_physical_devices()
 ```
 
