@@ -35,6 +35,8 @@ TRAIN = {
 PAGES = (
     *("compression", "conditional", "hierarchical", "keras", "missing_data", "networks"),
     *("own_data", "profiling", "results", "semi_supervised", "sequences", "tables", "your_own"),
+    # The other pages with Python are executed in `make docs`
+    *("first_steps", "latent_space"),
 )
 ELSEWHERE = {
     "make demo": "test_make_demo below",
@@ -48,6 +50,10 @@ ELSEWHERE = {
 def test_every_command_is_known():
     assert BASH
     assert set(BASH) == set(TRAIN) | set(ELSEWHERE)
+    start = (ROOT / "docs/start.md").read_text("utf-8")
+    commands = re.findall(r"^vae-tf-train (.+)$", start, re.M)
+    assert commands
+    assert {f"python train.py {flags}" for flags in commands} <= set(TRAIN)
 
 
 @pytest.mark.parametrize(
