@@ -84,9 +84,7 @@ class Door:
             data = as_array(data, role)
         elif isinstance(data, (tuple, Batch)) and (y is not None or sample_weight is not None):
             fix = "Pass fit(x, y, sample_weight=w), or a tuple alone."
-            raise DataError(
-                f"The {role} data must be given once", "a tuple, and y or sample_weight", fix
-            )
+            raise DataError(f"The {role} data must be given once", "a tuple and other fields", fix)
         given = data if isinstance(data, (tuple, Batch)) else (data, y, sample_weight)
         batch = self.parse(given)
         if class_weight is not None:
@@ -200,9 +198,7 @@ class Door:
         if is_stream(data):
             if condition is not None:
                 fix = "Let its elements be (x, y), y being the condition."
-                raise DataError(
-                    f"A stream of {what} must hold all fields itself", "a condition beside it", fix
-                )
+                raise DataError(f"A stream of {what} must hold all fields", "a condition", fix)
             for element in data_of(data):
                 yield self.batch(element, what)
             return
@@ -268,8 +264,7 @@ class Door:
     def _check_stream(self, data, y, sample_weight, class_weight, role: str) -> None:
         if any(given is not None for given in (y, sample_weight, class_weight)):
             fix = "Let its elements be (x, y, sample_weight), without class_weight."
-            received = "y, sample_weight or class_weight beside it"
-            raise DataError(f"A stream of {role} data must hold all fields itself", received, fix)
+            raise DataError(f"A stream of {role} data must hold all fields", "more beside it", fix)
         if isinstance(data, tf.data.Dataset):
             spec = data.element_spec
             batch = self.parse(tuple(spec) if isinstance(spec, list) else spec)

@@ -150,7 +150,7 @@ class Gaps(Training):
         if is_stream(data):
             if mask is not None:
                 fix = "Let its elements be dicts with the keys x and mask."
-                raise DataError(f"A stream of {what} must hold all fields itself", "a mask", fix)
+                raise DataError(f"A stream of {what} must hold all fields", "a mask", fix)
             yield from door.batches(data, batch_size, what, condition)
             return
         fields = data if isinstance(data, (tuple, Mapping, Batch)) else (data,)

@@ -25,10 +25,9 @@ ROWS = 256  # of arrays that are encoded batch by batch beside a stream's
 class VAE(Gaps):
     """An encoder q(z|x) and a decoder p(x|z), trained on loss = mean(nll) + beta * mean(kl).
 
-    `fit` and `evaluate` report, in nats per example: `loss`; its parts `nll` and `kl`; `elbo` =
-    -(nll + kl), free of beta; `bound`, if the objective has another one; and `regularization`, the
-    sum of penalties and of the networks' regularizers, if there are any. They report `beta` too.
-    Means are weighted by `sample_weight`.
+    `fit` and `evaluate` report `beta` and, in nats per example: `loss`; its parts `nll` and `kl`;
+    `elbo` = -(nll + kl), free of beta; `bound`, if the objective has another; `regularization`, if
+    there are penalties or the networks have regularizers. `sample_weight` weights the means.
 
     Every method takes data in the same forms: an array x; (x, y) or (x, y, sample_weight); a dict
     with the keys x, mask, condition, label, weight; a `tf.data.Dataset`, a generator or a
@@ -84,8 +83,8 @@ class VAE(Gaps):
             seed: int32 [2] for repeatable draws, which leave the model as it is. If None, the
                 model's own random stream and the clock of its schedules advance.
             first: number of the first example among all, int64, so that each example has its own
-                draws whatever the batch. If None, draws depend on the place in the batch, or in
-                that of all replicas where there are several.
+                draws whatever the batch. If None, draws depend on the place in the batch of all
+                replicas.
             training: passed on to the networks (dropout, batch normalization).
         """
         batch = self.door.parse(data).tensors()
@@ -215,10 +214,9 @@ class VAE(Gaps):
         Args:
             num_samples: number of samples.
             seed: seed of the draws; if None, the model's random stream.
-            condition: one entry for each sample, where the model takes one. If the condition is a
-                label, None draws classes y ~ p(y).
-            temperature: factor on the prior's normal noise, or one for each group of latents, the
-                top first. Below 1, samples differ less. None is 1, with other draws.
+            condition: one entry for each sample. If it is a label, None draws classes y ~ p(y).
+            temperature: factor on the prior's normal noise, or one for each group, the top first.
+                Below 1, samples differ less. None is 1, with other draws.
 
         Example:
             >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
@@ -246,8 +244,7 @@ class VAE(Gaps):
         Args:
             data: examples in any form.
             condition: a condition in place of that of the data.
-            shown: a condition for the decoder alone, which shows the style of x under another
-                label.
+            shown: a condition for the decoder alone: the style of x under another label.
 
         Example:
             >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
@@ -281,8 +278,7 @@ class VAE(Gaps):
             a: one example [*event], or a batch [B, *event].
             b: one example or a batch, as `a`.
             steps: number of images, both ends included; at least 2.
-            condition: condition of each pair, the same along its path: [B, ...], or [1, ...] for
-                single examples.
+            condition: condition of each pair, [B, ...] or [1, ...], the same along its path.
 
         Returns:
             [steps, *event] for single examples, [B, steps, *event] for batches.

@@ -535,7 +535,7 @@ def test_mistakes_in_streams_are_told_too(trained, mistake):
         trained.fit(stream, epochs=1, shuffle=False, verbose=0)
     assert "\n" not in str(caught.value)
     if mistake != "no condition":
-        with pytest.raises(DataError, match="must hold all fields itself"):
+        with pytest.raises(DataError, match="must hold all fields"):
             trained.encode(stream, condition=C)
 
 
