@@ -23,11 +23,14 @@ class KLControl(Settings):
         groups: the number of groups of latents that it needs; None for any number.
 
     Example:
-        >>> control = vae_tf.objectives.FreeBits(0.1)
-        >>> control.level, control.takes_beta
-        ('dimension', True)
-        >>> control.get_config()
-        {'nats': 0.1, 'per': 'dimension'}
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> class Square(vae_tf.objectives.KLControl):
+        ...     def __call__(self, parts, inference):
+        ...         return inference.beta * tf.square(tf.reduce_sum(parts, -1))
+        >>> terms = vae_tf.VAE(encoder, decoder, kl_control=Square())(np.ones((3, 8)))
+        >>> np.allclose(terms.kl_term, terms.kl**2)
+        True
     """
 
     level = "total"

@@ -19,11 +19,16 @@ class Posterior(ModelPart):
             a `tfd.Independent`, and each dimension has a KL divergence of its own.
 
     Example:
-        >>> posterior = vae_tf.posteriors.DiagonalNormal()
-        >>> posterior.parameters, posterior.factorized
-        (('z_mean', 'z_log_var'), True)
-        >>> posterior.parameter_shapes(latent_dim=2)
-        {'z_mean': (2,), 'z_log_var': (2,)}
+        >>> class Laplace(vae_tf.posteriors.Posterior):
+        ...     parameters, factorized = ("loc", "log_scale"), True
+        ...
+        ...     def distribution(self, params):
+        ...         scale = tf.exp(params["log_scale"])
+        ...         return tfd.Independent(tfd.Laplace(params["loc"], scale), 1)
+        >>> z = tf.zeros([1, 2])
+        >>> qz = Laplace().distribution({"loc": z, "log_scale": z})
+        >>> qz.log_prob(z).numpy().round(3)  # -2 ln 2
+        array([-1.386], dtype=float32)
     """
 
     restated = ("from_noise", "with_noise")
