@@ -43,4 +43,4 @@ bench:
 	scripts/bench
 
 clean:
-	rm -rf .venv .venv-beam .venv-bench build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-beam .venv-bench .venv-release build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -29,7 +29,7 @@ setup(
     },
     install_requires=[
         "ai-edge-litert>=2.3",
-        "importlib_resources",  # tensorflow-datasets imports it and does not say so
+        "importlib_resources>=6",  # tensorflow-datasets imports it and does not say so
         "keras>=3.12",
         "matplotlib>=3.9",
         "numpy>=2.0",

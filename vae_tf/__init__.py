@@ -18,6 +18,7 @@ _HOMES = {
     "posteriors": "vae_tf.distributions",
     "priors": "vae_tf.distributions",
     "profile_training": "vae_tf.profiling",
+    "show_versions": "vae_tf.environment",
 }
 _MODULES = (
     "callbacks",
