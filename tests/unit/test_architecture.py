@@ -58,7 +58,7 @@ def imported_parts(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
 def test_imports_point_down(path):
     here = part(path)
-    assert here in FLOORS, f"{here} has no floor: give it one here and in CONTRIBUTING.md"
+    assert here in FLOORS, f"{here} has no floor: give it one here and in docs/architecture.md"
     for there in imported_parts(path) - {here}:
         lower = FLOORS[there] < FLOORS[here]
         assert lower or (here, there) in ALLOWED, f"{path.name} imports {there}, which is not below"

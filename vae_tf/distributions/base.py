@@ -22,7 +22,7 @@ class ModelPart(Settings, keras.layers.Layer):
 
     use = "Use its `distribution(...)` method."
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs) -> None:
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         self.built = True  # variables are made in __init__; there is no input shape to wait for
