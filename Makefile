@@ -1,7 +1,7 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: demo web test test-ci test-all test-beam lint bench clean
+.PHONY: demo web test test-ci test-all test-beam lint bench matrix release clean
 
 # Train on the embedded digits, evaluate, draw, export, prove: runs/demo, artefacts/demo
 demo:
@@ -41,6 +41,14 @@ lint:
 bench:
 	scripts/install bench
 	scripts/bench
+
+# The wheel with each Python, oldest and newest packages: docs/versions.md
+matrix:
+	scripts/matrix
+
+# The wheel and the source distribution, checked and proven: dist/
+release:
+	scripts/release
 
 clean:
 	rm -rf .venv .venv-beam .venv-bench .venv-release build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

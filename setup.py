@@ -31,7 +31,7 @@ setup(
         "ai-edge-litert>=2.3",
         "importlib_resources>=6",  # tensorflow-datasets imports it and does not say so
         "keras>=3.12",
-        "matplotlib>=3.9",
+        "matplotlib>=3.9.2",
         "numpy>=2.0",
         "pillow>=11",
         "rich>=13",
@@ -63,7 +63,8 @@ setup(
     },
     classifiers=[
         "License :: OSI Approved :: MIT License",
-        "Programming Language :: Python :: 3",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in (10, 11, 12, 13)),
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
     ],
 )

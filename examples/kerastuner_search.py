@@ -26,6 +26,7 @@ def build(hp: keras_tuner.HyperParameters, shape: tuple[int, ...]) -> vae_tf.VAE
     vae = vae_tf.VAE(encoder, decoder, likelihood=likelihood)
     rate = hp.Float("learning_rate", 3e-4, 1e-2, sampling="log")
     vae.compile(optimizer=keras.optimizers.Adam(rate))
+    vae.optimizer.build(vae.trainable_variables)  # its state is saved and loaded with the weights
     return vae
 
 
