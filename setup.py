@@ -44,14 +44,14 @@ setup(
     ],
     extras_require={
         # Bulk jobs, `vae_tf.bulk`; Beam wants older pillow, protobuf and pyarrow than others
-        "beam": ["apache-beam>=2.77,<3", "google-crc32c>=1.5", "pyarrow>=17"],
+        "beam": ["apache-beam>=2.77,<3", "google-crc32c>=1.7", "pyarrow>=18"],
         # Lossless compression, `vae_tf.codec`
-        "compress": ["constriction>=0.5", "scipy>=1.13"],
+        "compress": ["constriction>=0.5", "scipy>=1.14.1"],
         "onnx": ["onnx>=1.19", "onnxruntime>=1.23", "tf2onnx>=1.17"],
         # What serving/grpc_client.py of a bundle needs; exporting and serving do without
         "serving": ["tensorflow-serving-api>=2.21,<2.22"],
         # DataFrames, CSV and Parquet files
-        "tables": ["pandas>=2.2", "pyarrow>=17"],
+        "tables": ["pandas>=2.2.3", "pyarrow>=18"],
     },
     entry_points={
         "console_scripts": [
