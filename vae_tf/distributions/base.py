@@ -27,7 +27,7 @@ class ModelPart(Settings, keras.layers.Layer):
     use = "Use its `distribution(...)` method."
     restated: ClassVar[tuple[str, ...]] = ()
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs) -> None:
         super().__init_subclass__(**kwargs)
         base = next(parent for parent in cls.__mro__ if "restated" in vars(parent))
         if "distribution" in vars(cls):
