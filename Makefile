@@ -1,7 +1,7 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: demo web test test-ci test-all test-beam lint bench matrix release clean
+.PHONY: demo web test test-ci test-all test-beam lint bench docs matrix release clean
 
 # Train on the embedded digits, evaluate, draw, export, prove: runs/demo, artefacts/demo
 demo:
@@ -42,6 +42,11 @@ bench:
 	scripts/install bench
 	scripts/bench
 
+# The site, in a .venv-docs of its own: docs/_build/html/index.html
+docs:
+	scripts/install docs
+	scripts/docs
+
 # The wheel with each Python, oldest and newest packages: docs/versions.md
 matrix:
 	scripts/matrix
@@ -51,4 +56,4 @@ release:
 	scripts/release
 
 clean:
-	rm -rf .venv .venv-beam .venv-bench .venv-release build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-beam .venv-bench .venv-release .venv-docs docs/_build build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -36,7 +36,7 @@ def main() -> int:
     asked = parser.parse_args()
     if not UV.exists():
         sys.exit(f"error: uv must be at {UV}. Received: none. Run scripts/install release.")
-    rows = []
+    rows, commit = [], common.commit()
     with tempfile.TemporaryDirectory() as scratch:
         wheel = build(Path(scratch))
         for python in asked.python:
@@ -47,7 +47,7 @@ def main() -> int:
                 print(line(rows[-1]), flush=True)
     print("\n" + "\n".join(line(row) for row in rows))
     if asked.write:
-        print(common.write("matrix", {"wheel": wheel.name, "cells": rows}))
+        print(common.write("matrix", {"wheel": wheel.name, "built_from": commit, "cells": rows}))
         common.write_table("matrix", table(rows), ROOT / "docs/versions.md")
     ran = [row["ok"] for row in rows if row["ok"] is not None]
     return 0 if ran and all(ran) else 1
