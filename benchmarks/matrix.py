@@ -5,8 +5,8 @@
 lowest: each package that setup.py names at the lower bound it gives, all else at its newest;
 highest: all at their newest. Each cell is an environment of its own, in which scripts/smoke
 trains, exports and verifies, and which is removed afterwards. The interpreters are those on the
-PATH, and pyenv's; the table says which are missing. --write keeps it as results/matrix.json and
-in docs/versions.md.
+PATH, and pyenv's; the table says which are missing. --write keeps each cell in results/matrix.json,
+with the commit that it is of, and in docs/versions.md; cells that were not asked for stay there.
 """
 
 import argparse
@@ -42,15 +42,25 @@ def main() -> int:
         for python in asked.python:
             path = interpreter(python)
             for resolution in asked.resolution:
-                row = {"python": python, "resolution": resolution, "ok": None}
+                row = {"python": python, "resolution": resolution, "ok": None, "of": commit}
                 rows.append(row | (cell(path, resolution, wheel) if path else {}))
                 print(line(rows[-1]), flush=True)
-    print("\n" + "\n".join(line(row) for row in rows))
-    if asked.write:
-        print(common.write("matrix", {"wheel": wheel.name, "built_from": commit, "cells": rows}))
-        common.write_table("matrix", table(rows), ROOT / "docs/versions.md")
+                if asked.write:
+                    write(rows)
     ran = [row["ok"] for row in rows if row["ok"] is not None]
     return 0 if ran and all(ran) else 1
+
+
+def write(rows: list[dict]) -> None:
+    """Writes what was tried, in place of what was found of these cells before."""
+    path = common.RESULTS / "matrix.json"
+    before = json.loads(path.read_text())["cells"] if path.exists() else []
+    tried = [row for row in rows if row["ok"] is not None]
+    found = {(row["python"], row["resolution"]): row for row in (*before, *tried)}
+    order = [(python, resolution) for python in PYTHONS for resolution in RESOLUTIONS]
+    cells = [found[key] for key in order if key in found]
+    common.write("matrix", {"cells": cells})
+    common.write_table("matrix", table(cells), ROOT / "docs/versions.md")
 
 
 def build(directory: Path) -> Path:
@@ -85,7 +95,8 @@ def cell(python: Path, resolution: str, wheel: Path) -> dict:
         except subprocess.CalledProcessError as error:
             print(f"{error.stdout[-2000:]}\n{error.stderr[-2000:]}", file=sys.stderr)
             return {"ok": False}
-    packages = json.loads(done.splitlines()[-1])
+    installed = json.loads(done.splitlines()[-1])
+    packages = {name: installed[name] for name in ("vae_tf", "python", *SHOWN)}
     return {"ok": True, "seconds": round(time.monotonic() - began), "packages": packages}
 
 
@@ -118,7 +129,7 @@ def table(rows: list[dict]) -> str:
     lines = ["| Python | packages | TensorFlow | Keras | NumPy | |", "|---|---|---|---|---|---|"]
     for row in rows:
         versions = [row.get("packages", {}).get(name, "") for name in SHOWN]
-        told = {None: "not tried", True: "works", False: "fails"}[row["ok"]]
+        told = "works" if row["ok"] else "fails"
         lines.append(f"| {' | '.join((row['python'], row['resolution'], *versions, told))} |")
     return "\n".join(lines) + "\n"
 

@@ -132,7 +132,8 @@ def test_pictures_exist():
 @pytest.mark.parametrize(
     "page",
     [
-        *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "tests/README.md"),
+        *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"),
+        *("tests/README.md", "examples/README.md"),
         *(f"docs/{p}.md" for p in (*PAGES, "architecture", "versions")),
     ],
 )
