@@ -42,7 +42,16 @@ def extras() -> dict[str, dict[str, str]]:
 
 
 def show_versions() -> None:
-    """Prints the versions that a report of a problem should begin with; imports nothing heavy."""
+    """Returns nothing; prints the versions that a report of a problem should begin with.
+
+    It imports nothing heavy.
+
+    Example:
+        >>> vae_tf.show_versions()
+        vae_tf ...
+        python ...
+        ...
+    """
     rows = list(versions((*PACKAGES, EXPORTED_BY)).items())
     rows.insert(2, ("platform", platform.platform()))
     for extra, packages in extras().items():
