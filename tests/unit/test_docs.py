@@ -1,6 +1,6 @@
 """The site's sources: every page is in a table of contents, every public module in the reference.
 
-What only a build can tell (links, anchors, each name) is asked by docs/_ext/check.py in `make docs`.
+What only a build can tell (links, anchors, each name) docs/_ext/check.py asks in `make docs`.
 """
 
 import importlib

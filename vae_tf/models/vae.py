@@ -60,6 +60,10 @@ class VAE(Gaps):
         if any(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(args)):
             fix = "Call its encoder or its decoder, or pass data."
             raise ConfigError("A VAE is no layer of another model", "a symbolic input", fix)
+        if replicas.count() > 1 and kwargs.get("first") is None:
+            # Here, for replicas take turns at it, and `call` reads losses that they share
+            rows = tf.shape(tf.nest.flatten(args or kwargs["data"])[0])[0]
+            kwargs["first"] = replicas.before(rows)[0]
         return super().__call__(*args, **kwargs)
 
     def call(self, data, seed=None, first=None, training: bool = False) -> Terms:
@@ -70,7 +74,8 @@ class VAE(Gaps):
             seed: int32 [2] for a repeatable draw, which leaves no trace; if None, the model's own
                 random stream, and the clock of its schedules, go on.
             first: number of the first example among all, int64: each example then has draws of
-                its own, whatever batch it comes in. None: draws go by the place in the batch.
+                its own, whatever batch it comes in. None: draws go by the place in the batch, in
+                that of all replicas where there are several.
             training: passed on to the networks (dropout, batch normalization).
         """
         batch = self.door.parse(data).tensors()
@@ -86,21 +91,29 @@ class VAE(Gaps):
             extra[:] = self.losses
             return value
 
-        def by_example(num_samples: int) -> tf.Tensor:
-            position = num_samples * self.objective.copies * first
-            size = self.prior.latent_dim
-            return self.posterior.drawn(params, num_samples, size, seed, position)[1]
-
+        of_the_stream, own_seed = seed is None, seed
+        if of_the_stream:  # one for all replicas, whose draws differ by their examples
+            seed = tf.cast(self.seed_generator.next(), tf.int32)
+            own_seed = replicas.own_seed(seed)
+        at_once = own_seed if of_the_stream or first is None else None
         beta, params = self.beta_now(), self.parts.encoded(examples, training)
+
+        def draws(num_samples: int) -> tuple[tfd.Distribution, tf.Tensor]:
+            position = num_samples * self.objective.copies * (0 if first is None else first)
+            own = (num_samples, self.prior.latent_dim, seed, position, at_once)
+            return self.posterior.drawn(params, *own)
+
+        qz, z = draws(self.objective.num_samples)
         inference = Inference(
             examples,
-            qz=self.posterior.distribution(params),
+            qz=qz,
             pz=self.parts.p(examples),
             log_px=log_px,
-            seed=self.next_seed() if seed is None else seed,
+            seed=own_seed,
             beta=beta,
             now=self.clock.now,
-            by_example=None if first is None else by_example,
+            # qz keeps what it knows of its own draws, such as the density behind a flow
+            drawn=lambda count: z if count == self.objective.num_samples else draws(count)[1],
             training=training,
             kl_control=self.kl_control,
             level="total" if self.kl_control is None else self.kl_control.level,
@@ -111,7 +124,7 @@ class VAE(Gaps):
             extra.append(penalty.penalty(terms.z[0], inference))
             self.add_loss(extra[-1])
         found = problem(self.parts, batch, terms.z, terms.kl, decoder_outputs, terms.nll)
-        if training and seed is None:
+        if training and of_the_stream:
             self.clock.warn_outside_epochs(self.schedules)
             self.clock.tick(batch.x)
         added = tf.add_n(extra) if extra else None

@@ -24,10 +24,10 @@ class Inference:
         qz: q(z|x), batch [B], event [L].
         pz: p(z), batch [], or p(z|c), batch [B]; event [L].
         log_px: z [S, B, L] -> log p(x|z) [S, B].
-        seed: of all that is drawn, int32 [2].
+        seed: of all else that is drawn, int32 [2]; of a replica its own.
         beta: weight of the KL term now.
         now: a schedule's value at this step.
-        by_example: a number of draws S -> z ~ q(z|x), [S, B, L], that belong to the example; None
+        drawn: a number of draws S -> z ~ q(z|x), [S, B, L], those of an example by its number; None
             for draws by `seed`.
         training: whether this is a training step.
         kl_control: parts of the KL [B, P] -> the KL term [B]; None for beta times their sum.
@@ -41,15 +41,15 @@ class Inference:
     seed: tf.Tensor
     beta: tf.Tensor
     now: Callable[[Schedule], tf.Tensor]
-    by_example: Callable[[int], tf.Tensor] | None = None
+    drawn: Callable[[int], tf.Tensor] | None = None
     training: bool = False
     kl_control: "Callable[[tf.Tensor, Inference], tf.Tensor] | None" = None
     level: str = "total"
 
     def draw(self, num_samples: int) -> tf.Tensor:
         """Returns z ~ q(z|x), [num_samples, B, L]."""
-        if self.by_example is not None:
-            return self.by_example(num_samples)
+        if self.drawn is not None:
+            return self.drawn(num_samples)
         return self.qz.sample(num_samples, seed=self.seed)
 
     def groups(self, z: tf.Tensor) -> list[Group]:

@@ -27,6 +27,7 @@ class Likelihood(ModelPart):
         discrete: whether p(x|z) is a probability of x; else it is a density, which has units.
     """
 
+    restated = ("statistics", "elements", "from_uniforms", "from_statistics", "alphabet")
     parameters: tuple[str, ...] = ()
     support: tuple[float, float] = (-math.inf, math.inf)
     discrete: bool = False

@@ -19,6 +19,7 @@ class Posterior(ModelPart):
             then a `tfd.Independent`, and a KL divergence can be told for each dimension.
     """
 
+    restated = ("from_noise", "with_noise")
     parameters: tuple[str, ...] = ()
     factorized = False
 
@@ -60,7 +61,7 @@ class Posterior(ModelPart):
         return self.distribution(params), self.from_noise(params, normal)
 
     def drawn(
-        self, params, num_samples, latent_dim: int, seed: tf.Tensor, first
+        self, params, num_samples, latent_dim: int, seed: tf.Tensor, first, at_once=None
     ) -> tuple[tfd.Distribution, tf.Tensor]:
         """Returns q(z|x) and draws of it, [num_samples, B, L], that do not depend on the batch.
 
@@ -74,6 +75,8 @@ class Posterior(ModelPart):
             latent_dim: L.
             seed: int32 [2].
             first: position of the first draw of the first row; int64 where it may be large.
+            at_once: where draws may depend on the batch, the seed of all of them, int32 [2], for
+                a posterior that knows no `from_noise`: row by row they take long.
 
         Raises:
             ConfigError: `from_noise` does not return what is shaped like the noise.
@@ -86,6 +89,8 @@ class Posterior(ModelPart):
             normal = tf.reshape(normal, [rows, num_samples, latent_dim])
             normal = tf.transpose(normal, [1, 0, 2])
         qz, z = self.with_noise(params, normal)
+        if z is None and at_once is not None:
+            return qz, qz.sample(num_samples, seed=at_once)
         if z is None:
             return qz, self._drawn_by_row(params, num_samples, latent_dim, seed, first)
         if z.shape.rank != 3:

@@ -23,6 +23,7 @@ class Prior(ModelPart):
             `condition`, and `distribution` has a batch of [B].
     """
 
+    restated = ("from_noise", "mixture")
     factorized = False
     conditional = False
     log_scale_bounds = (-5.0, 5.0)

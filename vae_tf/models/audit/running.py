@@ -32,6 +32,7 @@ CHECKS: dict[str, Callable[[Subject], str]] = {
     "density": mathematics.density,
     "past": past,
     "kl": mathematics.kl,
+    "draws": mathematics.draws,
     "posterior": mathematics.posterior,
     "outputs": outputs,
     "bounds": bounds,
