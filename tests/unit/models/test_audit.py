@@ -542,7 +542,7 @@ def test_the_table_is_printed_and_returned(x, capsys):
     assert capsys.readouterr().out == f"{report}\n"
     lines = str(report).splitlines()
     assert [line.split()[0] for line in lines[:-1]] == list(NAMES)
-    assert lines[-1] == "15 ok, 0 failed, 0 skipped"
+    assert lines[-1] == "16 ok, 0 failed, 0 skipped"
     with pytest.raises(dataclasses.FrozenInstanceError):
         report.findings = ()
 

@@ -203,7 +203,9 @@ def _alike(what: str, where: str, of_noise: tf.Tensor, own: tf.Tensor) -> str:
     error = np.hypot(first, second)
     seen = f"log {what} {have:.4g}, sampled {want:.4g}"
     if not abs(have - want) <= ERRORS * error + 1e-4 * abs(want):
-        raise Failed(f"{seen} ± {error:.2g}.", f"Let from_noise of the {where} say what `distribution` says.")
+        raise Failed(
+            f"{seen} ± {error:.2g}.", f"Let from_noise of the {where} say what `distribution` says."
+        )
     return seen
 
 
