@@ -9,6 +9,7 @@ from vae_tf.checks import whole
 from vae_tf.data.pipeline import beside_training, told
 from vae_tf.data.randomness import TRAINING_DRAW, check_seed, key
 from vae_tf.data.split import LOOKED_AT, Split
+from vae_tf.data.streams.reads import read_by
 from vae_tf.data.streams.scrambling import scrambled, shuffled
 from vae_tf.data.streams.stream import Stream
 
@@ -48,7 +49,7 @@ class Streamed(Split):
                 chosen = self.window(seed, int(e), int(start), min(int(start) + size, total))
                 return chosen, self.stored[self.rows[chosen]]
 
-            chosen, x = tf.numpy_function(found, [e, start], [tf.int64, self.stored.dtype])
+            chosen, x = read_by(found, [e, start], [tf.int64, self.stored.dtype])
             chosen.set_shape([None])
             return e, start // batch_size, chosen, tf.ensure_shape(x, [None, *self._shape])
 
@@ -130,7 +131,7 @@ class Streamed(Split):
             return self.stored[self.rows[chosen]]
 
         def gather(chosen):
-            x = tf.numpy_function(read, [chosen], self.stored.dtype)
+            x = read_by(read, [chosen], self.stored.dtype)
             return self._fed(tf.ensure_shape(x, [None, *self._shape]))
 
         return gather
