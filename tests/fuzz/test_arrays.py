@@ -109,8 +109,8 @@ def test_fit(vae, data):
 @many(0.04)
 def test_decode_and_sample(vae, data):
     answer, error = refused(lambda: vae.decode(data.draw(arrays())))
-    if error is None and len(answer):
-        assert finite(answer)
+    if error is None:
+        assert finite(answer.mean())
     number = data.draw(st.integers(-3, 5) | st.floats() | st.text() | st.none() | st.booleans())
     answer, error = refused(lambda: vae.sample(number, seed=0))
     if error is None:
