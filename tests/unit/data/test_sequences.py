@@ -188,7 +188,7 @@ def test_a_file_of_series(tmp_path):
         ({"x": np.full((2, 4, 1), np.nan)}, "must have numbers. Received: none in column 0"),
         (
             {"x": np.resize([1e300, -1e300], (2, 4, 1))},
-            "must have a variance. Received: values of up to 1e",
+            "must have a variance",
         ),
         ({"x": np.full((2, 4, 1), np.inf)}, "must be finite"),
         ({"x": np.zeros((2, 4, 1, 1))}, "steps and columns. Received: shape"),
