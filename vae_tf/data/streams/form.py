@@ -148,7 +148,7 @@ def form_of(
 def _unflattened(numbers: int, image_size: tuple[int, int] | None) -> tuple[int, int, int]:
     """Returns the shape of an image of so many numbers."""
     if image_size is None:
-        fix = "Pass image_size=(height, width), as in `--image-size 28 28`; channels come last."
+        fix = "Pass image_size=(28, 28), for example; channels come last."
         raise DataError("Flat rows need the size of their images", f"{numbers} numbers", fix)
     height, width = image_size
     if numbers % (height * width) or not numbers:
