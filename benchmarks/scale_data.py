@@ -1,7 +1,7 @@
 """Data that are read while a model trains: memory by the number of examples, and speed.
 
-`python benchmarks/scale_data.py [memory | speed] [examples]`, both if neither is named, writes
-results/scale_data.json. Examples are generated, 28 x 28 grey levels. For memory a process trains
+`python benchmarks/scale_data.py [memory | speed] [examples] [rounds]`, both if neither is named,
+writes results/scale_data.json. Examples are generated, 28 x 28 grey levels. For memory a process trains
 an epoch on so many of them and tells its peak of resident memory, and how many bytes they are in
 memory. For speed the same examples lie in memory and in files, and trainings of two epochs take
 turns: medians over ROUNDS of images by second of the clock, and of the ratio within a round, which
@@ -129,7 +129,7 @@ def memory(most: int) -> list[dict]:
     return lines
 
 
-def speed(count: int) -> list[dict]:
+def speed(count: int, rounds: int) -> list[dict]:
     """Returns the speed of each kind beside that of the same data in memory."""
     lines = []
     with tempfile.TemporaryDirectory() as home:
@@ -143,14 +143,14 @@ def speed(count: int) -> list[dict]:
             vae = model()
             seconds: dict[str, list[tuple[float, float]]] = {kind: [] for kind in splits}
             trained(vae, splits["memory"], batch_size)  # traces
-            for _ in range(ROUNDS):
+            for _ in range(rounds):
                 for kind, split in splits.items():  # in turn: other work hits all alike
                     seconds[kind].append(trained(vae, split, batch_size, EPOCHS))
             for kind, found in seconds.items():
                 rates = EPOCHS * splits[kind].num_examples / np.array(found)[:, 0]
                 ratios, of_processor = (np.array(seconds["memory"]) / np.array(found)).T
                 line = {"kind": kind, "batch_size": batch_size, "examples": count}
-                line |= {"rounds": ROUNDS, "images_per_second": float(np.median(rates))}
+                line |= {"rounds": rounds, "images_per_second": float(np.median(rates))}
                 line |= {"ratio": float(np.median(ratios)), "ratios": ratios.tolist()}
                 line["ratio_of_processor_time"] = float(np.median(of_processor))
                 lines.append(line)
@@ -179,7 +179,7 @@ def tables(result: dict) -> str:
     return text
 
 
-def main(what: str = "", most: str = "") -> None:
+def main(what: str = "", most: str = "", rounds: str = "") -> None:
     """Writes the results."""
     path = common.RESULTS / f"{NAME}.json"
     result = json.loads(path.read_text()) if path.exists() else {}
@@ -187,7 +187,7 @@ def main(what: str = "", most: str = "") -> None:
     if what in ("", "memory"):
         result["memory"] = memory(int(most or SIZES[-1]))
     if what in ("", "speed"):
-        result["speed"] = speed(int(most or SPEED_OF) if what else SPEED_OF)
+        result["speed"] = speed(int(most or SPEED_OF) if what else SPEED_OF, int(rounds or ROUNDS))
     result["threads"] = os.environ.get("TF_NUM_INTRAOP_THREADS", "as many as cores")
     common.write(NAME, result)
     common.write_table(NAME, tables(result), DOCS)
