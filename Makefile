@@ -1,7 +1,7 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: demo web test test-ci test-all test-beam fuzz lint bench clean
+.PHONY: demo web test test-ci test-all test-beam fuzz lint bench docs clean
 
 # Train on the embedded digits, evaluate, draw, export, prove: runs/demo, artefacts/demo
 demo:
@@ -47,5 +47,10 @@ bench:
 	scripts/install bench
 	scripts/bench
 
+# The site, in a .venv-docs of its own: docs/_build/html/index.html
+docs:
+	scripts/install docs
+	scripts/docs
+
 clean:
-	rm -rf .venv .venv-beam .venv-bench build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-beam .venv-bench .venv-docs docs/_build build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

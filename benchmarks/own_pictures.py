@@ -1,4 +1,4 @@
-"""Draws the pictures of one's own data in README: a folder, an array and a table, by train.py.
+"""Draws the pictures of docs/own_data.md: a folder, an array and a table, by train.py.
 
 python benchmarks/own_pictures.py [folder] [array] [table]
 """

@@ -1,12 +1,12 @@
 """Data that are read while a model trains: memory by the number of examples, and speed.
 
 `python benchmarks/scale_data.py [memory | speed] [examples] [rounds]`, both if neither is named,
-writes results/scale_data.json. Examples are generated, 28 x 28 grey levels. For memory a process trains
-an epoch on so many of them and tells its peak of resident memory, and how many bytes they are in
-memory. For speed the same examples lie in memory and in files, and trainings of two epochs take
-turns: medians over ROUNDS of images by second of the clock, and of the ratio within a round, which
-is told by processor time as well, since that is what other work touches least. Either
-measurement replaces only its own part of the file.
+writes results/scale_data.json. Examples are generated, 28 x 28 grey levels. For memory a process
+trains an epoch on so many of them and tells its peak of resident memory. For speed the same
+examples lie in memory and in files, and trainings of two epochs take turns: medians over the rounds
+of images by second of the clock, and of the ratio within a round, which is told by processor time
+as well, since that is what other work touches least. Either measurement replaces only its own part
+of the file.
 """
 
 import json

@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/shipping.md").read_text("utf-8")
 TRAINING = "python train.py --recipe demo --run-dir runs/digits"
 QUICK = ["--epochs", "2", "--hidden", "32", "--latent-dim", "3", "--importance-samples", "2"]
+# Later versions have the files that their lines of the page are about, and few others
+LATER = {"--version 2": "--only savedmodel", "--onnx": "--litert float32"}
 CLIENTS = re.compile(r"(localhost[: ])(8500|8501)$")
 TOOLS = {"make": ("g++", "make"), "npm": ("npm",), "--web": ("npm",), "predict": ("g++", "make")}
 
@@ -82,6 +84,8 @@ def test_commands(home, request):
         ready = command
         if command == TRAINING:
             ready = " ".join([command, *QUICK])
+        elif flags := next((f for part, f in LATER.items() if part in command), None):
+            ready = f"{command} {flags}"
         elif client := CLIENTS.search(command):
             port = request.getfixturevalue("servers")[client[2]]
             ready = CLIENTS.sub(rf"\g<1>{port}", command)

@@ -1,6 +1,7 @@
 """What priors, posteriors and likelihoods share: being found by Keras, and reading parameters."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
@@ -18,9 +19,20 @@ class ModelPart(Settings, keras.layers.Layer):
 
     Attributes:
         use: how it is used instead of being called, for the message.
+        restated: methods that say again what `distribution` says, such as draws from noise. A
+            subclass with a `distribution` of its own inherits none of them: they would go on
+            speaking of the old one.
     """
 
     use = "Use its `distribution(...)` method."
+    restated: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        base = next(parent for parent in cls.__mro__ if "restated" in vars(parent))
+        if "distribution" in vars(cls):
+            for name in set(cls.restated) - set(vars(cls)):
+                setattr(cls, name, getattr(base, name))
 
     def __init__(self, **kwargs):
         kwargs["dtype"] = "float32"

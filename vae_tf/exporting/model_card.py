@@ -1,5 +1,6 @@
 """The model card: README.md of a bundle, for a reader who has nothing else."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -42,7 +43,32 @@ def model_card(manifest: Mapping[str, Any], pictures: Sequence[str] = ()) -> str
         ("Use", _use(manifest)),
     ]
     parts = [f"## {title}\n\n{body}" if title else body for title, body in sections if body]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([_metadata(manifest), *parts]) + "\n"
+
+
+def _metadata(manifest: Mapping[str, Any]) -> str:
+    """Returns the block of YAML by which a model hub finds and lists the model."""
+    data = (manifest["provenance"].get("data") or {}).get("name")
+    test = (manifest["provenance"].get("report") or {}).get("test") or {}
+    tags = ["variational-autoencoder", "tensorflow", "saved-model"]
+    if (manifest.get("litert") or {}).get("files"):
+        tags.append("litert")
+    lines = ["---", "library_name: vae_tf", "tags:", *(f"- {tag}" for tag in tags)]
+    metrics = [
+        {"type": key, "name": f"{meaning}, nats", "value": test[key]}
+        for key, meaning in NUMBERS.items()
+        if test.get(key) is not None
+    ]
+    if data and metrics:
+        result = {
+            "task": {"type": "density-estimation", "name": "Density estimation"},
+            "dataset": {"type": data, "name": data, "split": "test"},
+            "metrics": metrics,
+        }
+        # JSON is YAML
+        index = [{"name": f"vae_tf {manifest['version']}", "results": [result]}]
+        lines.append(f"model-index: {json.dumps(index)}")
+    return "\n".join([*lines, "---"])
 
 
 def _head(manifest: Mapping[str, Any], pictures: Sequence[str]) -> str:

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
-from vae_tf.distributions import posteriors
+from vae_tf.distributions import likelihoods, posteriors, priors
 from vae_tf.errors import ConfigError
 
 from .test_from_noise import LATENT, POSTERIORS, params_of
@@ -20,7 +21,15 @@ class Sampled(posteriors.DiagonalNormal):
         return None
 
 
-ALL = {**POSTERIORS, "by its distribution": Sampled}
+class Heavy(posteriors.DiagonalNormal):
+    """A user's posterior that says nothing of draws: those of a normal would be inherited."""
+
+    def distribution(self, params):
+        q = super().distribution(params).distribution
+        return tfd.Independent(tfd.Laplace(q.loc, q.scale), 1)
+
+
+ALL = {**POSTERIORS, "by its distribution": Sampled, "heavy tails": Heavy}
 
 
 def rows(params, part):
@@ -114,3 +123,29 @@ def test_a_flow_has_the_density_of_its_draws_in_one_pass():
 
     assert not any("While" in op for op in graph(other=False))
     assert any("While" in op for op in graph(other=True))
+
+
+def test_what_restates_a_distribution_is_not_inherited_by_another_one():
+    class Tails(priors.MixtureOfNormals):
+        def distribution(self):
+            return tfd.Independent(tfd.StudentT(3.0, tf.zeros([LATENT]), 1.0), 1)
+
+    class Sharp(likelihoods.Gaussian):
+        def distribution(self, params):
+            return tfd.Independent(tfd.Laplace(params["loc"], 1.0), 1)
+
+    class Named(likelihoods.Gaussian):
+        """Has the old distribution, and so all that is said of it."""
+
+        def get_config(self):
+            return super().get_config()
+
+    prior, loc = Tails(LATENT, 2), {"loc": tf.fill([2, 3], 7.0)}
+    assert prior.mixture() is None
+    assert prior.from_noise(tf.zeros([1, LATENT]), tf.fill([1], 0.5)) is None
+    assert Sharp().from_uniforms(loc, tf.fill([2, 3], 0.5)) is None
+    assert Sharp().from_statistics({"loc": loc["loc"]}) is None
+    # -log 2 is the density of a Laplace distribution at its mean
+    np.testing.assert_allclose(Sharp().elements(loc, loc["loc"]), -np.log(2), rtol=1e-6)
+    np.testing.assert_array_equal(Sharp().statistics(loc)["image"], loc["loc"])
+    assert Named().from_uniforms(loc, tf.fill([2, 3], 0.5)) is not None

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import yaml
 
 from vae_tf.exporting import calibration, model_card
 
@@ -60,3 +61,20 @@ def test_card_of_a_bundle_without_anything_extra(exported):
     rows = [line for line in text.splitlines() if line.startswith("|")]
     pipes = {line: line.replace("\\|", "").count("|") for line in rows}
     assert min(pipes.values()) >= 3
+
+
+def test_card_begins_with_metadata_that_hubs_read(exported):
+    manifest = dict(exported.bundle.manifest)
+    report = {"test": {"elbo": -90.5, "importance_weighted_nll": 85.25}}
+    manifest["provenance"] = {"data": {"name": "table:it's.csv"}, "report": report}
+    head, text = model_card.model_card(manifest).removeprefix("---\n").split("\n---\n")
+    found = yaml.safe_load(head)
+    assert found["library_name"] == "vae_tf"
+    assert "saved-model" in found["tags"]
+    (result,) = found["model-index"][0]["results"]
+    assert result["dataset"]["name"] == "table:it's.csv"
+    assert {m["type"]: m["value"] for m in result["metrics"]} == report["test"]
+    assert text.lstrip().startswith("# A variational autoencoder")
+    manifest["provenance"] = {}
+    bare = yaml.safe_load(model_card.model_card(manifest).split("---")[1])
+    assert set(bare) == {"library_name", "tags"}

@@ -24,8 +24,8 @@ layers, optimizers, objectives = keras.layers, keras.optimizers, vae_tf.objectiv
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
-def model(scope, optimizer, regularized=False, prior=None, **options):
-    """A VAE whose draws are its means, so that noise makes no difference."""
+def model(scope, optimizer, regularized=False, log_var=-20.0, posterior=None, **options):
+    """A VAE whose draws are its means unless `log_var` says otherwise."""
     with scope:
         regularizer = keras.regularizers.L2(0.3) if regularized else None
         dense = {"kernel_regularizer": regularizer, "activity_regularizer": regularizer}
@@ -33,15 +33,23 @@ def model(scope, optimizer, regularized=False, prior=None, **options):
         h = layers.Flatten()(x)
         start = keras.initializers.GlorotUniform
         mean = layers.Dense(2, kernel_initializer=start(1), **dense)(h)
-        certain = {"bias_initializer": keras.initializers.Constant(-20.0), "trainable": False}
-        log_var = layers.Dense(2, kernel_initializer="zeros", **certain)(h)
-        encoder = keras.Model(x, {"z_mean": mean, "z_log_var": log_var})
+        fixed = {"bias_initializer": keras.initializers.Constant(log_var), "trainable": False}
+        log_vars = layers.Dense(2, kernel_initializer="zeros", **fixed)(h)
+        heads = {"z_mean": mean, "z_log_var": log_vars}
+        if posterior is not None:
+            options["posterior"] = posterior()
+            heads["context"] = layers.Dense(3, kernel_initializer=start(3))(h)
+        encoder = keras.Model(x, heads)
         z = keras.Input((2,))
         logits = layers.Dense(6, kernel_initializer=start(2), **dense)(z)
         decoder = keras.Model(z, {"logits": layers.Reshape(SHAPE)(logits)})
         vae = vae_tf.VAE(encoder, decoder, **options)
         vae.compile(optimizer())
     return vae
+
+
+def flow():
+    return vae_tf.posteriors.InverseAutoregressive(2, context_dim=3)
 
 
 def trained(scope, optimizer, batch_size, weights=None, epochs=2, **options):
@@ -58,8 +66,9 @@ def both(optimizer, batch_size, **options):
         trained(scope, optimizer, batch_size, **options)
         for scope in (contextlib.nullcontext(), strategy.scope())
     )
-    moved = model(contextlib.nullcontext(), optimizer).trainable_weights
-    distance = max(np.abs(w.numpy().ravel() - old).max() for w, old in zip(moved, a, strict=True))
+    start = model(contextlib.nullcontext(), optimizer, posterior=options.get("posterior"))
+    pairs = zip(start.trainable_weights, a, strict=True)
+    distance = max(np.abs(w.numpy().ravel() - old).max() for w, old in pairs)
     return {
         "weights": float(max(np.abs(x - y).max() for x, y in zip(a, b, strict=True))),
         "moved": float(distance),
@@ -88,6 +97,11 @@ CASES = {
     "free bits": (sgd(), 16, {"kl_control": objectives.FreeBits(0.2)}),
     "capacity": (sgd(), 16, {"kl_control": objectives.Capacity(3.0, gamma=0.1)}),
     "schedule": (sgd(), 16, {"beta": objectives.LinearWarmup(epochs=2)}),
+    # Draws belong to the examples, whichever replica they come to
+    "draws": (sgd(), 16, {"log_var": 0.0}),
+    "draws, an empty replica": (sgd(), 18, {"log_var": 0.0}),
+    "several draws": (sgd(), 16, {"log_var": 0.0, "objective": objectives.IWAE(3)}),
+    "draws of a flow": (sgd(), 16, {"log_var": 0.0, "posterior": flow}),
 }
 
 
@@ -106,10 +120,10 @@ def stream(bad_row):
 
 
 def others():
+    # The same examples on both replicas: what differs is noise of scale exp(-10)
     vae = model(strategy.scope(), sgd())
     z = strategy.run(lambda: vae.prior and vae(tf.constant(X[:4]), training=True).z)
     z = [part.numpy() for part in strategy.experimental_local_results(z)]
-    # z_log_var = -20: what differs is noise of scale exp(-10)
     yield "noise", float(np.abs(z[0] - z[1]).max() * np.exp(10))
     read = []
 

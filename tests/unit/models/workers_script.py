@@ -27,10 +27,9 @@ x = (rng.random((40, 6)) > 0.5).astype("float32")
 labels, weights = np.arange(40), rng.random(40).astype("float32")
 
 with strategy.scope() if strategy else contextlib.nullcontext():
-    certain = {"bias_initializer": keras.initializers.Constant(-20.0), "trainable": False}
     data = keras.Input((6,))
     mean = keras.layers.Dense(2, kernel_initializer=keras.initializers.GlorotUniform(1))(data)
-    log_var = keras.layers.Dense(2, kernel_initializer="zeros", **certain)(data)
+    log_var = keras.layers.Dense(2, kernel_initializer="zeros", trainable=False)(data)
     z = keras.Input((2,))
     logits = keras.layers.Dense(6, kernel_initializer=keras.initializers.GlorotUniform(2))(z)
     vae = vae_tf.VAE(

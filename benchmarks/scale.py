@@ -1,0 +1,87 @@
+"""Training on one, two and four workers: throughput, and whether the losses are alike.
+
+TFDS_DATA_DIR=... python benchmarks/scale.py [rounds]   results/scale.json
+python benchmarks/scale.py page                         the table of docs/scale.md
+
+Each is `scripts/launch N train.py` on binarized MNIST, each worker with one thread of TensorFlow,
+and the same batches of all workers together. `images_per_second` is that of the median epoch after
+the first, which compiles, over rounds in which the numbers of workers take turns. `loss` is that of
+the last training epoch. More workers than cores say nothing about speed: the loss counts alone.
+"""
+
+import csv
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import common
+
+ROOT = Path(__file__).parents[1]
+PATH, PAGE = common.RESULTS / "scale.json", ROOT / "docs/scale.md"
+EXAMPLES, EPOCHS, REPLICAS = 50_000, 3, (1, 2, 4)
+NETWORKS = {
+    "conv": ["--network", "conv", "--latent-dim", "16", "--batch-size", "512"],
+    "mlp": ["--hidden", "500", "500", "--latent-dim", "40", "--batch-size", "512"],
+}
+THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+
+
+def epochs_of(network: str, replicas: int, directory: Path) -> list[dict[str, float]]:
+    """Returns the epochs of one training, as metrics.csv has them."""
+    run = directory / f"{network}_{replicas}"
+    command = [str(ROOT / "scripts/launch"), str(replicas), sys.executable, str(ROOT / "train.py")]
+    flags = ["--dataset", "binarized_mnist", *NETWORKS[network], "--epochs", str(EPOCHS)]
+    flags += ["--importance-samples", "1", "--run-dir", str(run), "--overwrite"]
+    own = {name: "1" for name in THREADS} | {"VAE_TF_WORKER_SECONDS": "300", "RESTARTS": "0"}
+    subprocess.run(
+        [*command, *flags], env=os.environ | own, cwd=ROOT, check=True, stdout=subprocess.DEVNULL
+    )
+    with open(run / "metrics.csv") as file:
+        return [{name: float(v) for name, v in row.items()} for row in csv.DictReader(file)]
+
+
+def main(rounds: int) -> None:
+    """Measures all, and writes after each network."""
+    rows = []
+    for network in NETWORKS:
+        speeds: dict[int, list[float]] = {replicas: [] for replicas in REPLICAS}
+        losses = {}
+        with tempfile.TemporaryDirectory() as directory:
+            for _ in range(rounds):
+                for replicas in REPLICAS:
+                    epochs = epochs_of(network, replicas, Path(directory))
+                    speeds[replicas] += [EXAMPLES / epoch["seconds"] for epoch in epochs[1:]]
+                    losses[replicas] = epochs[-1]["loss"]
+        for replicas in REPLICAS:
+            speed = statistics.median(speeds[replicas])
+            row = {"network": network, "replicas": replicas, "images_per_second": speed}
+            row["ratio"] = speed / statistics.median(speeds[1])
+            row |= {"slowest": min(speeds[replicas]), "fastest": max(speeds[replicas])}
+            rows.append(row | {"loss": losses[replicas], "rounds": rounds})
+            print(rows[-1], flush=True)
+        common.write("scale", {"rows": rows})
+
+
+def page() -> None:
+    """Writes the table into docs/scale.md."""
+    result = json.loads(PATH.read_text())
+    text = "| network | workers | images a second | times one worker's | loss of the last epoch |\n"
+    text += "|---|---|---|---|---|\n"
+    for row in result["rows"]:
+        beyond = row["replicas"] > result["machine"]["cores"]
+        speed = "" if beyond else f"{row['images_per_second']:,.0f}"
+        ratio = "" if beyond else f"{row['ratio']:.2f}"
+        cells = (row["network"], row["replicas"], speed, ratio, f"{row['loss']:.4f}")
+        text += f"| {' | '.join(map(str, cells))} |\n"
+    common.write_table("scale", text, PAGE)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["page"]:
+        page()
+    else:
+        main(int(sys.argv[1]) if sys.argv[1:] else 3)
