@@ -1,7 +1,7 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: demo web test test-ci test-all test-beam lint bench docs matrix release clean
+.PHONY: demo web test test-ci test-all test-beam fuzz lint bench docs matrix release clean
 
 # Train on the embedded digits, evaluate, draw, export, prove: runs/demo, artefacts/demo
 demo:
@@ -32,6 +32,11 @@ test-all:
 test-beam:
 	scripts/install beam
 	TEST_VENV=.venv-beam scripts/test tests/unit/bulk tests/integration/test_bulk.py
+
+# Random arrays, files, flags, bundles and requests, FUZZ_EXAMPLES of them; 100,000 take hours
+fuzz:
+	scripts/install dev
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100000} scripts/test tests/fuzz
 
 lint:
 	scripts/install dev

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from vae_tf.bulk import storage, tfrecord
 from vae_tf.bulk.job import Job, Piece, npy_header
 from vae_tf.bulk.signature import Signature
+from vae_tf.data.columns import array_of
 from vae_tf.data.image_files import read_pixels
 from vae_tf.errors import BulkError, DataError
 
@@ -84,23 +85,7 @@ def _parquet(stream: Any, job: Job, piece: Piece) -> Iterator[dict[str, Any]]:
             groups.append(group)
         rows += file.metadata.row_group(group).num_rows
     for batch in file.iter_batches(job.call_rows, groups, columns=names):
-        yield {name: _array(batch.column(name)) for name in names}
-
-
-def _array(column: pa.Array) -> Any:
-    """Returns a column as an array [B, ...]; a list where it has no such form."""
-    sides = [len(column)]
-    while pa.types.is_list(column.type) or (
-        pa.types.is_large_list(column.type) or pa.types.is_fixed_size_list(column.type)
-    ):
-        lengths = set(column.value_lengths().to_pylist())
-        if len(lengths) != 1 or column.null_count:
-            return column.to_pylist()
-        sides.append(lengths.pop())
-        column = column.flatten()
-    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        return column.to_numpy(zero_copy_only=False).reshape(sides)
-    return column.to_pylist() if len(sides) == 1 else None
+        yield {name: array_of(batch.column(name)) for name in names}
 
 
 def _npy(stream: Any, job: Job, piece: Piece) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from vae_tf.runs.config import TrainConfig
 GROUPS = {
     "data": (
         *("dataset", "kinds", "tokens", "max_length", "image_size", "skip_unreadable", "data_dir"),
-        "binarization",
+        *("stream", "binarization"),
     ),
     "model": (
         *("network", "hidden", "filters", "activation", "dropout", "input_dropout"),

@@ -96,7 +96,7 @@ class ImageData:
             fix = "Pass a TFDS set with labels, a folder with a subfolder for each class, or a .npz"
             fix += " file with x and y."
             raise DataError(f"`{self.name}` must have a label for every image", "none", fix)
-        labels = np.concatenate(known)
+        labels = np.concatenate([np.asarray(values) for values in known])
         labels = labels[labels != UNKNOWN] if self.few_labels else labels
         if labels.dtype.kind not in "iufb":
             received = f"labels of {labels.dtype}"

@@ -1,6 +1,7 @@
-"""One image file -> its size, or its pixels."""
+"""One image file, on a disk or its bytes -> its size, or its pixels."""
 
 import contextlib
+import io
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,13 +29,17 @@ class Header:
     colour: bool
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, content: bytes | None = None) -> Header:
     """Returns the header of the image at `path`.
+
+    Args:
+        path: of the file.
+        content: its bytes, where they lie somewhere else and `path` is only their name.
 
     Raises:
         DataError: The file is no readable image.
     """
-    with _opened(path) as image:
+    with _opened(path, content) as image:
         width, height = image.size
         if image.format in _ORIENTED and image.getexif().get(_ORIENTATION, 1) >= 5:
             width, height = height, width
@@ -42,13 +47,18 @@ def read_header(path: Path) -> Header:
         return Header((height, width), not grey)
 
 
-def read_pixels(path: Path, colour: bool) -> np.ndarray:
+def read_pixels(path: Path, colour: bool, content: bytes | None = None) -> np.ndarray:
     """Returns the pixels of the image at `path`, uint8 [H, W, 3] if `colour`, else [H, W, 1].
+
+    Args:
+        path: of the file.
+        colour: whether to return colours.
+        content: its bytes, where they lie somewhere else and `path` is only their name.
 
     Raises:
         DataError: The file is damaged, or has pixels that are not 8 or 16 bits deep.
     """
-    with _opened(path) as opened:
+    with _opened(path, content) as opened:
         image = ImageOps.exif_transpose(opened) if opened.format in _ORIENTED else opened
         if image.mode[0] in "IF":
             image = _to_8_bits(path, image)
@@ -71,14 +81,16 @@ def _to_8_bits(path: Path, image: Image.Image) -> Image.Image:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
     try:
-        if not path.is_file():  # a pipe would never end, and a link may lead nowhere
+        if (
+            content is None and not path.is_file()
+        ):  # a pipe would never end, and a link may lead nowhere
             raise OSError("no regular file")
         with warnings.catch_warnings():
             # A decompression bomb, beyond half of what Pillow refuses outright
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path if content is None else io.BytesIO(content)) as image:
                 yield image
     except VAEError:
         raise

@@ -1,6 +1,12 @@
 """How batches of data in memory get to training without being in its way."""
 
+import contextlib
+import re
+from collections.abc import Iterator
+
 import tensorflow as tf
+
+from vae_tf.errors import DataError
 
 PREFETCHED = 4  # batches: enough to bridge an epoch's end
 
@@ -18,9 +24,26 @@ def beside_training(batches: tf.data.Dataset, cardinality: int) -> tf.data.Datas
         cardinality: how many there are, or `tf.data.INFINITE_CARDINALITY`.
     """
     options = tf.data.Options()
+    # By example among workers: what a batch holds is the same for any number of them
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     options.deterministic = True
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False
     options.threading.private_threadpool_size = 1
     batches = batches.apply(tf.data.experimental.assert_cardinality(cardinality))
     return batches.prefetch(PREFETCHED).with_options(options)
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Raises the refusal of a reader as it was, not as the pipeline wraps it.
+
+    Raises:
+        DataError: data that are read on the way cannot be.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if refusal := re.search(r"\bDataError: (.+)", str(error)):
+            raise DataError(refusal[1]) from None
+        raise

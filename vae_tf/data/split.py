@@ -9,12 +9,13 @@ import tensorflow as tf
 from vae_tf.checks import whole
 from vae_tf.data.binarization import bernoulli
 from vae_tf.data.mixing import Mixture
-from vae_tf.data.pipeline import beside_training
+from vae_tf.data.pipeline import beside_training, told
 from vae_tf.data.randomness import FIXED_DRAW, ORDER, TRAINING_DRAW, check_seed, key, permutation
 from vae_tf.data.source import SPLITS
 from vae_tf.data.storage import Storage, as_tensor, chunks
 from vae_tf.errors import DataError
 
+LOOKED_AT = 1000  # images, where settings are chosen by what they look like
 _BLOCK = 256  # Rows that share the key of a fixed draw, so that it knows nothing of batch sizes.
 
 
@@ -163,11 +164,20 @@ class Split:
             count = min(count, whole("limit", limit, least=0))
         images: np.ndarray = np.empty((count, *self._shape), np.float32)
         start = 0
-        for batch in self.batches(_BLOCK).take(-(-count // _BLOCK)).as_numpy_iterator():
-            x = batch["x"] if isinstance(batch, dict) else batch
-            images[start : start + _BLOCK] = x[: count - start]
-            start += _BLOCK
+        with told():
+            for batch in self.batches(_BLOCK).take(-(-count // _BLOCK)).as_numpy_iterator():
+                x = batch["x"] if isinstance(batch, dict) else batch
+                images[start : start + _BLOCK] = x[: count - start]
+                start += _BLOCK
         return images
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """Returns the images at some places [n], as `array` has them."""
+        return self.array()[places]
+
+    def sample(self) -> np.ndarray:
+        """Returns the stored values of some images, in [0, 1], by which settings are chosen."""
+        return self.stored[self.rows[:LOOKED_AT]] / self.white
 
     def undrawn(self) -> np.ndarray:
         """Returns the images as `array` does, but the grey values in place of their draws."""
@@ -206,13 +216,18 @@ class Split:
         """Returns what is fed of stored examples, a draw by the key `at` or all of them."""
         return bernoulli(x, at) if self.binarize else x
 
+    def _fed(self, stored: tf.Tensor) -> tf.Tensor:
+        """Returns stored values as the numbers that they mean."""
+        x = tf.cast(stored, tf.float32)
+        return x if self.white == 1 else x / self.white
+
     def _classes(self, wanted: bool) -> tf.Tensor | None:
         if not wanted:
             return None
         if self.labels is None:
             fix = "Use data with labels, or leave the labels out."
             raise DataError(f"The {self.name} split must have labels", "images alone", fix)
-        return tf.constant(self.labels, tf.int32)
+        return tf.constant(np.asarray(self.labels), tf.int32)
 
     def _gatherer(self):
         """Returns a function from places in the split to the examples there."""
@@ -221,8 +236,7 @@ class Split:
 
         def gather(chosen):
             rows = tf.gather(members, chosen)
-            x = tf.cast(tf.gather(stored, rows), tf.float32)
-            x = x if self.white == 1 else x / self.white
+            x = self._fed(tf.gather(stored, rows))
             if observed is None:
                 return x
             return {"x": x, "mask": tf.cast(tf.gather(observed, rows), tf.float32)}

@@ -72,7 +72,10 @@ def prepare(builder: tfds.core.DatasetBuilder) -> None:
 
 def _unknown(name: str, base: str) -> VAEError:
     if re.search("[:/]", name):
-        fix = "Write folder:DIR, array:FILE or table:FILE for data of your own."
+        fix = (
+            "Write folder:DIR, array:FILE, tfrecord:FILES, parquet:FILES or table:FILE for data of"
+        )
+        fix += " your own."
         return DataError("Data set must be a known name", repr(name), fix)
     known = [*EMBEDDED, *tfds.list_builders(with_community_datasets=False)]
     near = difflib.get_close_matches(base.lower(), known, n=3, cutoff=0.6)

@@ -92,7 +92,7 @@ class Door:
             own = 1.0 if batch.weight is None else as_array(batch.weight, "weight").reshape(-1)
             batch = batch._replace(weight=own * by_class)
         weight = None if batch.weight is None else as_array(batch.weight, "weight")
-        if weight is not None and weight.size != len(weight):
+        if weight is not None and (not weight.ndim or weight.size != len(weight)):
             raise not_by_example(weight.shape)
         others = {name: kept(getattr(batch, name)) for name in ("mask", "condition", "label")}
         x = batch.x if tf.is_tensor(batch.x) else as_array(batch.x, role)

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.data.batch import Batch
+from vae_tf.data.pipeline import told
 from vae_tf.errors import ConfigError, DataError, NonFiniteError
 from vae_tf.models.clock import TimeKeeper
 from vae_tf.models.executions import steps_per_execution
@@ -122,7 +123,7 @@ class Training(Steps):
         if batches is not None:
             x = batches
             kwargs |= {"shuffle": False}  # they are in the batches
-        with self._executing(steps):
+        with self._executing(steps), told():
             return super().fit(
                 x,
                 batch_size=batch_size,
@@ -186,7 +187,8 @@ class Training(Steps):
         if not within_fit:
             x, y = self._taken(x, y, "evaluation", sample_weight), None
             self.first_problem.forget()
-        values = super().evaluate(x, y, batch_size, verbose, **kwargs)
+        with told():
+            values = super().evaluate(x, y, batch_size, verbose, **kwargs)
         role = "validation" if within_fit else "evaluation"
         self._raise_problem(role, quiet=bool(within_fit) and self._tolerates_nan)
         if not int(tf.convert_to_tensor(self._batches_seen)):
@@ -203,7 +205,8 @@ class Training(Steps):
         x = self._taken(x, None, "prediction")
         self.first_problem.forget()
         self.forget_batches()
-        images = super().predict(x, *args, **kwargs)
+        with told():
+            images = super().predict(x, *args, **kwargs)
         self._raise_problem("prediction")
         return images
 

@@ -165,7 +165,7 @@ def _some(split: Split, labels: bool) -> Any:
     order = np.random.default_rng(0).permutation(split.num_examples)
     part = split.part(np.sort(order[:MOST_IMAGES]))
     if labels:
-        return part.array(), part.labels
+        return part.array(), np.asarray(part.labels)
     x, mask = part.array(), part.mask()
     if mask is not None:
         x = x[np.all(mask, tuple(range(1, mask.ndim)))]

@@ -24,6 +24,7 @@ class TrainConfig:
 
     dataset: str = "digits"
     """KIND:PATH, or a TFDS set. folder: of image files; array: a .npy or .npz file;
+    tfrecord:, parquet: images in shards, which are read while the model trains;
     table: a .csv, .tsv or .parquet file; text: a file of one text a line, or
     text:tiny_shakespeare; series: [N, T, D] in a .npy file, or x with lengths in a .npz file;
     digits are embedded."""
@@ -40,6 +41,9 @@ class TrainConfig:
     """Resize images to this height and width."""
     skip_unreadable: bool = False
     """Leave out image files of a folder that cannot be read. They are listed in config.json."""
+    stream: bool = False
+    """Read the images of a folder while the model trains, not beforehand. For more than fit into
+    memory and onto the disk."""
     binarization: Literal["auto", "none", "static", "dynamic"] = "auto"
     """Draw each pixel as 0 or 1 with its grey value as probability. dynamic: anew each epoch;
     static: once; auto: dynamic for the bernoulli likelihood, none for the others."""

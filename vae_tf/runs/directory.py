@@ -198,7 +198,10 @@ class RunDirectory:
 
 def run_path(config: TrainConfig) -> Path:
     """Returns where the run is kept: `run_dir`, or runs/<the data's name>."""
-    name = Path(config.dataset.rpartition(":")[2]).stem or "data"
+    path = Path(config.dataset.rpartition(":")[2])
+    while set("*?[") & set(path.name):  # a pattern, such as shards/*.parquet
+        path = path.parent
+    name = path.stem or "data"
     return Path(config.run_dir or Path("runs") / name)
 
 

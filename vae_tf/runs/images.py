@@ -27,7 +27,6 @@ MOST_CLASSES = 20  # in a picture of classes
 PICTURES_EVERY = 10  # epochs between two sets of TensorBoard images
 BLACK, WHITE = 0.02, 0.98
 MOST_GREY = 0.25  # MNIST has 11 % of its values between, digits 42 %, Fashion-MNIST 46 %
-LOOKED_AT = 1000  # training images
 TINY, SMALL = 256, 1024  # numbers in an image
 FIXED_SCALE, LEAST_SPREAD = 0.1, 0.02
 LATENT_DIM, HIDDEN = 40, (500, 500)
@@ -35,8 +34,7 @@ LATENT_DIM, HIDDEN = 40, (500, 500)
 
 def _intensities(images: ImageData) -> np.ndarray:
     """Returns the stored pixels of some training images, in [0, 1]."""
-    train = images.train
-    return train.stored[train.rows[:LOOKED_AT]] / train.white
+    return images.train.sample()
 
 
 def grey_share(images: ImageData) -> float:
@@ -70,6 +68,7 @@ class Images(Kind):
             seed=config.seed,
             data_dir=config.data_dir,
             skip_unreadable=config.skip_unreadable,
+            stream=config.stream,
         )
         if config.labels:
             images = images.with_few_labels(config.labels, config.label_seed)
@@ -191,8 +190,8 @@ def _codes(vae: VAE, images: ImageData) -> Figure:
     """Returns where the model of two latents puts the test images."""
     test = images.test
     chosen = np.random.default_rng(0).permutation(test.num_examples)[:MOST_CODES]
-    z = vae.generator.code(vae.door.batch(test.array()[chosen], "test images")).numpy()
-    return plots.codes(z, None if test.labels is None else test.labels[chosen])
+    z = vae.generator.code(vae.door.batch(test.at(chosen), "test images")).numpy()
+    return plots.codes(z, None if test.labels is None else np.asarray(test.labels[chosen]))
 
 
 def _of_classes(vae: VAE, chosen: Shown, images: ImageData) -> dict:
@@ -254,8 +253,8 @@ def shown(images: ImageData, count: int = 48) -> Shown:
     Where there are no labels they are 0.
     """
     test = images.test
-    x, labels = test.array(), test.labels
-    chosen = np.random.default_rng(0).permutation(len(x))[:count]
-    known = np.zeros(len(chosen), int) if labels is None else labels[chosen]
+    labels = test.labels
+    chosen = np.random.default_rng(0).permutation(test.num_examples)[:count]
+    known = np.zeros(len(chosen), int) if labels is None else np.asarray(labels[chosen])
     grey = test.stored[test.rows[chosen]] / np.float32(test.white) if test.binarize else None
-    return Shown(x[chosen], known, grey)
+    return Shown(test.at(chosen), known, grey)

@@ -65,7 +65,7 @@ def class_error(vae: VAE, split: Split) -> dict:
     Of what is drawn, images as 0 and 1 say, the classifier sees the mean.
     """
     found = np.argmax(vae.classify(split.undrawn()), 1)
-    return {"class_error": float(np.mean(found != split.labels))}
+    return {"class_error": float(np.mean(found != np.asarray(split.labels)))}
 
 
 def support(likelihood: LogLikelihood) -> dict:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from vae_tf import evaluation, plots
 from vae_tf.callbacks import ResumableEarlyStopping
+from vae_tf.data.pipeline import told
 from vae_tf.environment import versions
 from vae_tf.errors import ConfigError, RunError
 from vae_tf.files import write_aside
@@ -83,7 +84,8 @@ def train(config: TrainConfig, watcher: Watcher | None = None, workers: Workers 
             run.refuse(config)  # now, not after the data are read
 
         workers.first(claim)
-        report = _train(config, run, watcher, workers)
+        with told():  # of data that are read on the way
+            report = _train(config, run, watcher, workers)
         workers.wait()
         return report
 

@@ -186,6 +186,10 @@ def test_a_file_of_series(tmp_path):
         ({"max_length": 3}, "at most 3 steps. Received: 4 in series 0"),
         ({"mask": np.ones((2, 3))}, "`mask` must broadcast to x|mask"),
         ({"x": np.full((2, 4, 1), np.nan)}, "must have numbers. Received: none in column 0"),
+        (
+            {"x": np.resize([1e300, -1e300], (2, 4, 1))},
+            "must have a variance",
+        ),
         ({"x": np.full((2, 4, 1), np.inf)}, "must be finite"),
         ({"x": np.zeros((2, 4, 1, 1))}, "steps and columns. Received: shape"),
         ({"x": [np.zeros((2, 1)), np.zeros((2, 2))]}, "the same columns"),

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from vae_tf import VAE
 from vae_tf.distributions import Bernoulli
+from vae_tf.errors import DataError
 from vae_tf.models.feeding import gathered
 from vae_tf.networks import mlp_decoder, mlp_encoder
 
@@ -126,3 +127,9 @@ def test_other_ways_of_keras_go_on_working(options):
     x = (numbered() > 4).astype("float32")
     history = made().fit(x, batch_size=SIZE, epochs=2, verbose=0, **options).history
     assert np.all(np.isfinite(history["loss"]))
+
+
+def test_a_weight_for_all_examples_is_refused():
+    x = (numbered() > 4).astype("float32")
+    with pytest.raises(DataError, match="`sample_weight` must be one number an example"):
+        made().fit(x, sample_weight=np.float32(2.0), verbose=0)

@@ -1,11 +1,13 @@
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 
 from vae_tf.errors import ConfigError
 from vae_tf.recipes import RECIPES, recipe
 from vae_tf.runs.config import INCIDENTAL, TrainConfig
+from vae_tf.runs.directory import run_path
 
 BAD = {
     "latent_dim": [0, -2],
@@ -64,3 +66,11 @@ def test_an_animation_needs_images_on_two_latents(flags, received):
         TrainConfig(animate=True, **flags)
     assert received in str(refused.value)
     assert TrainConfig(animate=True, latent_dim=2).animate
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [("parquet:a/shards/*.parquet", "shards"), ("tfrecord:b/*/x-*", "b"), ("folder:c/d", "d")],
+)
+def test_a_run_is_called_after_its_data(dataset, name):
+    assert run_path(TrainConfig(dataset=dataset)) == Path("runs") / name

@@ -58,8 +58,15 @@ class Series:
             fix = "Leave the column out."
             received = f"none in column {int(np.argmin(count))}"
             raise DataError("Every column of a series must have numbers", received, fix)
-        loc = np.sum(x, (0, 1), where=seen, dtype="float64") / count
-        variance = np.sum(np.square(x - loc), (0, 1), where=seen, dtype="float64") / count
+        with np.errstate(over="ignore", invalid="ignore"):
+            loc = np.sum(x, (0, 1), where=seen, dtype="float64") / count
+            variance = np.sum(np.square(x - loc), (0, 1), where=seen, dtype="float64") / count
+        if not np.isfinite(variance).all():
+            column = int(np.argmin(np.isfinite(variance)))
+            received = f"{np.abs(x[..., column]).max(where=seen[..., column], initial=0):g}"
+            fix = "Repair it, or divide the column by a large number."
+            expected = f"Numbers of column {column} of a series must have a variance"
+            raise DataError(expected, f"values of up to {received}", fix)
         return cls(loc, np.where(variance > 0, np.sqrt(variance), 1.0), x.shape[1])
 
     @property

@@ -1,0 +1,12 @@
+"""Examples that are read from files while a model trains, and are never all in memory.
+
+The way of one example: a reader (`tfrecord`, `parquet`, `folder`) finds the blocks of the files and
+reads rows of a block; `Form` makes pixels of what a row holds; a `Stream` answers for any rows, as
+an array would; `Streamed` is a split that feeds them, block by block in training.
+"""
+
+from vae_tf.data.streams.opening import SCHEMES, open_folder, open_shards
+from vae_tf.data.streams.stream import Stream
+from vae_tf.data.streams.streamed import Streamed
+
+__all__ = ["SCHEMES", "Stream", "Streamed", "open_folder", "open_shards"]
