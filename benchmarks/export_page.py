@@ -77,8 +77,8 @@ def load(result: dict) -> str:
     """Returns the load's numbers."""
     of = result["signatures"]
     text = (
-        f"{result['threads']} threads made {result['requests']:,} requests to all signatures, in batches "
-        f"of {', '.join(map(str, result['batch_sizes']))}. There was no error. The loader answered "
+        f"{result['threads']} threads made {result['requests']:,} requests to all signatures, in "
+        f"batches of {', '.join(map(str, result['batch_sizes']))}. There was no error. The loader answered "
         f"{result['requests_per_second']:,.0f} requests/s, and its memory went from "
         f"{result['resident_mib'][0]:.0f} to {result['resident_mib'][-1]:.0f} MiB.\n\n"
     )
@@ -120,8 +120,8 @@ def layers(entries: list[dict]) -> str:
 
 TIME = """## Time of an export
 
-This is the time of everything that `vae_tf.export` makes and proves by default, with fresh weights and
-2,000 images of each split (`benchmarks/export_time.py`,
+This is the time of everything that `vae_tf.export` makes and proves by default, with fresh weights
+and 2,000 images of each split (`benchmarks/export_time.py`,
 [export_time.json](../benchmarks/results/export_time.json)). The machine did nothing else meanwhile.
 """
 
