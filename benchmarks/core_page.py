@@ -78,13 +78,13 @@ def nll_section() -> str:
     return "\n".join(
         [
             "\n## Test NLL on binarized MNIST\n",
-            "`python benchmarks/core_nll.py` trains networks with two layers of 300 units each way "
-            f"and 32 latents, for {epochs} epochs of Adam with one seed. The test NLL is that of all "
-            f"10,000 test images with {samples} importance samples each. Its standard error is over "
-            "test images. All rows have the same images, so the differences between rows are more "
-            "certain than the errors suggest. The training times were taken on a shared machine and "
-            "show only orders of magnitude. Each row was measured at one of these commits, and later "
-            f"changes are not in it: {measured}.\n",
+            "`python benchmarks/core_nll.py` trains networks with two layers of 300 units each "
+            f"way and 32 latents, for {epochs} epochs of Adam with one seed. The test NLL is that "
+            f"of all 10,000 test images with {samples} importance samples each. Its standard error "
+            "is over test images. All rows have the same images, so the differences between rows "
+            "are more certain than the errors suggest. The training times were taken on a shared "
+            "machine and show only orders of magnitude. Each row was measured at one of these "
+            f"commits, and later changes are not in it: {measured}.\n",
             *lines,
             "",
             save(figure, "core_nll", "Test NLL of each prior, posterior and objective"),
@@ -142,7 +142,10 @@ def variance_section() -> str:
 def collapse_section() -> str:
     """Returns the figure of the KL per latent, with and without free bits."""
     rows = {row["name"]: row for row in load("core_binarized_mnist")}
-    pair = {"ELBO": rows["reference"], "free bits": rows["free bits, 0.1 nats a dimension"]}
+    pair = {
+        "without free bits": rows["reference"],
+        "with free bits": rows["free bits, 0.1 nats a dimension"],
+    }
     figure = Figure((8, 3), layout="constrained")
     axes = figure.subplots()
     words = []
@@ -151,8 +154,8 @@ def collapse_section() -> str:
         axes.plot(np.arange(1, len(kls) + 1), kls, marker=".", label=name)
         off = int(np.sum(kls < STARVED))
         words.append(
-            f"{name}: {off} of {len(kls)} latents hold less than {STARVED} nats, and the test NLL "
-            f"is {row['test_nll']:.2f}"
+            f"{name.capitalize()}, {off} of {len(kls)} latents hold less than {STARVED} nats, and "
+            f"the test NLL is {row['test_nll']:.2f}."
         )
     axes.set_yscale("log")
     axes.set_xlabel("latents, in the order of their KL")
@@ -162,7 +165,7 @@ def collapse_section() -> str:
     return "\n".join(
         [
             "\n## Collapse, with and without free bits\n",
-            f"Two of the runs above differ only in free bits. {'; '.join(words)}. Free bits keep "
+            f"Two of the runs above differ only in free bits. {' '.join(words)} Free bits keep "
             "every latent near or above its free nats. The test NLL decides whether that pays.\n",
             save(figure, "core_collapse", "KL of each latent with and without free bits"),
         ]
@@ -191,8 +194,8 @@ def bits_section() -> str:
             "\n## Bits per dimension on Fashion-MNIST, 256 levels\n",
             f"`python benchmarks/bits.py` trains each model for {first['epochs']} epochs and "
             f"measures {first['test_examples']:,} test images with {first['importance_samples']} "
-            "importance samples. The discretized likelihoods give each grey level a probability. The "
-            "Gaussians were trained and tested on uniformly dequantized images, for which their "
+            "importance samples. The discretized likelihoods give each grey level a probability. "
+            "The Gaussians were trained and tested on uniformly dequantized images, for which their "
             "density bounds the code length of the levels (Theis et al. 2016). Their scales are no "
             "smaller than one grey level, which is the package's default.\n",
             *lines,

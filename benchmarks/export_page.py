@@ -78,8 +78,8 @@ def load(result: dict) -> str:
     of = result["signatures"]
     text = (
         f"{result['threads']} threads made {result['requests']:,} requests to all signatures, in "
-        f"batches of {', '.join(map(str, result['batch_sizes']))}. There was no error. The loader answered "
-        f"{result['requests_per_second']:,.0f} requests/s, and its memory went from "
+        f"batches of {', '.join(map(str, result['batch_sizes']))}. There was no error. The loader "
+        f"answered {result['requests_per_second']:,.0f} requests/s, and its memory went from "
         f"{result['resident_mib'][0]:.0f} to {result['resident_mib'][-1]:.0f} MiB.\n\n"
     )
     lines = [
