@@ -195,7 +195,7 @@ def bits_section() -> str:
             f"`python benchmarks/bits.py` trains each model for {first['epochs']} epochs and "
             f"measures {first['test_examples']:,} test images with {first['importance_samples']} "
             "importance samples. The discretized likelihoods give each grey level a probability. "
-            "The Gaussians were trained and tested on uniformly dequantized images, for which their "
+            "The Gaussians were trained and tested on uniformly dequantized images, for which the "
             "density bounds the code length of the levels (Theis et al. 2016). Their scales are no "
             "smaller than one grey level, which is the package's default.\n",
             *lines,
