@@ -1,4 +1,14 @@
-"""Variational autoencoders for Keras: train with `fit`, trust the likelihoods, ship the halves."""
+"""Variational autoencoders for Keras: train with `fit`, trust the likelihoods, ship the halves.
+
+The examples of the reference take these imports for granted::
+
+    import keras
+    import numpy as np
+    import tensorflow as tf
+    from tensorflow_probability import distributions as tfd
+
+    import vae_tf
+"""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""The questions every prior, posterior, likelihood and objective must answer, one's own too.
+"""Questions that every prior, posterior, likelihood and objective must answer, also your own.
 
 report = vae_tf.conformance.check(prior=MyPrior(2))
 assert report.ok, report
@@ -43,10 +43,10 @@ def check(
     questions: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Audit:
-    """Returns how a small VAE of these parts answers each question; raises nothing.
+    """Returns the answers of a small VAE of these parts to all questions; raises nothing.
 
-    The data are drawn from the likelihood itself, under a decoder of other weights. The parts
-    given are not trained: copies made from their configurations are.
+    The data are drawn from the likelihood itself, under a decoder of other weights. Copies of the
+    parts are trained, made from their configurations; the parts themselves stay as they are.
 
     Args:
         prior: p(z) over `latent_dim` latents; a StandardNormal if None.
@@ -55,10 +55,18 @@ def check(
         objective: the bound; the ELBO if None.
         kl_control: as for a VAE.
         penalties: as for a VAE.
-        event_shape: of one example; (H, W, C) where the model is exported.
-        latent_dim: L; that of `prior` if it is given.
-        questions: the names of those asked, of QUESTIONS; all if None, which takes a minute.
-        seed: of weights, data and draws.
+        event_shape: shape of one example; (H, W, C) if the model is exported.
+        latent_dim: L; a given `prior` has its own.
+        questions: names of the questions to ask, keys of QUESTIONS; all if None, which takes a
+            minute.
+        seed: seed of weights, data and draws.
+
+    Example:
+        >>> report = vae_tf.conformance.check(
+        ...     prior=vae_tf.priors.StandardNormal(2), questions=["configuration", "density"]
+        ... )
+        >>> report.ok
+        True
     """
     subject = _Subject(
         {

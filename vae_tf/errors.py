@@ -23,7 +23,7 @@ class ConfigError(VAEError):
 
 
 class RunError(VAEError):
-    """A run directory or checkpoint that is missing, damaged or somebody else's."""
+    """A run directory or checkpoint that is missing, damaged or of another run."""
 
 
 class ExportError(VAEError):
@@ -31,11 +31,11 @@ class ExportError(VAEError):
 
 
 class CodecError(VAEError):
-    """A compressed file that cannot be written, or is not what it says it is."""
+    """A compressed file that cannot be written or read."""
 
 
 class BulkError(VAEError):
-    """A bulk job whose input, output or signature is not what it needs."""
+    """A bulk job whose input, output or signature does not fit."""
 
 
 class NonFiniteError(VAEError, ArithmeticError):

@@ -41,19 +41,20 @@ class Piece:
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be computed of what, and where it goes.
+    """A bulk job: a signature, its input and its output.
 
     Attributes:
-        signature: of the bundle.
-        output: a directory, in which nothing is yet.
-        input: a pattern of files, None where `rows` are made of their numbers.
-        rows: how many rows to make without data.
-        seed: of all randomness, together with a row's file and number.
-        temperature: of `generate`.
-        format: of the shards.
-        shard_rows: of one shard; TFRecord files and row groups of Parquet are never divided.
-        batch_rows: of one call of the signature.
-        skip_corrupt: whether to leave out and count what cannot be read.
+        signature: the signature to compute.
+        output: a directory, which must be new or empty.
+        input: a pattern of files; None if `rows` are generated.
+        rows: number of rows to generate without data.
+        seed: seed of all randomness, together with the file and the number of a row.
+        temperature: temperature of `generate`.
+        format: file format of the shards.
+        shard_rows: number of rows of a shard; TFRecord files and row groups of Parquet are never
+            divided.
+        batch_rows: number of rows in a call of the signature.
+        skip_corrupt: whether to leave out, and count, input that cannot be read.
     """
 
     signature: Signature
@@ -76,7 +77,7 @@ class Job:
             raise BulkError("A job needs an input or a number of rows", received, "Pass one.")
         if self.rows is not None and not 0 <= self.rows <= 2**32:
             fix = "Pass --rows of at most 2**32, as many as there are seeds."
-            raise BulkError("The number of rows must be one that can be had", self.rows, fix)
+            raise BulkError("The number of rows must be at most 2**32", self.rows, fix)
         if self.rows is not None and (needed := self.signature.data):
             fix = "Pass --input with these columns."
             expected = f"`{self.signature.name}` makes rows of the columns {', '.join(needed)}"

@@ -52,16 +52,16 @@ def run(
 ) -> dict[str, Any]:
     """Returns the manifest of the job's output, once all shards are written.
 
-    A job that was killed goes on: shards that are whole stay.
+    A job that was killed resumes: shards that are complete stay.
 
     Args:
-        job: what to do.
-        processes: of the in-process runner; with one, it is this process.
-        flags: of Beam; with a `--runner` among them, `processes` does not count.
+        job: the job.
+        processes: number of processes of the in-process runner; a single one is this process.
+        flags: flags of Beam; with a `--runner` among them, `processes` is not used.
         overwrite: whether to remove the output of another job first.
 
     Raises:
-        BulkError: the output is there already, or rows cannot be read or answered.
+        BulkError: the output exists already, or rows cannot be read or answered.
     """
     if processes < 1:
         raise BulkError("`processes` must be at least 1", processes, "Pass --processes 1.")

@@ -18,17 +18,24 @@ MADE = ("mask", "seed", "temperature")  # inputs that need not be in the data
 
 @dataclass(frozen=True)
 class Signature:
-    """One signature of a bundle, in words that go to any worker.
+    """A signature of a bundle, described so that any worker can load it.
 
     Attributes:
-        name: of the signature.
-        saved_model: its directory, the same on all workers.
-        inputs: the manifest's entries for them.
-        outputs: likewise.
-        max_rows: of one call.
-        bundle: `{sha256, fingerprint, version}`; the first is that of its manifest, and so of all
-            its files.
-        preprocessing: from levels of images to what the encoder takes.
+        name: the signature's name.
+        saved_model: directory of its SavedModel, the same on all workers.
+        inputs: the manifest's entries for its inputs.
+        outputs: the manifest's entries for its outputs.
+        max_rows: the most rows that one call takes; None for any number.
+        bundle: `{sha256, fingerprint, version}`; the first is the hash of the manifest, which holds
+            those of all other files.
+        preprocessing: turns levels of images into the encoder's input.
+
+    Example:
+        >>> from vae_tf.bulk import Signature
+        >>> Signature.of("no-bundle-here", "encode")
+        Traceback (most recent call last):
+            ...
+        vae_tf.errors.ExportError: ...
     """
 
     name: str
@@ -45,7 +52,7 @@ class Signature:
 
         Raises:
             ExportError: there is no bundle.
-            BulkError: it has no such signature, or files of the SavedModel were changed.
+            BulkError: the bundle has no such signature, or files of the SavedModel were changed.
         """
         directory = Path(directory).absolute()
         facts = manifest.read(directory)

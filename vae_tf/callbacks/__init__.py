@@ -1,4 +1,4 @@
-"""What happens during `fit`: early stopping, checkpoints, monitors, pictures."""
+"""Callbacks of `fit`: early stopping, checkpoints, monitors, pictures."""
 
 from vae_tf.callbacks.after_warmup import EarlyStopping, ModelCheckpoint
 from vae_tf.callbacks.collapse import CollapseMonitor

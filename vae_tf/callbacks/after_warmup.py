@@ -32,16 +32,21 @@ class AfterWarmup(keras.callbacks.Callback):
 
 
 class EarlyStopping(AfterWarmup, keras.callbacks.EarlyStopping):
-    """Stops when `val_elbo`, the bound free of beta, has not risen for `patience` epochs.
+    """Stops training when `val_elbo`, the bound free of beta, has not risen for `patience` epochs.
 
     Epochs in which a schedule still warms up are not counted. For runs that may be interrupted
     there is `ResumableEarlyStopping`.
 
     Args:
-        patience: epochs without a rise.
-        min_delta: nats that count as a rise.
+        patience: number of epochs without a rise before training stops.
+        min_delta: the smallest rise that counts, in nats.
         restore_best_weights: whether to end with the weights of the best epoch.
-        verbose: 1 to say why it stopped.
+        verbose: 1 prints why training stopped.
+
+    Example:
+        >>> stopping = vae_tf.callbacks.EarlyStopping(patience=10, restore_best_weights=True)
+        >>> stopping.monitor, stopping.mode  # vae.fit(x, validation_data=..., callbacks=[stopping])
+        ('val_elbo', 'max')
     """
 
     def __init__(
@@ -72,7 +77,12 @@ class ModelCheckpoint(AfterWarmup, keras.callbacks.ModelCheckpoint):
         save_best_only: False saves every epoch that counts.
         save_weights_only: whether to leave out all but the weights.
         initial_value_threshold: the bound to beat, in nats.
-        verbose: 1 to tell of each file.
+        verbose: 1 prints the name of each file.
+
+    Example:
+        >>> checkpoint = vae_tf.callbacks.ModelCheckpoint("best.keras")
+        >>> checkpoint.monitor, checkpoint.save_best_only  # vae.fit(..., callbacks=[checkpoint])
+        ('val_elbo', True)
     """
 
     def __init__(

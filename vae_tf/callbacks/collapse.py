@@ -16,26 +16,36 @@ BATCH = 256  # examples at a time, of arrays
 class CollapseMonitor(keras.callbacks.Callback):
     """Measures posterior collapse on fixed examples, and warns of it once, with the remedies.
 
-    `logs` get `active_units`, a number of latents; `mutual_information`, nats, at most log N;
-    and `z_sensitivity`, from 0 to about 1; where latents come in groups, `kl_group_0` and so on,
-    nats, and `active_group_0`. Put it before TensorBoard and CSVLogger in the list
-    of callbacks: they write what is in `logs` when their turn comes.
+    It adds to `logs`: `active_units`, the number of active latents; `mutual_information`, in nats,
+    at most log N; `z_sensitivity`, from 0 to about 1; and, where latents come in groups,
+    `kl_group_0` and so on, in nats, and `active_group_0` and so on. Put it before TensorBoard and
+    CSVLogger in the list of callbacks: they write what is in `logs` when their turn comes.
 
     It warns when no schedule is warming up any more, and more than half of the latents are off,
     or the mutual information, the sensitivity or the KL of one of several groups is below
     `threshold`.
 
     Args:
-        x: held-out examples in any form that `fit` takes, some hundred of them: the cost grows
-            as N^2.
-        every: epochs between two measurements; the first and the last epoch are measured.
+        x: held-out examples in any form that `fit` takes. Some hundred are enough, and the cost
+            grows as N^2.
+        every: epochs between two measurements; the first and the last epoch are always measured.
         num_samples: draws z ~ q(z|x) for each example.
-        threshold: a latent is off if Var_x(E[z_d|x]) is not above it.
-        seed: of the draws, the same in each epoch.
+        threshold: a latent is off unless Var_x(E[z_d|x]) is above it.
+        seed: seed of the draws, which are the same in each epoch.
 
     Attributes:
-        epochs: those measured.
-        results: what `evaluation.measure_collapse` returned for each of them.
+        epochs: the epochs that were measured.
+        results: the `Collapse` of each of these epochs.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> monitor = vae_tf.callbacks.CollapseMonitor(np.eye(8), every=5)
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> vae.compile("adam", run_eagerly=True)
+        >>> history = vae.fit(np.eye(8), epochs=1, callbacks=[monitor], verbose=0).history
+        >>> monitor.kl.shape, "mutual_information" in history  # one epoch, two latents
+        ((1, 2), True)
     """
 
     def __init__(
@@ -63,13 +73,13 @@ class CollapseMonitor(keras.callbacks.Callback):
         return np.stack([result.active for result in self.results])
 
     def on_train_begin(self, logs=None):
-        """Looks at the model and the examples before the first step."""
+        """Checks the model and the examples before the first step."""
         instance("model", self.model, VAE)
         # A stream may give other examples, or none, the second time
         self.examples = list(self.model.door.batches(self.x, BATCH, "monitored"))
 
     def on_epoch_end(self, epoch, logs=None):
-        """Measures, if it is this epoch's turn."""
+        """Measures the model, if this epoch is one to measure."""
         last = epoch + 1 == self.params.get("epochs")
         if epoch % self.every and not last:
             return

@@ -6,15 +6,22 @@ from vae_tf.callbacks.after_warmup import WATCHED
 
 
 class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
-    """Stops when `val_elbo` has not risen for `patience` epochs.
+    """Stops training when `val_elbo` has not risen for `patience` epochs, in a resumed run too.
 
-    The beta-free bound is watched, never the loss, which grows while beta warms up. Keras's
-    callback forgets on a restart; this one reads again what the epochs before had shown.
+    It watches the bound free of beta, never the loss, which grows while beta warms up. Keras's
+    callback forgets the epochs before a restart; this one takes their logs.
 
     Args:
         history: the logs of the epochs already trained, oldest first.
-        patience: epochs without a rise.
-        start_from_epoch: epochs not counted at all, e.g. the warm-up of beta.
+        patience: number of epochs without a rise before training stops.
+        start_from_epoch: number of first epochs that do not count, such as the warm-up of beta.
+
+    Example:
+        >>> history = [{"val_elbo": -90.0}, {"val_elbo": -91.0}]  # before the interruption
+        >>> stopping = vae_tf.callbacks.ResumableEarlyStopping(history, patience=5)
+        >>> stopping.on_train_begin()
+        >>> stopping.best, stopping.wait
+        (-90.0, 1)
     """
 
     def __init__(self, history: list[dict], patience: int, start_from_epoch: int = 0):

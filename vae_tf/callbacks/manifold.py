@@ -30,7 +30,21 @@ def quantile_grid(prior, side: int) -> np.ndarray:
 
 
 def manifold(vae: VAE, side: int) -> np.ndarray:
-    """Returns E[x|z] on that grid, [side, side, H, W, C]."""
+    """Returns E[x|z] on a grid of a latent space of two dimensions, [side, side, H, W, C].
+
+    The grid has equal steps of probability under the prior, in each latent.
+
+    Args:
+        vae: a model of images with two latents.
+        side: number of images in a row, and of rows.
+
+    Example:
+        >>> networks = vae_tf.networks
+        >>> encoder = networks.conv_encoder((8, 8, 1), 2)
+        >>> decoder = networks.conv_decoder(2, {"logits": (8, 8, 1)})
+        >>> vae_tf.callbacks.manifold(vae_tf.VAE(encoder, decoder), side=3).shape
+        (3, 3, 8, 8, 1)
+    """
     images = vae.decode(quantile_grid(vae.prior, side)).mean().numpy()
     return images.reshape(side, side, *images.shape[1:])
 
@@ -38,12 +52,17 @@ def manifold(vae: VAE, side: int) -> np.ndarray:
 class ManifoldFrames(keras.callbacks.Callback):
     """Keeps a picture of a 2-D latent space after every epoch, and one before the first.
 
-    A training that goes on adds to the pictures that are there.
+    A resumed training adds to the pictures that exist already.
 
     Args:
-        directory: where epoch-<number>.png are kept.
-        epochs: of the training; of more than 200 epochs some get no picture.
+        directory: where the pictures are kept, as epoch-<number>.png.
+        epochs: length of the training. In more than 200 epochs, not every epoch gets a picture.
         side: images in a row.
+
+    Example:
+        >>> frames = vae_tf.callbacks.ManifoldFrames("frames", epochs=1000)
+        >>> frames.every  # epochs from one picture to the next: vae.fit(..., callbacks=[frames])
+        5
     """
 
     def __init__(self, directory: str | Path, epochs: int, side: int = 12):
@@ -71,13 +90,24 @@ class ManifoldFrames(keras.callbacks.Callback):
 
 
 def write_animation(directory: str | Path, path: str | Path) -> None:
-    """Writes the GIF of the pictures that `ManifoldFrames` kept.
+    """Writes an animation, a GIF, of the pictures that `ManifoldFrames` has kept.
 
-    It shows at most 36 of them, more from the beginning, where much changes, than from the end.
+    It shows at most 36 pictures, more from the beginning, where much changes, than from the end.
 
     Args:
-        directory: where they are kept.
-        path: of the GIF.
+        directory: where the pictures are kept.
+        path: path of the GIF.
+
+    Example:
+        >>> import pathlib
+        >>> from PIL import Image
+        >>> pathlib.Path("frames").mkdir()
+        >>> for epoch in range(3):  # what ManifoldFrames("frames", epochs=2) keeps
+        ...     Image.new("L", (32, 32), 100 * epoch).save(f"frames/epoch-{epoch:05}.png")
+        >>> vae_tf.callbacks.write_animation("frames", "frames.gif")
+        >>> with Image.open("frames.gif") as animation:
+        ...     animation.n_frames
+        3
     """
     kept = sorted(Path(directory).glob("epoch-*.png"))
     places = np.linspace(0, 1, FRAMES) ** 2 * (len(kept) - 1)

@@ -13,11 +13,17 @@ class TensorBoardPictures(keras.callbacks.Callback):
     """Writes two images every few epochs: examples above reconstructions, and prior samples.
 
     Args:
-        log_dir: TensorBoard's directory.
-        x: examples, [N, H, W, C], or (x, y) and the like, as the model takes them.
+        log_dir: directory of TensorBoard's logs.
+        x: examples [N, H, W, C], in any form that `fit` takes.
         every: epochs between two writes.
-        num_samples: draws from the prior, the same latents each time; of a conditional model
-            under the conditions of the examples in turn.
+        num_samples: number of draws from the prior, at the same latents each time. A conditional
+            model is given the conditions of the examples in turn.
+
+    Example:
+        >>> x = np.zeros((16, 28, 28, 1))
+        >>> pictures = vae_tf.callbacks.TensorBoardPictures("logs", x, every=5, num_samples=25)
+        >>> pictures.every, pictures.num_samples  # vae.fit(..., callbacks=[pictures])
+        (5, 25)
     """
 
     def __init__(self, log_dir: str, x: Any, every: int = 10, num_samples: int = 64):

@@ -42,15 +42,25 @@ class Codec:
     The model's networks run in a process of their own, from when they are needed until `close`.
 
     Args:
-        vae: a trained model: no condition, a DiagonalNormal posterior, a prior that is a normal
-            or a mixture of normals, a likelihood with an `alphabet`.
+        vae: a trained model without a condition, whose posterior is a DiagonalNormal, whose prior
+            is a normal or a mixture of normals, and whose likelihood has an `alphabet`.
 
     Attributes:
-        event_shape: of one example.
+        event_shape: shape of one example.
         model: the fingerprint by which a file knows its model.
 
     Raises:
-        CodecError: the model is another, or the package constriction is not installed.
+        CodecError: the model has other parts, or the package constriction is not installed.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> x = np.eye(8, dtype="uint8")
+        >>> with vae_tf.codec.Codec(vae_tf.VAE(encoder, decoder)) as codec:
+        ...     file = codec.compress(x)
+        ...     restored = codec.decompress(file)
+        >>> np.array_equal(restored, x)
+        True
     """
 
     def __init__(self, vae: VAE):
@@ -75,10 +85,11 @@ class Codec:
         """Returns a compressed file of data, [N, *event].
 
         Args:
-            x: booleans, whole numbers or floats that the likelihood has in its alphabet; of grey
-                levels in [0, 1] also the levels themselves, as whole numbers.
-            chains: how many images are coded at once; one for each thousand, 16 at most, if None.
-            bins: each latent is told by so many bits; finer ones cost more in each chain's first
+            x: values of the likelihood's alphabet, as booleans, whole numbers or floats. Grey
+                levels in [0, 1] may be given as whole numbers too, such as 0 to 255.
+            chains: number of images that are coded at once; if None, one for each thousand images,
+                and at most 16.
+            bins: number of bits that tell each latent. More bits cost more in each chain's first
                 image and less in all others.
             progress: a function to be called with how many images are done.
 
@@ -113,15 +124,15 @@ class Codec:
         return Container(header, words).to_bytes()
 
     def decompress(self, data: bytes, progress: Progress | None = None) -> np.ndarray:
-        """Returns the data that a compressed file holds, bit by bit as they were.
+        """Returns the data that a compressed file holds, equal bit by bit to those compressed.
 
         Args:
             data: the file.
             progress: a function to be called with how many images are done.
 
         Raises:
-            CodecError: the file is damaged, of another model, or decoded to something else than
-                was put in, as happens where another machine computes other last bits.
+            CodecError: the file is damaged, belongs to another model, or decodes to other data than
+                were compressed, which happens where another machine computes other last bits.
         """
         file = Container.from_bytes(data)
         header = file.header

@@ -21,17 +21,17 @@ START = len(MAGIC) + 4
 
 @dataclass(frozen=True)
 class Header:
-    """What a compressed file says of itself.
+    """The header of a compressed file, with the facts about it.
 
     Attributes:
-        model: fingerprint of the model.
-        shape: of the data, [N, *event] or without a channel that is the only one.
-        dtype: of the data, as `numpy.dtype.str`.
-        bins: each latent has 2^bins.
-        words: how many each chain has.
+        model: fingerprint of the model that can read it.
+        shape: shape of the data, [N, *event], or without the axis of a single channel.
+        dtype: type of the data, as `numpy.dtype.str`.
+        bins: number of bits that tell each latent.
+        words: number of words in each chain.
         data: BLAKE2b of the data, in hexadecimal.
         machine: versions and processor with which the file was written.
-        format: of the file.
+        format: version of the file format.
     """
 
     model: str
@@ -49,8 +49,15 @@ class Container:
     """A compressed file in memory.
 
     Attributes:
-        header: what it says of itself.
-        words: of each chain, uint32.
+        header: the facts about the file and its data.
+        words: the words of each chain, uint32.
+
+    Example:
+        >>> from vae_tf.codec.container import Container, Header
+        >>> header = Header("a-model", (1, 8), "|u1", 12, words=(2,), data="00", machine="here")
+        >>> file = Container(header, [np.array([1, 2], "uint32")]).to_bytes()
+        >>> file[:4], Container.from_bytes(file).header.shape
+        (b'VAEC', (1, 8))
     """
 
     header: Header
@@ -65,10 +72,10 @@ class Container:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Container":
-        """Returns what a file holds.
+        """Returns the header and the words of a file.
 
         Raises:
-            CodecError: it is no such file, cut short or damaged, or of a later format.
+            CodecError: the file is of another kind, cut short, damaged, or of a later format.
         """
         fix = "Copy it again from where it was made."
         if not data.startswith(MAGIC):

@@ -55,7 +55,7 @@ class Stack:
             self._stack = stream.stack.AnsCoder(_seed() if words is None else words)
         except ValueError as error:
             fix = "Copy the file again from where it was made."
-            expected = "The words of a chain must be such as the coder writes"
+            expected = "The words of a chain must be words that the coder wrote"
             raise CodecError(expected, str(error), fix) from None
         self._lowest = self._stack.num_words()
 

@@ -48,7 +48,7 @@ def alphabet_of(vae: VAE) -> Alphabet:
     if not isinstance(parts.posterior, DiagonalNormal):
         fix = "Train with --posterior diagonal."
         received = type(parts.posterior).__name__
-        raise CodecError("The codec takes a posterior DiagonalNormal", received, fix)
+        raise CodecError("The codec needs a DiagonalNormal posterior", received, fix)
     if _normal_or_mixture(parts) is None:
         fix = "Train with --prior normal, learned-normal, mixture or vamp."
         received = type(parts.prior).__name__

@@ -42,17 +42,24 @@ LEVELS = 256
 
 @dataclass(frozen=True)
 class Row:
-    """One model of the data.
+    """One model of a comparison.
 
     Attributes:
         model: its name.
-        value: log p(x) in nats an example of a table; bits per dimension of images.
-        stderr: how far it would move with other test examples.
-        gap: by how much it is below the truth on the same examples; None where that is unknown.
-        gap_stderr: how far that would move with other test examples.
-        parameters: how many numbers were learned; None of the truth.
-        seconds: of fitting.
-        samples: examples as a person knows them, [N, *event].
+        value: mean log p(x) of a table's rows, in nats; of images, bits per dimension.
+        stderr: standard error of `value`, over test examples.
+        gap: distance of `value` below that of the truth on the same examples; None where the truth
+            is unknown.
+        gap_stderr: standard error of `gap`, over test examples.
+        parameters: number of learned parameters; None for the truth.
+        seconds: time of fitting, in seconds.
+        samples: draws from the model in the user's units, [N, *event].
+
+    Example:
+        >>> from vae_tf.compare import Row
+        >>> row = Row("normal", -7.5, 0.1, parameters=5, seconds=0.01, samples=np.zeros((10, 2)))
+        >>> row.value, row.gap is None  # without a known truth there is no gap
+        (-7.5, True)
     """
 
     model: str
@@ -67,14 +74,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All models of one data set.
+    """The result of `compare`: all models of one data set.
 
     Attributes:
         dataset: its name.
-        metric: what `value` of each row is.
+        metric: the quantity that `value` of each row is, with its unit.
         rows: the models.
-        data: test examples as a person knows them, [N, *event].
-        columns: names of a table's columns; none of images.
+        data: test examples in the user's units, [N, *event].
+        columns: names of a table's columns; empty for images.
+
+    Example:
+        >>> from vae_tf.compare import Comparison, Row
+        >>> row = Row("normal", -7.5, 0.1, parameters=5, seconds=0.01, samples=np.zeros((10, 2)))
+        >>> comparison = Comparison("houses", "log p(x), nats a row", (row,), np.zeros((10, 2)))
+        >>> comparison.records()[0]["model"]
+        'normal'
     """
 
     dataset: str
@@ -102,27 +116,33 @@ def compare(
     seed: int = 0,
     **settings: Any,
 ) -> Comparison:
-    """Returns how well explicit densities and a VAE know data they have not seen.
+    """Returns how well explicit densities and a VAE predict data they have not seen.
 
     All are fitted to the training split, sizes are chosen on the validation split, and the test
-    split is reported. Numbers of a table are positive or real, so every model is a density in the
-    units of the file. Of images every number is a bound on the length of a code in bits per
-    dimension: that of a density is one of dequantized pixels (see `bits_per_dimension`), the
-    VAE's likelihood is a probability.
+    split is reported. A table's columns must be real or positive, so that every model is a density
+    in the units of the file. For images each value bounds the length of a code, in bits per
+    dimension: explicit densities code dequantized pixels (see `bits_per_dimension`), and the VAE's
+    likelihood is a probability.
 
     Args:
-        dataset: as train.py takes it; "heights" and "houses" are generated, and their truth is
-            one of the models.
-        output: a directory, for the VAE's run, `compare.json` and `samples.png`; a run in it
-            goes on.
-        watcher: is told how it goes.
-        importance_samples: draws of z for each example, for the VAE.
-        seed: of data that are generated, splits and fits.
-        settings: of the VAE, as `TrainConfig` has them.
+        dataset: a name as train.py takes it. "heights" and "houses" are generated, and their true
+            density is one of the models.
+        output: directory for the VAE's run, `compare.json` and `samples.png`; a run that it holds
+            already is resumed.
+        watcher: receives the progress.
+        importance_samples: draws of z for each example, to evaluate the VAE.
+        seed: seed of generated data, splits and fits.
+        settings: settings of the VAE's training, fields of `TrainConfig`.
 
     Raises:
-        DataError: a table with words, or with gaps, of which explicit densities know nothing.
-        VAEError: as `vae_tf.runs.training.train`.
+        DataError: a table with words or gaps, which explicit densities cannot take.
+        VAEError: for the reasons of `vae_tf.runs.training.train`.
+
+    Example:
+        >>> from vae_tf.compare import compare
+        >>> found = compare("heights", "heights", epochs=1, importance_samples=10)
+        >>> [row.model for row in found.rows]
+        ['normal', 'Gaussian mixture', 'VAE', 'truth']
     """
     output, watcher = Path(output), watcher or Watcher()
     output.mkdir(parents=True, exist_ok=True)

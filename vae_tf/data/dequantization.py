@@ -14,13 +14,19 @@ def dequantize(x, levels: int = 256, *, seed: int = 0, step=0) -> tf.Tensor:
     `batches.enumerate().map(lambda step, x: dequantize(x, step=step))`.
 
     Args:
-        x: data in [0, 1], any shape; taken to the nearest level.
-        levels: how many values the data take; 256 for 8-bit images.
-        seed: of the noise.
-        step: which noise of that seed, an integer or a scalar tensor of one.
+        x: data in [0, 1], of any shape; each number is moved to the nearest level.
+        levels: number of values that the data can take; 256 for 8-bit images.
+        seed: seed of the noise.
+        step: number of the batch, an integer or a scalar tensor; each has noise of its own.
 
     Raises:
         ConfigError: fewer than two levels.
+
+    Example:
+        >>> x = np.array([0.0, 1.0])  # the levels 0 and 255 of 256
+        >>> y = vae_tf.data.dequantize(x)  # (0 + u) / 256 and (255 + u) / 256
+        >>> np.floor(y * 256)
+        array([  0., 255.], dtype=float32)
     """
     levels = whole("levels", levels, least=2)
     x = tf.cast(x, tf.float32)

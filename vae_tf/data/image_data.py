@@ -20,21 +20,29 @@ class ImageData:
     """Images of one shape in three splits.
 
     Attributes:
-        name: As given to `load`.
+        name: The name given to `load`.
         shape: (H, W, C).
-        train: What training sees.
-        validation: What choices are made on.
-        test: What is reported.
-        white: The source's pixel value that means 1.0.
+        train: Images for training.
+        validation: Images for choosing settings and stopping.
+        test: Images for the reported numbers.
+        white: The source's pixel value that stands for 1.0.
         binarization: One of `BINARIZATIONS`.
-        seed: Of carved splits and fixed draws.
-        source: What was read, in words.
+        seed: Seed of carved splits and fixed draws.
+        source: A description of what was read.
         resized: Whether the images were resized to `shape`.
         carved: The splits that were drawn from the source's train split.
-        label_names: What integer labels mean, where that is known.
-        skipped: Files of the source that were left out as they cannot be read.
-        few_labels: How many training labels were kept, and the seed of their choice, if not all.
-        unit: What one example is called.
+        label_names: The meanings of integer labels, where they are known.
+        skipped: Files that were left out because they cannot be read.
+        few_labels: Number of training labels that were kept, and the seed of their choice; None if
+            all were kept.
+        unit: The word for one example.
+
+    Example:
+        >>> data = vae_tf.data.load("digits")
+        >>> data.shape, data.num_classes, data.is_binary
+        ((8, 8, 1), 10, False)
+        >>> data.describe()["preprocessing"]
+        'x = value / 255'
     """
 
     name: str
@@ -66,10 +74,11 @@ class ImageData:
         return replace(self, binarization="dynamic", train=train, validation=validation, test=test)
 
     def with_few_labels(self, count: int, seed: int) -> "ImageData":
-        """Returns the same images, of which so many of `train` keep their label.
+        """Returns the same images, of which `count` in `train` keep their label.
 
         Raises:
-            DataError: There are not so many, or not one for each class.
+            DataError: There are fewer labels than `count`, or `count` is below the number of
+                classes.
         """
         least = self.num_classes
         labels = few_labels(np.asarray(self.train.labels), least, count, seed)
@@ -118,10 +127,10 @@ class ImageData:
         return f"sha256:{hashlib.sha256(b''.join(labels)).hexdigest()}"
 
     def describe(self, labels: bool = False) -> dict:
-        """Returns what was done to the data, in words and numbers fit for JSON.
+        """Returns a description of the data and their preprocessing, fit for JSON.
 
         Args:
-            labels: whether the labels are part of the data that matter.
+            labels: whether to describe the labels too.
         """
         height, width, _ = self.shape
         own: dict = {}

@@ -42,18 +42,26 @@ def load(
         binarization: "none" feeds grey values in [0, 1], "static" one Bernoulli draw of each
             image, "dynamic" a new one for each training batch (validation and test: one draw).
         image_size: (height, width) to resize to; None leaves the size.
-        seed: Of carved splits and of the draws of static binarization, validation and test.
-        data_dir: Where TFDS keeps prepared sets; None for TFDS_DATA_DIR, else TFDS's own default.
-        validation_fraction: Part of train for a missing validation split; None for 10,000 images
-            of MNIST and its likes, as in the literature, and for a tenth otherwise.
-        test_fraction: Part of train for a missing test split.
-        memory_limit: Bytes to keep in memory, None for half of what is available; what is beyond
-            lives in an unnamed file in the user's cache directory.
-        skip_unreadable: Leave out image files of a folder that cannot be read.
+        seed: Seed of carved splits, and of the fixed draws of binarization.
+        data_dir: Directory of prepared TFDS sets; None for TFDS_DATA_DIR, or else TFDS's default.
+        validation_fraction: Share of the train split that becomes a missing validation split; None
+            for a tenth, but 10,000 images of MNIST and sets like it, as in the literature.
+        test_fraction: Share of the train split that becomes a missing test split.
+        memory_limit: Bytes to keep in memory; None for half of the available memory. Images beyond
+            it are kept in an unnamed file in the user's cache directory.
+        skip_unreadable: Whether to leave out image files of a folder that cannot be read.
 
     Raises:
         ConfigError: An argument is out of range.
         DataError: The source is missing, damaged, too small or not made of images.
+
+    Example:
+        >>> data = vae_tf.data.load("digits", binarization="dynamic")
+        >>> data.shape, data.train.num_examples
+        ((8, 8, 1), 1297)
+        >>> batches = data.train.training_batches(100, seed=0)  # endless; vae.fit(batches, ...)
+        >>> next(iter(batches)).shape.as_list()
+        [100, 8, 8, 1]
     """
     if binarization not in BINARIZATIONS:
         raise unknown("`binarization`", binarization, BINARIZATIONS)

@@ -12,15 +12,19 @@ CODES = (None, "nan")  # what may stand for a missing value
 
 
 def with_mask(x) -> dict:
-    """Returns {"x": x, "mask": mask}, the mask [N, *event] being 0 where `x` is NaN, else 1.
+    """Returns {"x": x, "mask": mask}, where the mask [N, *event] is false wherever `x` is NaN.
 
-    A model takes this dict as it takes x. For a `tf.data.Dataset`: `data.map(with_mask)`.
+    A model takes this dict in place of x. For a `tf.data.Dataset`: `data.map(with_mask)`.
 
     Args:
         x: examples [N, *event], an array, a DataFrame of numbers or a tensor.
 
     Raises:
-        DataError: what is no array of numbers.
+        DataError: `x` is no array of numbers.
+
+    Example:
+        >>> vae_tf.data.with_mask(np.array([[1.0, np.nan]]))["mask"]
+        array([[ True, False]])
     """
     batch = nan_masked(Batch(x))
     return {"x": batch.x, "mask": batch.mask}

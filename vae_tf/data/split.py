@@ -22,19 +22,25 @@ _BLOCK = 256  # Rows that share the key of a fixed draw, so that it knows nothin
 class Split:
     """The examples of one split, fed as float32: images [B, H, W, C] in [0, 1], rows [B, D].
 
-    Where values are missing they are fed as dicts {"x": ..., "mask": ...}.
+    Where values are missing, examples are fed as dicts {"x": ..., "mask": ...}.
 
     Attributes:
         name: "train", "validation" or "test".
-        stored: Pixels [M, H, W, C], uint8 or float32, or rows [M, D]; splits of one part share
+        stored: Pixels [M, H, W, C], uint8 or float32, or rows [M, D]; several splits may share
             them.
-        rows: Which of them are in this split [N] int64, ascending.
-        labels: Classes [N] of the rows, or None.
-        white: The stored value that means 1.0.
+        rows: Numbers of the stored examples in this split, [N] int64, ascending.
+        labels: Classes of the examples, [N], or None.
+        white: The stored value that stands for 1.0.
         binarize: Whether batches are Bernoulli draws of the stored grey values.
-        seed: Of the draws that `batches` feeds.
-        observed: Which values of `stored` there are, bool of its shape; None for all.
-        factors: Other numbers that the source knows of each row, by name, each [N].
+        seed: Seed of the draws that `batches` feeds.
+        observed: Whether each value of `stored` was observed, bool of its shape; None if all were.
+        factors: Other numbers known of each example, by name, each [N].
+
+    Example:
+        >>> split = vae_tf.data.load("digits").validation
+        >>> x, labels = next(iter(split.batches(50, labels=True)))
+        >>> x.shape.as_list(), labels.shape.as_list()
+        ([50, 8, 8, 1], [50])
     """
 
     name: str
@@ -63,8 +69,8 @@ class Split:
 
         With `labels` they are pairs (images, labels [<=B] int32).
 
-        The order of epoch e is a function of (seed, e) alone, and draws of (seed, e, step): a run
-        resumed at epoch e is fed what the uninterrupted one was. For Keras:
+        The order of epoch e depends on (seed, e) alone, and draws on (seed, e, step), so that a run
+        resumed at epoch e is fed the batches of an uninterrupted one. For Keras:
         `fit(ds, steps_per_epoch=split.steps_per_epoch(batch_size), initial_epoch=start_epoch)`.
 
         Raises:
@@ -85,8 +91,8 @@ class Split:
     ) -> tf.data.Dataset:
         """Returns endless pairs (images, labels) of which the share `labelled` has a label.
 
-        The others' labels are -1. An epoch has `Mixture(...).steps` batches, of which
-        `training_batches` says the rest.
+        The other labels are -1. An epoch has `Mixture(...).steps` batches; their order and draws
+        are as in `training_batches`.
 
         Raises:
             ConfigError: An argument is out of range.
@@ -104,7 +110,7 @@ class Split:
         Args:
             order: from an epoch to a function of the step to the places of its examples.
             steps: of an epoch.
-            seed: of draws.
+            seed: seed of draws.
             start_epoch: the first.
             classes: labels, or None.
         """
@@ -164,11 +170,11 @@ class Split:
         return images
 
     def undrawn(self) -> np.ndarray:
-        """Returns what `array` does, with the means of what is drawn, grey values of 0 and 1."""
+        """Returns the images as `array` does, but the grey values in place of their draws."""
         return replace(self, binarize=False).array()
 
     def add_to(self, digest) -> None:
-        """Updates a hash with the stored values of the split, and with which of them there are."""
+        """Updates a hash with the stored values of the split and their mask."""
         for part in chunks(self.stored):
             inside = self.rows[(self.rows >= part.start) & (self.rows < part.stop)]
             digest.update(self.stored[inside].tobytes())
@@ -176,13 +182,14 @@ class Split:
                 digest.update(self.observed[inside].tobytes())
 
     def mask(self) -> np.ndarray | None:
-        """Returns which values of `array` there are, [N, ...] float32; None for all."""
+        """Returns the mask of `array`, [N, ...] float32; None if everything was observed."""
         return None if self.observed is None else self.observed[self.rows].astype("float32")
 
     def part(self, chosen: np.ndarray) -> "Split":
-        """Returns a split of some of the images, [n] numbers from 0 to N - 1.
+        """Returns a split of some of the images, given their numbers [n] from 0 to N - 1.
 
-        Fixed draws belong to places in a split: a binarized part feeds others than the whole.
+        Fixed draws belong to places in a split, so that a binarized part feeds other draws than the
+        whole.
         """
         labels = None if self.labels is None else self.labels[chosen]
         factors = {name: values[chosen] for name, values in self.factors.items()}
@@ -232,23 +239,30 @@ def mixed(
     seed: int = 0,
     start_epoch: int = 0,
 ) -> tuple[tf.data.Dataset, int]:
-    """Returns endless batches (x, y) of which a set share has a label, and the steps of an epoch.
+    """Returns endless batches (x, y), a fixed share of each labelled, and the steps of an epoch.
 
-    An epoch is one pass over the unlabelled examples. Its order is that of (seed, epoch) alone, so
-    a training that goes on at `start_epoch` is fed what an uninterrupted one was:
+    An epoch is one pass over the unlabelled examples. Its order depends on (seed, epoch) alone, so
+    a training resumed at `start_epoch` is fed the batches of an uninterrupted one:
     `fit(batches, steps_per_epoch=steps, initial_epoch=start_epoch, epochs=..., shuffle=False)`.
 
     Args:
         x: examples [N, ...].
         y: classes [N], -1 where unknown.
         batch_size: B.
-        labelled: share of each batch that has a label.
-        seed: of the order.
+        labelled: share of each batch that has a label, between 0 and 1.
+        seed: seed of the order.
         start_epoch: the first epoch.
 
     Raises:
         ConfigError: an argument is out of range.
-        DataError: there are no labelled or no unlabelled examples, or not as many of x as of y.
+        DataError: there are no labelled or no unlabelled examples, or x and y differ in length.
+
+    Example:
+        >>> x, y = np.zeros((100, 8), "float32"), np.full(100, -1)
+        >>> y[:10] = 3  # ten labels are known
+        >>> batches, steps = vae_tf.data.mixed(x, y, batch_size=20, labelled=0.5)
+        >>> int(sum(next(iter(batches))[1].numpy() == 3)), steps  # 90 unlabelled, 10 in each batch
+        (10, 9)
     """
     x, y = np.asarray(x), np.asarray(y).reshape(-1)
     if len(x) != len(y):

@@ -11,7 +11,20 @@ from vae_tf.errors import DataError
 class Density(ABC):
     """A density p(x) that can be evaluated exactly, of examples of one shape.
 
-    `vae_tf.log_likelihood` and `vae_tf.bits_per_dimension` take one in place of a VAE.
+    `vae_tf.log_likelihood` and `vae_tf.bits_per_dimension` take it in place of a VAE. A subclass
+    gives `log_prob` and `sample`.
+
+    Example:
+        >>> class Uniform(vae_tf.densities.Density):
+        ...     num_parameters, shape = 0, (1,)
+        ...
+        ...     def log_prob(self, x):
+        ...         return np.where((x >= 0) & (x <= 2), -np.log(2), -np.inf)[:, 0]
+        ...
+        ...     def sample(self, num_samples, seed=0):
+        ...         return np.random.default_rng(seed).uniform(0, 2, (num_samples, 1))
+        >>> round(vae_tf.log_likelihood(Uniform(), np.ones((5, 1))).mean, 3)
+        -0.693
     """
 
     @abstractmethod

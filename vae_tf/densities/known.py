@@ -10,10 +10,17 @@ from vae_tf.densities.base import Density, flattened
 
 
 class Heights(Density):
-    """Heights of people in cm, [N, 1]: a normal distribution for women and one for men.
+    """A known density: heights of people in cm, [N, 1], one normal for women and one for men.
 
     Attributes:
         columns: their names.
+
+    Example:
+        >>> heights = vae_tf.densities.Heights()
+        >>> heights.sample(5, seed=0).shape
+        (5, 1)
+        >>> heights.log_prob([[162.0]]) > heights.log_prob([[200.0]])
+        array([ True])
     """
 
     columns = ("height",)
@@ -25,18 +32,25 @@ class Heights(Density):
         return special.logsumexp(parts + np.log(self.shares), axis=1)
 
     def sample(self, num_samples: int, seed: int = 0) -> np.ndarray:
-        """Returns so many people, [num_samples, 1]."""
+        """Returns draws of p(x), heights of people, [num_samples, 1]."""
         rng = np.random.default_rng(seed)
         kind = rng.choice(2, (num_samples, 1), p=self.shares)
         return np.asarray(rng.normal(self.means[kind], self.stds[kind]))
 
 
 class Houses(Density):
-    """Area in square metres and price in thousands, [N, 2], in neighbourhoods nobody wrote down.
+    """A known density: areas of houses in square metres and prices in thousands, [N, 2].
 
-    In each the logarithm of the area is normal. The price of a square metre falls with the area
-    along a curve of its own, and around it the logarithm of the price is normal, with more spread
-    for larger houses. So log p(x) is exact, and no mixture of a few normals.
+    There are three neighbourhoods, which the data do not tell. In each the logarithm of the area is
+    normal, and so is the logarithm of the price around a curve of the area, with more spread for
+    larger houses. So log p(x) is known exactly, and is no mixture of a few normals.
+
+    Example:
+        >>> houses = vae_tf.densities.Houses()
+        >>> houses.columns, houses.sample(5, seed=0).shape
+        (('area', 'price'), (5, 2))
+        >>> houses.log_prob([[-70.0, 200.0]])  # no area is negative
+        array([-inf])
     """
 
     columns = ("area", "price")
@@ -52,7 +66,7 @@ class Houses(Density):
         return mean, self.spreads * np.exp(0.8 * away)
 
     def log_prob(self, x: Any) -> np.ndarray:
-        """Returns log p(x) in nats, [N] float64; -inf of values that are not positive."""
+        """Returns log p(x) in nats, [N] float64; -inf where a value is not positive."""
         rows = flattened(x, (2,))
         positive = (rows > 0).all(1)
         area, price = np.log(np.where(positive[:, None], rows, 1.0)).T
@@ -62,7 +76,7 @@ class Houses(Density):
         return np.where(positive, special.logsumexp(parts, axis=1) - area - price, -math.inf)
 
     def sample(self, num_samples: int, seed: int = 0) -> np.ndarray:
-        """Returns so many houses, [num_samples, 2]."""
+        """Returns draws of p(x), houses, [num_samples, 2]."""
         rng = np.random.default_rng(seed)
         kind, each = rng.choice(3, num_samples, p=self.shares), np.arange(num_samples)
         area = np.asarray(rng.normal(self.areas[kind], self.widths[kind]))

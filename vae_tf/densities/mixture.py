@@ -21,11 +21,17 @@ class GaussianMixture(Density):
     Args:
         x: training examples [N, *event].
         components: K.
-        covariance: of a component: "full", or "diag" for one that is diagonal.
-        seed: of the first guess.
+        covariance: "full", or "diag" for components with a diagonal covariance.
+        seed: seed of the first guess.
 
     Raises:
-        DataError: fewer examples than components, or examples that are all equal.
+        DataError: there are fewer examples than components, or all examples are equal.
+
+    Example:
+        >>> x = np.concatenate([vae_tf.densities.Heights().sample(500), [[400.0]] * 500])
+        >>> mixture = vae_tf.densities.GaussianMixture(x, components=2)
+        >>> sorted(mixture.mixture.weights_.round(3).tolist())
+        [0.5, 0.5]
     """
 
     def __init__(self, x: Any, components: int, covariance: str = "full", seed: int = 0):
@@ -54,7 +60,7 @@ class GaussianMixture(Density):
         covariance: str = "full",
         seed: int = 0,
     ) -> "GaussianMixture":
-        """Returns the mixture of that number of components which suits held-out examples best."""
+        """Returns the mixture whose number of components suits held-out examples best."""
         fitted = []
         for number in components:
             try:

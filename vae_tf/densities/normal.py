@@ -14,18 +14,23 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 class Normal(Density):
-    """A normal distribution, fitted by maximum likelihood.
+    """A normal distribution with a full covariance, fitted by maximum likelihood.
 
     Args:
-        x: training examples [N, *event], more than there are numbers in one.
+        x: training examples [N, *event], of which there must be more than numbers in one example.
 
     Attributes:
         mean: [D].
         covariance: [D, D].
-        num_parameters: of mean and covariance.
+        num_parameters: number of parameters of mean and covariance.
 
     Raises:
-        DataError: examples whose covariance is singular, so that the density is unbounded.
+        DataError: the examples' covariance is singular, so that the density is unbounded.
+
+    Example:
+        >>> normal = vae_tf.densities.Normal([[-1.0], [1.0]])  # mean 0, variance 1
+        >>> normal.log_prob([[0.0]]).round(3)  # -ln(2 pi) / 2
+        array([-0.919])
     """
 
     def __init__(self, x: Any):
@@ -50,18 +55,25 @@ class Normal(Density):
 
 
 class ProbabilisticPCA(Normal):
-    """x = W z + mean + noise with z ~ N(0, I), noise ~ N(0, variance I): a linear VAE, solved.
+    """Probabilistic PCA: x = W z + mean + noise, z ~ N(0, I); a linear VAE, solved exactly.
 
-    The maximum of the likelihood in closed form (Tipping and Bishop 1999, equations 7 and 8): W
-    spans the directions of the largest variances, and the noise has the mean of the others.
+    The noise is N(0, variance I). The likelihood has its maximum in closed form (Tipping and Bishop
+    1999, equations 7 and 8): W spans the directions of the largest variances, and `variance` is the
+    mean of the others.
 
     Args:
         x: training examples [N, *event].
-        latent_dim: L, of z, below D.
+        latent_dim: L, the number of latents, below D.
 
     Raises:
-        ConfigError: `latent_dim` not from 1 to D - 1.
-        DataError: examples that vary in no more than `latent_dim` directions.
+        ConfigError: `latent_dim` is not from 1 to D - 1.
+        DataError: the examples vary in no more than `latent_dim` directions.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(1000, 3)) * [5.0, 1.0, 1.0]
+        >>> ppca = vae_tf.densities.ProbabilisticPCA(x, latent_dim=1)
+        >>> bool(abs(ppca.weights[0, 0]) > 4), bool(abs(ppca.variance - 1) < 0.1)
+        (True, True)
     """
 
     def __init__(self, x: Any, latent_dim: int):

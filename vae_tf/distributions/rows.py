@@ -42,7 +42,7 @@ class Rows:
         shapes = {outputs[name] for name in gives}
         if len(shapes) > 1 or any(None in s for s in (*outputs.values(), *self.inputs.values())):
             fix = "Let these layers have one shape, and no tensor a free size."
-            raise ConfigError(f"The {role} must put out {' and '.join(gives)} alike", outputs, fix)
+            raise ConfigError(f"The {role} must give {' and '.join(gives)} one shape", outputs, fix)
         self.state, self.size = outputs.get("state"), math.prod(outputs[gives[0]])
 
     def check(self, name: str, shape: tuple | None, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Numbers about a trained model."""
+"""Measures of a trained model: likelihoods, collapse, disentanglement, and its latent space."""
 
 from vae_tf.evaluation import disentanglement
 from vae_tf.evaluation.aggregate import fit_mixture, weigh_components, with_components

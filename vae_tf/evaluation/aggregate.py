@@ -21,19 +21,28 @@ def fit_mixture(
     """Returns a mixture of diagonal normals fitted to draws z ~ q(z|x), one for each example.
 
     Samples of it look better than samples of a fixed prior where the two disagree (Ghosh et al.
-    2020). `vae.replace(prior=...)` puts it in the prior's place.
+    2020). `vae.replace(prior=...)` makes a model with it.
 
     Args:
         vae: a trained model.
         data: examples in any form that `fit` takes.
-        components: K; scikit-learn's EM fits them. None gets narrower than MixtureOfNormals
-            allows, a standard deviation of 0.05.
+        components: K, fitted by scikit-learn's EM. Their standard deviations are at least 0.05, the
+            smallest that MixtureOfNormals allows.
         batch_size: examples encoded at a time, for arrays.
-        seed: of EM's start, and of the draws, which belong to the examples as the data order them.
+        seed: seed of EM and of the draws, which belong to the examples as the data order them.
 
     Raises:
-        DataError: fewer examples than components, or latents spread wider than MixtureOfNormals
-            allows.
+        DataError: there are fewer examples than components, or latents spread wider than
+            MixtureOfNormals allows.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> x = np.random.default_rng(0).integers(2, size=(100, 8))
+        >>> fitted = vae_tf.evaluation.fit_mixture(vae, x, components=3)
+        >>> vae.replace(prior=fitted).sample(5, seed=0).shape.as_list()
+        [5, 8]
     """
     instance("vae", vae, VAE)
     components, batch_size = whole("components", components), whole("batch_size", batch_size)
@@ -57,22 +66,31 @@ def fit_mixture(
 
 
 def weigh_components(vae: VAE, data, *, batch_size: int = 256, seed: int = 0) -> None:
-    """Gives each component of a mixture prior its share of the aggregate posterior as its weight.
+    """Sets the weight of each component of a mixture prior to its share of the aggregate posterior.
 
-    Gradients lower the weight of a component that no example uses only slowly, and after a short
-    training its samples are noise. This is the step of expectation maximization for the weights,
-    so log p(z), averaged over the draws z ~ q(z|x) of `data`, cannot fall.
+    Gradients lower the weight of an unused component only slowly, and after a short training its
+    samples are noise. This is one step of expectation maximization for the weights, so that log
+    p(z), averaged over draws z ~ q(z|x) of `data`, cannot fall.
 
     Args:
         vae: a trained model whose prior, or the top of whose Hierarchy, is a MixtureOfNormals or a
             VampPrior.
         data: the training examples, in any form that `fit` takes.
         batch_size: examples at a time, for arrays.
-        seed: of the draws, which belong to the examples as the data order them.
+        seed: seed of the draws, which belong to the examples as the data order them.
 
     Raises:
-        ConfigError: another prior.
-        DataError: no examples.
+        ConfigError: the prior is of another class.
+        DataError: there are no examples.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> prior = vae_tf.priors.MixtureOfNormals(2, components=3)
+        >>> vae = vae_tf.VAE(encoder, decoder, prior=prior)
+        >>> vae_tf.evaluation.weigh_components(vae, np.eye(8))
+        >>> round(float(prior.mixture()["weights"].sum()), 3)
+        1.0
     """
     instance("vae", vae, VAE)
     prior = with_components(vae.prior)
@@ -93,7 +111,15 @@ def weigh_components(vae: VAE, data, *, batch_size: int = 256, seed: int = 0) ->
 
 
 def with_components(prior: Prior) -> MixtureOfNormals | VampPrior | None:
-    """Returns the mixture that a prior is, or the top of a Hierarchy; None of others."""
+    """Returns the prior, or the top of a Hierarchy, if it is a mixture; None for other priors.
+
+    Example:
+        >>> mixture = vae_tf.priors.MixtureOfNormals(2, components=3)
+        >>> vae_tf.evaluation.with_components(vae_tf.priors.Hierarchy(mixture)) is mixture
+        True
+        >>> vae_tf.evaluation.with_components(vae_tf.priors.StandardNormal(2)) is None
+        True
+    """
     top = prior.top if isinstance(prior, Hierarchy) else prior
     return top if isinstance(top, MixtureOfNormals | VampPrior) else None
 

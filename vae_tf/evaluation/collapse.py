@@ -20,7 +20,14 @@ PAIRS = 2**22  # numbers held at a time when every z meets every q(z|x_j)
 
 
 class MutualInformation(NamedTuple):
-    """An estimate of I(x; z), in nats."""
+    """An estimate of I(x; z), in nats.
+
+    Example:
+        >>> qz = tfd.Independent(tfd.Normal([[-9.0], [9.0]], 1.0), 1)  # two examples, far apart
+        >>> information = vae_tf.evaluation.mutual_information(qz)
+        >>> round(information.value, 3), round(information.limit, 3)  # both are ln 2
+        (0.693, 0.693)
+    """
 
     value: float
     stderr: float  # over examples and draws
@@ -29,19 +36,28 @@ class MutualInformation(NamedTuple):
 
 @dataclass(frozen=True)
 class Collapse:
-    """What passes from x to z, and from z to E[x|z].
+    """The result of `measure_collapse`: how much passes from x to z, and from z to E[x|z].
 
     Attributes:
-        active: whether each latent tells examples apart, [L] bool. Of a group below others in a
-            hierarchy, whether its KL is above the threshold: what varies may be the draws above.
-        kl: KL of each latent, mean over the examples, [L]; None unless q and p of each group
-            factorize.
-        mutual_information: I(x; z) under q; for a conditional model it counts what z tells of the
-            condition.
-        sensitivity: share of the data's variance that E[x|z] follows.
-        kl_by_group: KL of each group of latents, mean over the examples, [G]; one group unless
-            prior and posterior are of several.
-        group_sizes: the numbers of latents in the groups, [G].
+        active: whether the mean of each latent varies with x, [L] bool. In a hierarchy, below the
+            top: whether its KL is above the threshold, since its mean varies with the draws above
+            too.
+        kl: KL of each latent in nats, mean over the examples, [L]; None unless q and p of each
+            group factorize.
+        mutual_information: I(x; z) under q, in nats. For a conditional model it includes the
+            information of z about the condition.
+        sensitivity: the variance of E[x|z] as a share of the data's variance.
+        kl_by_group: KL of each group of latents in nats, mean over the examples, [G]; there is one
+            group unless prior and posterior have several.
+        group_sizes: number of latents in each group, [G].
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> collapse = vae_tf.evaluation.measure_collapse(vae, np.eye(8))
+        >>> collapse.active.shape, collapse.kl.shape, collapse.group_sizes
+        ((2,), (2,), (2,))
     """
 
     active: np.ndarray
@@ -53,7 +69,7 @@ class Collapse:
 
     @property
     def active_by_group(self) -> list[int]:
-        """How many latents are active in each group."""
+        """The number of active latents in each group, [G]."""
         ends = np.cumsum(self.group_sizes)
         return [int(part.sum()) for part in np.split(self.active, ends[:-1])]
 
@@ -66,20 +82,29 @@ class Collapse:
 def measure_collapse(
     vae: VAE, x, *, num_samples: int = 4, threshold: float = 0.01, seed: int = 0
 ) -> Collapse:
-    """Returns the numbers of this module for one model and a fixed set of examples.
+    """Returns signs of posterior collapse: active latents, KL, mutual information, sensitivity.
 
-    Memory grows with the latents alone, [num_samples, N, L]; the time of the mutual information
-    grows as N^2; of a hierarchy the posterior's networks see all these pairs of examples.
+    Memory grows with the draws alone, [num_samples, N, L]. The time of the mutual information grows
+    as N^2; in a hierarchy the posterior's networks run on all these pairs of examples.
 
     Args:
         vae: a model.
-        x: held-out examples in any form that `fit` takes, two at least.
+        x: at least two held-out examples, in any form that `fit` takes.
         num_samples: draws z ~ q(z|x) for each example.
-        threshold: of `active_units`.
-        seed: of the draws, which belong to the examples in the order of the data.
+        threshold: threshold of `active_units`.
+        seed: seed of the draws, which belong to the examples in the order of the data.
 
     Raises:
-        DataError: data the model does not take, or fewer than two examples.
+        DataError: the model does not take the data, or there are fewer than two examples.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> for network in (encoder, decoder):  # q(z|x) = N(0, I), p(x|z) = 2^-8
+        ...     network.set_weights([0 * weight for weight in network.get_weights()])
+        >>> collapse = vae_tf.evaluation.measure_collapse(vae_tf.VAE(encoder, decoder), np.eye(8))
+        >>> collapse.active.tolist(), collapse.sensitivity
+        ([False, False], 0.0)
     """
     instance("vae", vae, VAE)
     num_samples = whole("num_samples", num_samples)
@@ -93,8 +118,8 @@ def measure_collapse(
         examples.add(observed.x, observed.mask)
         rows.append((params, point, observed.condition))
     if sum(len(point) for _, point, _ in rows) < 2:
-        received = f"{sum(len(point) for _, point, _ in rows)} of them"
-        raise DataError("Collapse shows between examples", received, "Pass 100 or more.")
+        received = f"{sum(len(point) for _, point, _ in rows)} example(s)"
+        raise DataError("Collapse is measured over several examples", received, "Pass 100 or more.")
     params, point, condition = keras.tree.map_structure(_joined, *rows)
     key = tf.constant([seed, 0])
     qz, z = vae.posterior.drawn(params, num_samples, vae.prior.latent_dim, key, 0)
@@ -129,22 +154,33 @@ def active_units(z_mean, threshold: float = 0.01) -> np.ndarray:
 
     Args:
         z_mean: E[z|x] of N examples, [N, L].
-        threshold: in the square of z's unit; theirs is 0.01.
+        threshold: a variance, in the square of z's unit; that of the paper is 0.01.
+
+    Example:
+        >>> z_mean = np.array([[-1.0, 0.0], [1.0, 0.0]])  # the second latent ignores x
+        >>> vae_tf.evaluation.active_units(z_mean)
+        array([ True, False])
     """
     threshold = real("threshold", threshold, positive=False)
     return np.var(np.asarray(z_mean, "float64"), axis=0) > threshold
 
 
 def kl_per_dimension(qz: tfd.Distribution, pz: tfd.Distribution, z=None) -> np.ndarray:
-    """Returns KL(q(z_d|x) || p(z_d)) in nats, mean over the examples, [L].
+    """Returns KL(q(z_d|x) || p(z_d)) of each latent in nats, mean over the examples, [L].
 
     Args:
         qz: q(z|x), batch [N], a `tfd.Independent`.
         pz: p(z), a `tfd.Independent`.
-        z: draws of q, [S, N, L]; needed where the KL has no closed form.
+        z: draws of q(z|x), [S, N, L], needed where the KL has no closed form.
 
     Raises:
-        ConfigError: one of them is no product over dimensions.
+        ConfigError: one of the distributions is no product over dimensions.
+
+    Example:
+        >>> qz = tfd.Independent(tfd.Normal([[1.0, 0.0], [-1.0, 0.0]], 1.0), 1)
+        >>> pz = vae_tf.priors.StandardNormal(2).distribution()
+        >>> vae_tf.evaluation.kl_per_dimension(qz, pz)
+        array([0.5, 0. ], dtype=float32)
     """
     for name, distribution in (("qz", qz), ("pz", pz)):
         if not isinstance(distribution, tfd.Independent):
@@ -157,16 +193,21 @@ def kl_per_dimension(qz: tfd.Distribution, pz: tfd.Distribution, z=None) -> np.n
 def mutual_information(
     qz: tfd.Distribution, num_samples: int = 4, seed: int = 0
 ) -> MutualInformation:
-    """Returns E[log q(z|x) - log q(z)], where q(z) = (1/N) sum_n q(z|x_n), in nats.
+    """Returns I(x; z) = E[log q(z|x) - log q(z)], q(z) = (1/N) sum_n q(z|x_n), in nats.
 
-    It is what z tells of which of the N examples was encoded, and no more than log N. Of I(x; z)
-    over the whole population it is too low by about chi^2 / 2N, where chi^2 is the divergence of
-    q(x, z) from q(x) q(z): N must be many times exp(I) (Hoffman and Johnson 2016).
+    It is the information of z about which of the N examples was encoded, at most log N (Hoffman and
+    Johnson 2016). It is below I(x; z) of the whole population by about chi^2 / 2N, where chi^2 is
+    the divergence of q(x, z) from q(x) q(z), so that N must be many times exp(I).
 
     Args:
         qz: q(z|x) of N examples, batch [N], event [L].
         num_samples: draws for each example.
-        seed: of the draws.
+        seed: seed of the draws.
+
+    Example:
+        >>> qz = tfd.Independent(tfd.Normal([[-9.0], [9.0], [9.0], [-9.0]], 1.0), 1)
+        >>> round(vae_tf.evaluation.mutual_information(qz).value, 3)  # ln 2: z tells the sign alone
+        0.693
     """
     num_samples = whole("num_samples", num_samples)
     return _information(qz, qz.sample(num_samples, seed=tf.constant([seed, 1])))
@@ -188,11 +229,12 @@ def _information(qz: tfd.Distribution, z: tf.Tensor) -> MutualInformation:
 
 
 def sensitivity(images, x) -> float:
-    """Returns the variance of E[x|z] over that of the data, both summed over the event.
+    """Returns the ratio of the variance of E[x|z] to that of the data, each summed over the event.
 
-    The mean squared change of E[x|z], when z is replaced by another example's, is twice the
-    first; of x replaced by another example, twice the second. 0 is a decoder that ignores its
-    latents or is given the same ones for all; 1 a decoder whose images differ as the data do.
+    Twice the first is the mean squared change of E[x|z] when z is replaced by another example's;
+    twice the second is that of x replaced by another example. The ratio is 0 if the decoder ignores
+    its latents or receives the same ones for all examples, and 1 if its images differ as much as
+    the data do.
 
     Args:
         images: E[x|z] at each example's z, [N, *event].
@@ -200,6 +242,13 @@ def sensitivity(images, x) -> float:
 
     Returns:
         The ratio; NaN where all examples are the same.
+
+    Example:
+        >>> x = np.array([[0.0], [2.0]])
+        >>> vae_tf.evaluation.sensitivity(images=x, x=x)
+        1.0
+        >>> vae_tf.evaluation.sensitivity(images=np.ones((2, 1)), x=x)
+        0.0
     """
     changes, total = _Variance(), _Variance()
     for start in range(0, len(x), BATCH):

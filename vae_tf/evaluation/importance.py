@@ -26,17 +26,27 @@ CHECKED = 16
 
 @dataclass(frozen=True)
 class LogLikelihood:
-    """Estimates of log p(x), in nats.
+    """Estimates of log p(x) for each example, in nats.
 
-    In expectation each is a lower bound of the true value, tighter with every sample.
+    In expectation each is a lower bound of log p(x), tighter with every sample.
 
     Attributes:
         per_example: log (1/K) sum_k w_k, [N].
-        monte_carlo_variance: of each of them, by the delta method, [N]; NaN for one sample.
+        monte_carlo_variance: variance of each estimate by the delta method, [N]; NaN for one
+            sample.
         num_samples: K.
         precision: "bfloat16" if at least one batch was decoded in it, else "float32".
-        precision_error: what bfloat16 shifted the mean of such batches by, in nats, as measured
-            on the first draws of each; 0.0 for float32.
+        precision_error: shift of the mean over the batches in bfloat16, in nats, measured at the
+            first draws of each; 0.0 for float32.
+
+    Example:
+        >>> estimate = vae_tf.evaluation.LogLikelihood(
+        ...     per_example=np.array([-90.0, -100.0]),
+        ...     monte_carlo_variance=np.array([0.02, 0.02]),
+        ...     num_samples=5000,
+        ... )
+        >>> estimate.mean, round(estimate.stderr, 3), round(estimate.monte_carlo_stderr, 3)
+        (-95.0, 5.0, 0.1)
     """
 
     per_example: np.ndarray
@@ -57,22 +67,22 @@ class LogLikelihood:
 
     @property
     def stderr(self) -> float:
-        """How far `mean` would move with another test set of this size: std / sqrt(N)."""
+        """Standard error of `mean` over test sets of this size: std / sqrt(N)."""
         n = len(self.per_example)
         return float(np.std(self.per_example, ddof=1) / math.sqrt(n)) if n > 1 else math.nan
 
     @property
     def monte_carlo_stderr(self) -> float:
-        """How far `mean` would move with other draws of z for this test set."""
+        """Standard error of `mean` over draws of z for this test set."""
         n = len(self.per_example)
         return float(math.sqrt(np.sum(self.monte_carlo_variance)) / n)
 
     @property
     def effective_samples(self) -> np.ndarray:
-        """By how many equal weights the same would be known, (sum w)^2 / sum w^2, [N].
+        """Effective number of samples of each example, (sum w)^2 / sum w^2, [N].
 
-        A number near 1 says that one draw outweighs all others: the estimate then is too low by
-        an amount that the draws do not tell. NaN for one sample.
+        If it is near 1, one draw outweighs all others, and the estimate is too low by an unknown
+        amount. It is NaN for one sample.
         """
         return 1 / (self.monte_carlo_variance + 1 / self.num_samples)
 
@@ -88,38 +98,52 @@ def log_likelihood(
     checkpoint: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> LogLikelihood:
-    """Returns importance-weighted estimates of log p(x) for each example of `data`.
+    """Returns importance-weighted estimates of log p(x) in nats, one for each example of `data`.
 
-    The encoder runs once a batch; samples are decoded in chunks that fit the cache and their
-    weights summed as they come, in float64, so memory does not grow with `num_samples`. The draws
-    belong to the examples, which count from 0 in the order of the data: their estimates do not
-    depend on the batches they come in.
+    The encoder runs once for each batch. Samples are decoded in chunks that fit the cache, and
+    their weights are summed in float64 as they come, so that memory does not grow with
+    `num_samples`. The draws belong to the examples, numbered in the order of the data, so that the
+    estimates do not depend on the batches.
 
     In bfloat16 the decoder is faster on CPUs with instructions for it. Its error is measured at a
-    few draws of each batch, decoded both ways. Where that shifts the mean over the examples so
-    far by more than TOLERANCE, or the decoder does not run in it, the batch is decoded in float32.
+    few draws of each batch, which are decoded in both precisions. If it shifts the mean over the
+    examples so far by more than 0.01 nats, or if the decoder does not run in bfloat16, the batch is
+    decoded in float32.
 
-    Of a semi-supervised model they are of log p(x) = log sum_y p(y) p(x|y), K draws for each class,
-    and of log p(x, y) where the data have a label. With a condition they are of log p(x|c).
+    For a semi-supervised model, log p(x) = log sum_y p(y) p(x|y) is estimated by K draws for each
+    class, and log p(x, y) where the data have a label. For a conditional model the estimates are of
+    log p(x|c).
 
     Args:
-        vae: a trained model; of an explicit density log p(x) is known without draws.
-        data: examples in any form that `fit` takes, streams that end; masks and conditions count,
-            and every example counts once, as weights are not used.
+        vae: a trained model, or an explicit density, whose log p(x) is exact.
+        data: examples in any form that `fit` takes; a stream must end. Masks and conditions are
+            used, weights are not.
         num_samples: K, draws z ~ q(z|x) for each example.
         batch_size: examples at a time, for arrays.
-        seed: of the draws; the same seed and data give the same numbers.
-        precision: of the decoder: "float32"; "bfloat16", checked as said; "auto", which is that
-            on a CPU with instructions for it, and float32 elsewhere.
-        checkpoint: a file to keep each finished batch in, `.npz`. If it exists already, its
-            batches are not computed again, and the numbers are those of an uninterrupted run.
-            It stays when all is done.
+        seed: seed of the draws; the same seed and data give the same numbers.
+        precision: precision of the decoder: "float32"; "bfloat16", checked as described; or "auto",
+            which is bfloat16 on a CPU with instructions for it and float32 elsewhere.
+        checkpoint: an `.npz` file that keeps each finished batch. If it exists already, its batches
+            are not computed again, and the numbers are those of an uninterrupted run. The file
+            stays at the end.
         progress: called after each batch with the number of examples done.
 
     Raises:
-        DataError: no data, or data the likelihood gives no density (grey values, Bernoulli).
+        DataError: there are no data, or the likelihood has no density for some, such as a Bernoulli
+            for grey values.
         ConfigError: `num_samples` below 1, or an unknown `precision`.
-        RunError: a checkpoint that is damaged, or of another model, other data or settings.
+        RunError: the checkpoint is damaged, or belongs to another model, other data or other
+            settings.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> for network in (encoder, decoder):  # q(z|x) = N(0, I), p(x|z) = 2^-8
+        ...     network.set_weights([0 * weight for weight in network.get_weights()])
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> estimate = vae_tf.log_likelihood(vae, np.eye(8), num_samples=10)
+        >>> round(estimate.mean, 3)  # -8 ln 2
+        -5.545
     """
     if isinstance(vae, Density):
         exact = vae.log_prob(data)
@@ -163,7 +187,7 @@ class Estimator:
     Args:
         vae: a model.
         num_samples: K.
-        seed: of the draws.
+        seed: seed of the draws.
         bfloat16: whether it is wanted.
     """
 

@@ -12,23 +12,30 @@ from vae_tf.models import VAE
 def redrawn(
     vae: VAE, columns: int = 10, *, seed: int = 0, temperature=1.0, condition=None
 ) -> np.ndarray:
-    """Returns E[x|z] with some groups of latents fixed, [G, columns, *event].
+    """Returns E[x|z] with the upper groups of latents fixed, [G, columns, *event].
 
-    In row g the groups above group g have one draw throughout, the same one in all rows; group g
-    and those below it are drawn anew in each column. So row 0 shows independent samples, and what
-    still differs within row g is what groups from g on control. A mixture has its component
-    redrawn in row 0 alone.
+    In row g the groups above group g keep one draw, the same one in all rows, while group g and
+    those below it are drawn anew in each column. So row 0 shows independent samples, and the images
+    of row g differ only in what group g and those below it control. The component of a mixture is
+    drawn anew in row 0 alone.
 
     Args:
-        vae: a model; of one without groups there is one row.
+        vae: a model; one without groups has one row.
         columns: images in a row.
-        seed: of all draws.
+        seed: seed of all draws.
         temperature: as for `vae.sample`.
         condition: one entry that all images share, [1, ...], where the model takes one.
 
     Raises:
-        ConfigError: a prior that does not draw from noise.
-        DataError: a condition of another length.
+        ConfigError: the prior does not draw from noise.
+        DataError: the condition has another length.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> vae_tf.evaluation.redrawn(vae, columns=5).shape  # one group of latents
+        (1, 5, 8)
     """
     instance("vae", vae, VAE)
     columns, sizes = whole("columns", columns), vae.prior.group_sizes

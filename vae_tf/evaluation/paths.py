@@ -19,11 +19,17 @@ def linear(a, b, steps: int = 8) -> np.ndarray:
 
     Args:
         a: codes [..., L].
-        b: likewise.
+        b: codes [..., L].
         steps: both ends included; at least 2.
 
     Raises:
-        DataError: codes of different shapes, or not finite.
+        DataError: the codes differ in shape, or are not finite.
+
+    Example:
+        >>> vae_tf.evaluation.linear([0.0, 0.0], [2.0, 4.0], steps=3)
+        array([[0., 0.],
+               [1., 2.],
+               [2., 4.]])
     """
     a, b = _pair(a, b)
     t = np.linspace(0.0, 1.0, whole("steps", steps, least=2))[:, None]
@@ -33,17 +39,26 @@ def linear(a, b, steps: int = 8) -> np.ndarray:
 def spherical(a, b, steps: int = 8) -> np.ndarray:
     """Returns codes at equal angles on the arc from `a` to `b`, [..., steps, L] (Shoemake 1985).
 
-    It is sin((1 - t) w) / sin(w) a + sin(t w) / sin(w) b, where w is the angle between the two
-    codes: between codes of one length all have that length, so the middle of a path is as far from
-    the origin as draws of N(0, I) are. Codes of one direction have a straight line between them.
+    The path is sin((1 - t) w) / sin(w) a + sin(t w) / sin(w) b, where w is the angle between the
+    two codes. If both have the same length, so has the whole path: its middle is then as far from
+    the origin as draws of N(0, I) are. Between codes of the same direction the path is a straight
+    line.
 
     Args:
         a: codes [..., L].
-        b: likewise.
+        b: codes [..., L].
         steps: both ends included; at least 2.
 
     Raises:
-        DataError: codes of different shapes, not finite, or opposite, which many arcs join.
+        DataError: the codes differ in shape, are not finite, or are opposite, so that many arcs
+            join them.
+
+    Example:
+        >>> path = vae_tf.evaluation.spherical([2.0, 0.0], [0.0, 2.0], steps=3)
+        >>> path.round(3)
+        array([[2.   , 0.   ],
+               [1.414, 1.414],
+               [0.   , 2.   ]])
     """
     a, b = _pair(a, b)
     lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
@@ -65,13 +80,22 @@ def traversals(vae: VAE, z, values=VALUES, latents=None, condition=None):
 
     Args:
         vae: a model.
-        z: the code of which all other latents are kept, [L].
-        values: of the changed latent; those of -2 to 2 suit a standard normal prior.
-        latents: which ones, a row each; all if None.
+        z: the code whose other latents are kept, [L].
+        values: values of the changed latent; the default, from -2 to 2, suits a standard normal
+            prior.
+        latents: numbers of the latents to change, one for each row; all if None.
         condition: one entry, [1, ...], where the model takes one.
 
     Raises:
-        DataError: a code of another length, or a latent there is not.
+        DataError: the code has another length, or there is no such latent.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> images = vae_tf.evaluation.traversals(vae, z=[0.0, 0.0], values=[-1.0, 0.0, 1.0])
+        >>> images.shape
+        (2, 3, 8)
     """
     instance("vae", vae, VAE)
     z, values = np.asarray(z, "float32"), np.asarray(values, "float32").reshape(-1)
@@ -81,7 +105,7 @@ def traversals(vae: VAE, z, values=VALUES, latents=None, condition=None):
         raise DataError(f"A traversal starts at a code [{size}]", f"shape {z.shape}", fix)
     chosen = np.arange(size) if latents is None else np.atleast_1d(latents)
     if not np.all(np.isin(chosen, np.arange(size))):
-        raise DataError(f"`latents` must be of 0 to {size - 1}", list(chosen), "Count from 0.")
+        raise DataError(f"`latents` must be from 0 to {size - 1}", list(chosen), "Count from 0.")
     codes = np.tile(z, (len(chosen), len(values), 1))
     codes[np.arange(len(chosen)), :, chosen] = values
     flat = codes.reshape(-1, size)
@@ -94,16 +118,21 @@ def traversals(vae: VAE, z, values=VALUES, latents=None, condition=None):
 
 
 def attribute_direction(codes, has) -> np.ndarray:
-    """Returns the mean code of examples with an attribute less that of those without, [L].
+    """Returns the mean code of examples with an attribute minus that of those without, [L].
 
-    `z + direction` gives an example the attribute, `z - direction` takes it (Larsen et al. 2016).
+    `z + direction` gives an example the attribute, `z - direction` removes it (Larsen et al. 2016).
 
     Args:
         codes: means of q(z|x), [N, L].
         has: whether each example has the attribute, [N].
 
     Raises:
-        DataError: another number of examples, or only one kind of them.
+        DataError: `codes` and `has` differ in length, or all examples are of one kind.
+
+    Example:
+        >>> codes = np.array([[0.0, 1.0], [0.0, 3.0], [1.0, 2.0]])
+        >>> vae_tf.evaluation.attribute_direction(codes, has=[False, False, True])
+        array([1., 0.])
     """
     codes, has = np.asarray(codes, "float64"), np.asarray(has).astype(bool)
     if codes.ndim != 2 or has.shape != codes.shape[:1]:

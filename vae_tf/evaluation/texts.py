@@ -9,16 +9,22 @@ from vae_tf.models import VAE
 
 
 def perplexity(likelihood: LogLikelihood, mask) -> float:
-    """Returns exp(-sum_n log p(x_n) / number of tokens), ends of texts counted as tokens.
+    """Returns the perplexity, exp(-sum_n log p(x_n) / number of tokens), ends being tokens too.
 
-    Among how many equally probable tokens the model is left to choose.
+    It is the number of equally probable tokens among which the model is left to choose.
 
     Args:
         likelihood: estimates of log p(x) of texts.
-        mask: of the same texts, [N, T].
+        mask: mask of the same texts, [N, T].
 
     Raises:
-        DataError: another number of texts.
+        DataError: there are more or fewer masks than texts.
+
+    Example:
+        >>> estimate = vae_tf.evaluation.LogLikelihood(np.array([-6 * np.log(10)]), np.zeros(1), 1)
+        >>> mask = np.array([[1, 1, 1, 0]])  # two tokens and the end
+        >>> round(vae_tf.evaluation.perplexity(estimate, mask), 3)  # 10^2 for each of the three
+        100.0
     """
     mask = np.asarray(mask)
     if len(mask) != len(likelihood.per_example):
@@ -28,18 +34,27 @@ def perplexity(likelihood: LogLikelihood, mask) -> float:
 
 
 def neighbours(vae: VAE, examples, data, number: int = 5) -> np.ndarray:
-    """Returns which of `data` have the codes nearest to those of `examples`, nearest first.
+    """Returns the rows of `data` whose codes are nearest to those of `examples`, [B, n].
 
-    A code is the mean of q(z|x), and the distance that of Euclid.
+    A code is the mean of q(z|x), and the distance is Euclidean.
 
     Args:
         vae: a model.
-        examples: in any form that `encode` takes, B of them.
-        data: likewise, N of them.
-        number: how many neighbours, n.
+        examples: B examples, in any form that `encode` takes.
+        data: N examples, in the same forms.
+        number: n, the number of neighbours.
 
     Returns:
-        Numbers of rows of `data`, [B, n].
+        Row numbers, the nearest first, [B, n].
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> x = np.eye(8)
+        >>> vae_tf.evaluation.neighbours(vae, x[[3, 5]], x, number=1)  # itself
+        array([[3],
+               [5]])
     """
     of_examples, of_data = (_codes(vae, given) for given in (examples, data))
     distance = np.sum(np.square(of_data), 1) - 2 * of_examples @ of_data.T

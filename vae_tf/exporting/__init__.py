@@ -1,4 +1,4 @@
-"""Artefacts of a trained VAE as independent parts; knows nothing of training."""
+"""Bundles: the files of a trained VAE as independent parts, which need no code of training."""
 
 from vae_tf.exporting.bundle import Bundle, verify_bundle, write_bundle
 from vae_tf.exporting.options import FULL, Options

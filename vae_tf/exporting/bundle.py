@@ -31,7 +31,14 @@ from vae_tf.signatures.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class Bundle:
-    """One exported version: where its parts are, and what is known about them."""
+    """An exported version of a model: the places of its parts, and the facts about them.
+
+    Example:
+        >>> from pathlib import Path
+        >>> bundle = vae_tf.exporting.Bundle(Path("bundle"), 3, manifest={}, parity={})
+        >>> bundle.decoder.parts, bundle.manifest_path.name
+        (('bundle', 'decoder', '3'), 'manifest.json')
+    """
 
     directory: Path
     version: int
@@ -50,7 +57,7 @@ class Bundle:
 
     @property
     def whole(self) -> Path | None:
-        """The SavedModel of both halves, None if the bundle has none."""
+        """The SavedModel of both halves; None if the bundle has none."""
         path = self.directory / "vae" / str(self.version)
         return path if path.is_dir() else None
 
@@ -72,12 +79,12 @@ class Bundle:
 
     @property
     def manifest_path(self) -> Path:
-        """All that is known about the bundle, as JSON."""
+        """The manifest, a JSON file of all facts about the bundle."""
         return self.directory / manifest.NAME
 
     @property
     def parity_path(self) -> Path:
-        """The largest errors of every signature in every runtime, as JSON."""
+        """A JSON file of the largest errors of every signature in every runtime."""
         return self.directory / "parity.json"
 
 
@@ -95,29 +102,38 @@ def write_bundle(
     texts: Texts | None = None,
     options: Options = HALVES,
 ) -> Bundle:
-    """Returns the bundle written to `directory`, verified in every runtime it is meant for.
+    """Returns the bundle it writes to `directory`, verified in every runtime it is meant for.
 
     Args:
-        parts: of a model, as `vae.parts`; its networks have been built.
-        directory: created where missing; may hold other versions.
-        version: positive; TF Serving serves the largest.
-        event_shape: of one example, as `vae.event_shape`; None for what the encoder tells.
-        preprocessing: what a client does to an image before `encode`, for the manifest.
-        provenance: where the weights come from, for the manifest.
-        images: of the splits `train`, `validation`, `test`, each optional, [N, *event_shape] as
-            the encoder takes them; with their condition, where there is one, (x, condition). int8
-            files are made for the first, the threshold of `score` is set by the second, and what
-            LiteRT files cost in log-likelihood is found on the third.
+        parts: the parts of a model, `vae.parts`, whose networks have been built.
+        directory: directory of the bundle; it is created if missing, and may hold other versions.
+        version: a positive number; TF Serving serves the largest.
+        event_shape: shape of one example, as `vae.event_shape`; None for that of the encoder.
+        preprocessing: the steps from an image to the input of `encode`, for the manifest.
+        provenance: the origin of the weights, for the manifest.
+        images: examples [N, *event_shape] of the splits `train`, `validation` and `test`, each
+            optional; (x, condition) for a conditional model. The first calibrate int8 files, the
+            second set the threshold of `score`, and the third measure the loss of log-likelihood by
+            LiteRT files.
         pictures: PNG files for the model card, by name.
-        table: what the model's numbers mean, for signatures that speak in its columns.
-        texts: how texts became numbers, of a model of texts, whose decoder answers in strings.
-        options: what the bundle is to hold beyond its halves.
+        table: the table of the model's data, for signatures that take and return its columns.
+        texts: the encoding of texts, for a model of texts, whose decoder returns strings.
+        options: the contents of the bundle beyond its halves.
 
     Raises:
-        ExportError: if a SavedModel cannot be made or disagrees with Keras, the version is there
-            already, or anything cannot be written. Nothing is left behind then; for the one
-            exception, a failure amid the final renames, see `publication`. A LiteRT file that
-            cannot be made, or disagrees, is left out, with a remark in the manifest.
+        ExportError: a SavedModel cannot be made or disagrees with Keras, the version exists
+            already, or something cannot be written. Nothing is then left behind, except after a
+            failure in the middle of the final renames, see `publication`. A LiteRT file that cannot
+            be made, or disagrees, is left out, with a remark in the manifest.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> options = vae_tf.exporting.Options(only="savedmodel")
+        >>> bundle = vae_tf.exporting.write_bundle(vae.parts, directory="bundle", options=options)
+        >>> sorted(bundle.manifest["signatures"])[:3]
+        ['decode', 'encode', 'generate']
     """
     directory = Path(directory).absolute()
     shape = _check_arguments(parts, version, event_shape, texts)
@@ -189,8 +205,15 @@ def verify_bundle(directory: str | Path) -> Bundle:
     """Returns the bundle in `directory` after checking its files and running its signatures.
 
     Raises:
-        ExportError: if a file is missing, changed or not listed, or a signature does not run as
-            it did.
+        ExportError: a file is missing, changed or not listed, or a signature gives other results.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae, options = vae_tf.VAE(encoder, decoder), vae_tf.exporting.Options(only="savedmodel")
+        >>> _ = vae_tf.export(vae, "bundle", options=options)
+        >>> vae_tf.exporting.verify_bundle("bundle").version
+        1
     """
     directory = Path(directory).absolute()
     try:
@@ -249,10 +272,10 @@ def _check_arguments(
             raise ExportError(f"the {name} must be built", "no weights yet", "Train it first.")
     stepwise = "x" in parts.decoder_wiring.names
     if stepwise and texts is None:
-        expected = "a decoder that sees the past of x must be one of texts"
+        expected = "a decoder that sees the past of x can only be exported for texts"
         raise ExportError(expected, "an input x", "Pass texts=, how its texts became numbers.")
     if texts is not None and not stepwise:
-        expected = "texts are of a model whose decoder sees the past of x"
+        expected = "texts need a model whose decoder sees the past of x"
         raise ExportError(expected, "a decoder of z alone", "Leave texts out.")
     cpp_loader.libraries()
     shape = parts.encoder_wiring.input_shape("x") if event_shape is None else event_shape

@@ -13,21 +13,26 @@ SAVED_MODEL = "savedmodel"
 
 @dataclass(frozen=True)
 class Options:
-    """What a bundle is to hold beyond encoder and decoder in float32.
+    """The contents of a bundle beyond encoder and decoder in float32.
 
     Attributes:
-        image_dtype: of image inputs: float32, as the encoder takes them, or uint8.
-        whole: whether to write the third SavedModel, `vae`.
-        importance_samples: of `score`, `impute` and `surprisal`, for each row.
-        false_alarm_rate: of the threshold on `score`.
-        precisions: of the LiteRT files below `litert/`; none leaves them out.
-        batches: theirs.
+        image_dtype: dtype of image inputs: float32, as the encoder takes them, or uint8.
+        whole: whether to write the third SavedModel, `vae`, of both halves.
+        importance_samples: number of draws for each row in `score`, `impute` and `surprisal`.
+        false_alarm_rate: rate of false alarms at the threshold on `score`.
+        precisions: precisions of the LiteRT files in `litert/`; () for no files.
+        batches: batch sizes of these files; None for any.
         onnx: whether to write ONNX files.
-        vectors: names of conditions that are vectors [K] of any numbers. All other conditions
-            that networks take as vectors are classes, one-hot, and clients send their number.
-        max_rows: of a request to a SavedModel, at least 16; None for as many, for each signature,
-            as keep its largest tensor below 1 GiB, at least 32 and at most 4096.
+        vectors: names of conditions that are vectors [K] of any numbers. All other conditions that
+            are vectors are one-hot classes, and clients send the number of the class.
+        max_rows: the most rows of a request to a SavedModel, at least 16. If None, the number that
+            keeps the largest tensor of a signature below 1 GiB, from 32 to 4096.
         only: "savedmodel" for a bundle without any `.tflite` or ONNX file.
+
+    Example:
+        >>> options = vae_tf.exporting.Options(whole=True, precisions=("float32", "float16"))
+        >>> options.importance_samples, options.onnx
+        (64, False)
     """
 
     image_dtype: str = "float32"
@@ -69,7 +74,7 @@ class Options:
         ):
             value = getattr(self, name)
             if value != getattr(Options, name) and not getattr(self, needed):
-                expected = f"{name} needs {needed}, without which nothing is made by it"
+                expected = f"{name} needs {needed}, without which it has no effect"
                 raise ExportError(expected, f"{name}={value!r}", "Leave it out, or give both.")
         if self.only not in (None, SAVED_MODEL):
             fix = f"Pass only={SAVED_MODEL!r}, or leave it out."

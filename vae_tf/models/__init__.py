@@ -1,4 +1,4 @@
-"""keras.Model subclasses, one family a file."""
+"""Models: subclasses of keras.Model, each family in a file of its own."""
 
 from vae_tf.models.continuations import Continuations
 from vae_tf.models.language_model import language_model

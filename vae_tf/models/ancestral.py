@@ -59,7 +59,7 @@ def check_temperature(likelihood: Likelihood, value: float) -> float:
     value = real("temperature", value, positive=False)
     if value not in (0.0, 1.0) and not isinstance(likelihood, Categorical):
         fix = "Pass 1, or 0 for the value that stands for each step."
-        raise ConfigError("Only classes have a temperature between", repr(value), fix)
+        raise ConfigError("A temperature besides 0 and 1 needs classes", repr(value), fix)
     return value
 
 

@@ -16,11 +16,17 @@ CHOICE = 1  # the stream of random numbers that chooses among draws of z
 
 @dataclass(frozen=True)
 class Continuations:
-    """How a sequence may go on, the most probable way first.
+    """Continuations of a sequence, the most probable one first.
 
     Attributes:
-        x: whole sequences, the beginning included, [n, *event]; all differ.
+        x: different whole sequences, the beginning included, [n, *event].
         log_prob: log p(continuation|beginning) of each, in nats, [n].
+
+    Example:
+        >>> from vae_tf.models import Continuations
+        >>> ways = Continuations(x=np.zeros((2, 5)), log_prob=np.log([0.5, 0.25]))
+        >>> round(float(np.exp(ways.log_prob).sum()), 3)  # of all continuations
+        0.75
     """
 
     x: np.ndarray

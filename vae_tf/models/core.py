@@ -110,7 +110,7 @@ class Core(keras.Model):
 
     @property
     def beta(self) -> Schedule:
-        """The weight of the KL term; a number or a Schedule may be assigned at any time."""
+        """The KL term's weight, a Schedule; a number or a Schedule may be assigned at any time."""
         return self._beta
 
     @beta.setter
@@ -132,14 +132,14 @@ class Core(keras.Model):
 
     @property
     def door(self) -> Door:
-        """What takes data for this model."""
+        """The object that takes data for this model."""
         y_is = "condition" if self.parts.conditional else None
         y_is = y_is if self.parts.classifier is None else "label"
         return Door(self.parts, self.event_shape, y_is, self.missing)
 
     @property
     def schedules(self) -> tuple[Schedule, ...]:
-        """All that changes with training time."""
+        """All schedules: beta's and those of the KL control."""
         return (self.beta, *(self.kl_control.schedules if self.kl_control else ()))
 
     def build(self, input_shape):
@@ -150,17 +150,25 @@ class Core(keras.Model):
         self.built = True
 
     def replace(self, **changes):
-        """Returns a model with some parts replaced; what is not replaced is shared, weights too.
+        """Returns a model with some parts replaced, which shares all others and their weights.
 
-        `vae.replace(prior=fitted)` has the networks of `vae`: training one of the two moves the
-        other. A compiled model gives a compiled one, whose optimizer starts anew, at the same
-        time in its schedules.
+        `vae.replace(prior=fitted)` has the networks of `vae`, so that training one of the two
+        changes the other. If the model is compiled, so is the new one; its optimizer starts anew,
+        at the same time of its schedules.
 
         Args:
             **changes: arguments of the constructor.
 
         Raises:
-            ConfigError: an argument the constructor does not have, or parts that do not meet.
+            ConfigError: the constructor has no such argument, or the parts do not fit each other.
+
+        Example:
+            >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+            >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+            >>> vae = vae_tf.VAE(encoder, decoder)
+            >>> other = vae.replace(beta=4.0)
+            >>> other.decoder is vae.decoder, float(other.beta(0)), float(vae.beta(0))
+            (True, 4.0, 1.0)
         """
         given = {name: getattr(self, name) for name in (*parts_module.NAMES, "objective", "beta")}
         given |= {"kl_control": self.kl_control, "penalties": list(self.penalties)}
@@ -181,8 +189,8 @@ class Core(keras.Model):
         """Writes the model to a `.keras` file, as `keras.Model.save` does.
 
         Raises:
-            ConfigError: another kind of file, or networks that share layers, which Keras would
-                write twice and could not read again.
+            ConfigError: the file is of another kind, or the networks share layers, which Keras
+                would write twice and could not read again.
         """
         if not str(filepath).endswith(".keras"):
             fix = "Name it model.keras; weights alone go to save_weights('model.weights.h5')."

@@ -84,7 +84,7 @@ class Door:
             data = as_array(data, role)
         elif isinstance(data, (tuple, Batch)) and (y is not None or sample_weight is not None):
             fix = "Pass fit(x, y, sample_weight=w), or a tuple alone."
-            raise DataError(f"The {role} data must be given once", "a tuple and more", fix)
+            raise DataError(f"The {role} data must be given once", "a tuple and other fields", fix)
         given = data if isinstance(data, (tuple, Batch)) else (data, y, sample_weight)
         batch = self.parse(given)
         if class_weight is not None:
@@ -141,7 +141,7 @@ class Door:
                 entries = len(array) if len(array.shape) else None
                 if entries != rows:
                     seen = "one number" if entries is None else f"{entries} entries"
-                    expected = f"The {role} data must have as many of every field"
+                    expected = f"All fields of the {role} data must have one length"
                     received = f"{rows} examples and {seen} of `{name}`"
                     raise DataError(expected, received, "Pass arrays of one length.")
 
@@ -198,7 +198,7 @@ class Door:
         if is_stream(data):
             if condition is not None:
                 fix = "Let its elements be (x, y), y being the condition."
-                raise DataError(f"A stream of {what} must hold all fields itself", "more", fix)
+                raise DataError(f"A stream of {what} must hold all fields", "a condition", fix)
             for element in data_of(data):
                 yield self.batch(element, what)
             return
@@ -224,9 +224,9 @@ class Door:
         shapes = [part.shape for part in keras.tree.flatten(condition)]
         lengths = {shape[0] if len(shape) else "one number" for shape in shapes}
         if lengths != {rows}:
-            expected = f"`condition` must have an entry for each of the {rows}"
+            expected = f"`condition` must have {rows} entries"
             received = " and ".join(map(str, sorted(lengths, key=str)))
-            raise DataError(expected, received, "Pass as many as are asked for.")
+            raise DataError(expected, received, "Pass one entry for each example or sample.")
         self._look_at_condition(condition)
         return keras.tree.map_structure(tf.convert_to_tensor, condition)
 
@@ -264,7 +264,7 @@ class Door:
     def _check_stream(self, data, y, sample_weight, class_weight, role: str) -> None:
         if any(given is not None for given in (y, sample_weight, class_weight)):
             fix = "Let its elements be (x, y, sample_weight), without class_weight."
-            raise DataError(f"A stream of {role} data must hold all fields itself", "more", fix)
+            raise DataError(f"A stream of {role} data must hold all fields", "more beside it", fix)
         if isinstance(data, tf.data.Dataset):
             spec = data.element_spec
             batch = self.parse(tuple(spec) if isinstance(spec, list) else spec)

@@ -31,33 +31,45 @@ class Gaps(Training):
         batch_size: int = 128,
         seed: int = 0,
     ) -> Imputation:
-        """Returns examples whose gaps are filled by what the model knows of them.
+        """Returns the examples with their missing values filled in by the model.
 
-        Missing is what a mask says, and NaN in any case. Single imputation is the mean
-        E[x_missing|x_observed], by importance weights w = p(x_observed, z) / q(z|x_observed)
+        A value is missing where the mask says so, and where it is NaN. Single imputation is the
+        mean E[x_missing|x_observed], by importance weights w = p(x_observed, z) / q(z|x_observed)
         (Mattei and Frellsen 2019, equation 12). Multiple imputation draws from
-        p(x_missing|x_observed), so that the draws differ as much as one does not know; it
-        chooses z by the weights and draws x from p(x|z).
+        p(x_missing|x_observed), so that the spread of the draws tells the uncertainty; it chooses z
+        by the weights and draws x from p(x|z).
 
         An example without any observed element is filled from the prior.
 
         Args:
             data: examples in any form.
             mask: 1 where x was observed, in place of the one among the data.
-            num_samples: K, draws of z for each example; for "gibbs" the rounds of a chain.
-            num_imputations: M, completed draws of the data; 100 give intervals.
-            method: "importance"; or "gibbs", chains z ~ q(z|x), x_missing ~ p(x|z) (pseudo-Gibbs,
-                Rezende et al. 2014, appendix F), as many as `num_imputations`, one at least. They
-                show the encoder complete examples, as a model trained on such wants them, and
-                are only as exact as q(z|x).
-            condition: in place of the one among the data.
+            num_samples: K, the number of draws of z for each example, or for "gibbs" of a chain's
+                rounds.
+            num_imputations: M, the number of completed draws of the data; 100 are enough for
+                intervals.
+            method: "importance"; or "gibbs" for chains z ~ q(z|x), x_missing ~ p(x|z)
+                (pseudo-Gibbs, Rezende et al. 2014, appendix F), `num_imputations` of them, and at
+                least one. Chains show the encoder complete examples, which suits a model trained on
+                such, and are only as exact as q(z|x).
+            condition: a condition in place of that of the data.
             batch_size: examples at a time, for arrays. The numbers do not depend on it.
-            seed: of the draws, which belong to the examples in the order of the data.
+            seed: seed of the draws, which belong to the examples in the order of the data.
 
         Raises:
             DataError: data that cannot be used.
-            ConfigError: a decoder that sees x, a likelihood without single elements, or settings
-                that are none.
+            ConfigError: the decoder sees x, the likelihood does not know single elements, or a
+                setting is invalid.
+
+        Example:
+            >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+            >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+            >>> vae = vae_tf.VAE(encoder, decoder)
+            >>> x = np.ones((3, 8))
+            >>> x[:, :2] = np.nan  # the first two numbers are missing
+            >>> filled = vae.impute(x, num_samples=100)
+            >>> filled.x.shape, bool(np.isnan(filled.x).any()), bool((filled.x[:, 2:] == 1).all())
+            ((3, 8), False, True)
         """
         num_samples = whole("num_samples", num_samples)
         num_imputations = whole("num_imputations", num_imputations, least=0)
@@ -93,24 +105,32 @@ class Gaps(Training):
         batch_size: int = 128,
         seed: int = 0,
     ) -> np.ndarray:
-        """Returns how surprising each element is, -log p(x_i|x) in nats, [N, *event].
+        """Returns the surprisal of each element, -log p(x_i|x) in nats, [N, *event].
 
-        It is -log E[p(x_i|z)], the mean being over p(z|x) by importance weights: of a table a
-        number for each cell, of images a map of anomalies. An element is judged by a z that has
-        seen it; what no z explains beside its neighbours is surprising. NaN where x is missing.
-        An axis has size 1 where elements are only known together, as the colours of a pixel are.
+        It is -log E[p(x_i|z)], the mean being over p(z|x) by importance weights. A table gets a
+        number for each cell, and images get a map of anomalies. The z that judges an element has
+        seen it too, so that an element is surprising if no z explains it together with its
+        neighbours. Missing elements have NaN. An axis has size 1 where elements are only known
+        together, as the colours of a pixel are.
 
         Args:
             data: examples in any form.
             mask: 1 where x was observed, in place of the one among the data.
             num_samples: K, draws of z for each example.
-            condition: in place of the one among the data.
+            condition: a condition in place of that of the data.
             batch_size: examples at a time, for arrays. The numbers do not depend on it.
-            seed: of the draws, which belong to the examples in the order of the data.
+            seed: seed of the draws, which belong to the examples in the order of the data.
 
         Raises:
             DataError: data that cannot be used.
-            ConfigError: a likelihood that tells no density of single elements.
+            ConfigError: the likelihood does not know the density of single elements.
+
+        Example:
+            >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+            >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+            >>> vae = vae_tf.VAE(encoder, decoder)
+            >>> vae.surprisal(np.eye(8), num_samples=100).shape  # nats for each number
+            (8, 8)
         """
         num_samples, seed = whole("num_samples", num_samples), whole("seed", seed, least=0)
         found, first = [], 0
@@ -130,7 +150,7 @@ class Gaps(Training):
         if is_stream(data):
             if mask is not None:
                 fix = "Let its elements be dicts with the keys x and mask."
-                raise DataError(f"A stream of {what} must hold all fields itself", "a mask", fix)
+                raise DataError(f"A stream of {what} must hold all fields", "a mask", fix)
             yield from door.batches(data, batch_size, what, condition)
             return
         fields = data if isinstance(data, (tuple, Mapping, Batch)) else (data,)

@@ -83,7 +83,9 @@ class Imputer:
             raise ConfigError("`method` must be importance or gibbs", repr(method), "Pass one.")
         if {"x", "mask"} & set(self.parts.decoder_wiring.names):
             fix = "Use a decoder of z and of the condition alone."
-            raise ConfigError("A decoder of a model that imputes must not see x", "one does", fix)
+            raise ConfigError(
+                "Imputation needs a decoder that does not see x", "one that does", fix
+            )
         self.event_shape = tuple(event_shape)
         self.num_samples, self.num_imputations = num_samples, num_imputations
         self.method, self.seed = method, seed

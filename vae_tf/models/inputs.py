@@ -94,9 +94,9 @@ def look_at_classes(values: np.ndarray, classes: int | None, name: str) -> None:
         name: of the condition.
     """
     if values.dtype.kind not in "fbiu" and values.dtype.name != "bfloat16":
-        what = "classes must be numbers 0, 1, ..." if classes else "it must be numbers"
+        what = "must hold the numbers of classes, 0, 1, ..." if classes else "must hold numbers"
         fix = "Number the classes, as np.unique(labels, return_inverse=True) does."
-        raise DataError(f"Of `{name}` {what}", f"an array of {values.dtype}", fix)
+        raise DataError(f"`{name}` {what}", f"an array of {values.dtype}", fix)
     if values.dtype.kind == "f" and not np.all(np.isfinite(values)):
         fix = "Fill in what is missing, or leave these examples out."
         raise DataError(f"`{name}` must be finite", "NaN or infinity", fix)

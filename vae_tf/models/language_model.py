@@ -12,19 +12,29 @@ from vae_tf.wiring import Wiring
 def language_model(
     decoder: keras.Model, likelihood: Likelihood, *, end: int | None = None, seed: int = 0
 ) -> SequenceVAE:
-    """Returns p(x) = prod_t p(x_t|x_1 ... x_{t-1}), a decoder that is given zeros for z.
+    """Returns a model p(x) = prod_t p(x_t|x_1 ... x_{t-1}), made of a decoder that gets zeros as z.
 
-    It is a VAE whose q(z|x) is the prior, so that its KL is 0, its ELBO is log p(x) and one
-    importance sample is enough. `fit`, `log_likelihood`, `sample` and `save` are those of a VAE.
+    It is a VAE whose q(z|x) is the prior, so that its KL is 0, its ELBO is log p(x), and one
+    importance sample is enough. It has `fit`, `log_likelihood`, `sample` and `save` as any VAE.
 
     Args:
-        decoder: of z and x, whose weights this model has from then on.
+        decoder: a decoder with the inputs z and x; the model shares its weights.
         likelihood: p(x|z).
         end: as for SequenceVAE.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Raises:
-        ConfigError: a decoder that does not see x.
+        ConfigError: the decoder has no input x.
+
+    Example:
+        >>> texts = vae_tf.data.Texts.of(["to be", "or not to be"])  # bytes
+        >>> networks, likelihood = vae_tf.networks, texts.likelihood()
+        >>> outputs = likelihood.parameter_shapes(texts.shape)
+        >>> sizes = {"event_shape": texts.shape, "tokens": texts.num_tokens}
+        >>> decoder = networks.gru_decoder(2, outputs, units=(16,), **sizes)
+        >>> model = vae_tf.language_model(decoder, likelihood, end=0)
+        >>> model(texts.encode(["to be", "or not"])).kl.numpy()
+        array([0., 0.], dtype=float32)
     """
     wiring = Wiring(decoder, "decoder", main="z")
     shape = wiring.input_shape("x")

@@ -21,15 +21,26 @@ TOKENS = 2  # the stream of random numbers of steps, beside that of z
 class SequenceVAE(VAE):
     """A VAE of sequences [T] or [T, D]: p(x|z) = prod_t p(x_t|x_1 ... x_{t-1}, z).
 
-    The decoder has the inputs `z` and `x`, and puts out the parameters of all steps at once, those
-    of a step by what was before it. `fit`, `evaluate`, `log_likelihood` and all else are those of
-    VAE; `sample`, `reconstruct` and `interpolate` draw step by step.
+    The decoder has the inputs `z` and `x`, and puts out the parameters of all steps at once; those
+    of a step depend only on the steps before. `sample`, `reconstruct` and `interpolate` draw step
+    by step; all other methods are those of VAE.
 
     Args:
         *args: as for VAE.
-        end: the class after which a sequence is over, 0 of `vae_tf.data.Texts`; None where all
-            sequences go on to T.
+        end: the class that ends a sequence, 0 for `vae_tf.data.Texts`; None if all sequences have T
+            steps.
         **kwargs: as for VAE.
+
+    Example:
+        >>> texts = vae_tf.data.Texts.of(["to be", "or not to be"])  # bytes
+        >>> networks, likelihood = vae_tf.networks, texts.likelihood()
+        >>> outputs = likelihood.parameter_shapes(texts.shape)
+        >>> sizes = {"event_shape": texts.shape, "tokens": texts.num_tokens}
+        >>> encoder = networks.gru_encoder(latent_dim=2, units=(16,), **sizes)
+        >>> decoder = networks.gru_decoder(2, outputs, units=(16,), **sizes)
+        >>> vae = vae_tf.SequenceVAE(encoder, decoder, likelihood=likelihood, end=0)
+        >>> vae(texts.encode(["to be", "or not"])).nll.shape.as_list()
+        [2]
     """
 
     own_arguments = ("end",)
@@ -48,10 +59,10 @@ class SequenceVAE(VAE):
 
         Args:
             z: latents [B, L].
-            temperature: logits are divided by it; 0 takes the most probable token of each step,
-                and numbers other than 0 and 1 are for tokens alone.
-            seed: of the draws; the same seed gives each row the same one.
-            beginning: {"x": ..., "mask": ...} of each row, kept where the mask is 1.
+            temperature: divisor of the logits. 0 takes the most probable token of each step; only
+                tokens allow numbers other than 0 and 1.
+            seed: seed of the draws; the same seed gives each row the same draw.
+            beginning: {"x": ..., "mask": ...} of each row; x is kept where the mask is 1.
             condition: one entry for each row, where the model takes one.
         """
         temperature = check_temperature(self.likelihood, temperature)
@@ -71,10 +82,10 @@ class SequenceVAE(VAE):
         """Returns draws x ~ p(x|z), z ~ p(z), [num_samples, *event].
 
         Args:
-            num_samples: how many.
+            num_samples: number of samples.
             seed: the same seed gives the same draws; the model's random stream if None.
             condition: one entry for each, where the model takes one.
-            temperature: as for `draw`; below 1 draws are more usual and less diverse.
+            temperature: as for `draw`; below 1, draws are more typical and less diverse.
         """
         rows = whole("num_samples", num_samples, least=0)
         key = self.next_seed() if seed is None else tf.constant([seed, 0], tf.int32)
@@ -94,11 +105,11 @@ class SequenceVAE(VAE):
         Args:
             a: a batch in any form, such as {"x": ..., "mask": ...}; or one example [*event],
                 whose path then is [steps, *event].
-            b: likewise.
+            b: a batch or one example, as `a`.
             steps: number of sequences, both ends included; at least 2.
-            condition: of each pair, the same along its path.
+            condition: condition of each pair, the same along its path.
             temperature: as for `draw`.
-            seed: of the draws, which are the same along a path.
+            seed: seed of the draws, which are the same along a path.
         """
         steps, rank = whole("steps", steps, least=2), len(fixed_shape(self.event_shape))
         single = not isinstance(a, (dict, tuple, Batch)) and np.ndim(a) == rank
@@ -107,7 +118,7 @@ class SequenceVAE(VAE):
         z = [np.asarray(self.generator.code(batch)) for batch in batches]
         if z[0].shape != z[1].shape:
             received = f"{len(z[0])} and {len(z[1])}"
-            raise ConfigError("`a` and `b` must be as many", received, "Pass pairs.")
+            raise ConfigError("`a` and `b` must have one length", received, "Pass pairs.")
         weight = np.linspace(0, 1, steps, dtype="float32")[:, None, None]
         path = (1 - weight) * z[0] + weight * z[1]  # [steps, B, L]
         # A step of all paths at a time: each path then has draws of its own
@@ -127,25 +138,38 @@ class SequenceVAE(VAE):
         condition=None,
         seed: int = 0,
     ) -> Continuations:
-        """Returns several probable continuations of a beginning, which all differ.
+        """Returns several probable continuations of a beginning, all different.
 
         Draws z ~ q(z|beginning) with importance weights w = p(beginning, z) / q(z|beginning) stand
-        for p(z|beginning). `candidates` are drawn, each from a z that is chosen by the weights,
-        and ranked by p(continuation|beginning) = sum_k w_k p(continuation|beginning, z_k) / sum_k
-        w_k.
+        for p(z|beginning). Each candidate is drawn at a z that is chosen by the weights. The
+        candidates are ranked by p(continuation|beginning) = sum_k w_k p(continuation|beginning,
+        z_k) / sum_k w_k.
 
         Args:
             beginning: {"x": [1, *event], "mask": ...}, the mask 1 in the first steps alone, such
                 as `texts.encode(["To be"], ended=False)`.
-            num: how many at most.
-            candidates: how many are drawn.
-            num_samples: K, draws of z.
+            num: the largest number of continuations.
+            candidates: number of candidates that are drawn.
+            num_samples: K, the number of draws of z.
             temperature: as for `draw`; the candidates are ranked by p(x) itself.
             condition: as for `sample`.
-            seed: of the draws.
+            seed: seed of the draws.
 
         Raises:
-            DataError: several beginnings, one without a mask, or one that fills all steps.
+            DataError: there are several beginnings, or the beginning has no mask or fills all
+                steps.
+
+        Example:
+            >>> texts = vae_tf.data.Texts.of(["to be", "or not to be"])  # bytes
+            >>> networks, likelihood = vae_tf.networks, texts.likelihood()
+            >>> outputs = likelihood.parameter_shapes(texts.shape)
+            >>> sizes = {"event_shape": texts.shape, "tokens": texts.num_tokens}
+            >>> encoder = networks.gru_encoder(latent_dim=2, units=(16,), **sizes)
+            >>> decoder = networks.gru_decoder(2, outputs, units=(16,), **sizes)
+            >>> vae = vae_tf.SequenceVAE(encoder, decoder, likelihood=likelihood, end=0)
+            >>> ways = vae.continuations(texts.encode(["to"], ended=False), num=2, candidates=5)
+            >>> ways.x.shape, ways.log_prob.shape
+            ((2, 13), (2,))
         """
         batch = self.door.batch(beginning, "beginning", condition).tensors()
         counts = whole("num", num), whole("candidates", candidates)

@@ -30,18 +30,18 @@ class Steps(Core):
         self.clock = Clock(self.add_weight, lambda: getattr(self, "optimizer", None))
 
     def beta_now(self) -> tf.Tensor:
-        """Returns beta at this step, a scalar; a number that was assigned counts at once."""
+        """Returns beta at this step, a scalar. A number that is assigned counts at once."""
         if isinstance(self.beta, Constant):
             return tf.convert_to_tensor(self.constant_beta)
         return self.clock.now(self.beta)
 
     @property
     def warming_up(self) -> bool:
-        """Whether a schedule has not reached its last value yet; ask between steps."""
+        """Whether a schedule has not reached its last value yet; valid between steps."""
         return not all(self.clock.has_reached_the_end_of(s) for s in self.schedules)
 
     def replace(self, **changes):
-        """Returns what `Core.replace` does, at the same time in its schedules."""
+        """Returns a model with some parts replaced; its schedules have the same time."""
         model = super().replace(**changes)
         model.clock.set_to(self.clock)
         return model
@@ -58,12 +58,12 @@ class Steps(Core):
     def loss_of(self, terms: Terms, weight: tf.Tensor | None = None) -> tf.Tensor:
         """Returns the loss whose gradient a step takes, a scalar.
 
-        It is that of the whole batch: the same on all replicas, whose gradients are added, so each
-        takes its share.
+        It is the loss of the whole batch, the same on all replicas. Their gradients are added, so
+        each takes its share.
 
         Args:
-            terms: of the batch.
-            weight: of the examples, [B] or None.
+            terms: terms of the batch.
+            weight: weights of the examples, [B], or None.
         """
         loss = weighted_mean(terms.nll + terms.kl_term, weight)
         return self.scaled(loss if terms.extra is None else loss + terms.extra)
@@ -74,7 +74,7 @@ class Steps(Core):
         return share if optimizer is None else optimizer.scale_loss(share)
 
     def test_step(self, data) -> dict:
-        """Returns the metrics after one batch of evaluation; the same draws at every call."""
+        """Returns the metrics after a batch of evaluation; every evaluation has the same draws."""
         batch = self.door.parse(data).tensors()
         before, count = replicas.before(tf.shape(batch.x, tf.int64)[0])
         first = tf.convert_to_tensor(self._examples_seen) + before
@@ -146,14 +146,14 @@ class Steps(Core):
 
     @property
     def metrics_names(self):
-        """What `evaluate` returns where it returns a list, in this order."""
+        """Names of the numbers in the list that `evaluate` returns, in its order."""
         return list(self.means.names)
 
     def _flatten_metrics_in_order(self, logs):
         return [logs[name] for name in self.means.names if name in logs]
 
     def reset_metrics(self):
-        """Starts new means, and the draws of an evaluation from the first."""
+        """Starts new means, and the draws of an evaluation from the beginning."""
         super().reset_metrics()
         self.forget_batches()
 
@@ -164,5 +164,5 @@ class Steps(Core):
 
     @property
     def batches_seen(self) -> int:
-        """How many batches an evaluation or a prediction has had; ask between steps."""
+        """The number of batches of the current evaluation or prediction; valid between steps."""
         return int(tf.convert_to_tensor(self._batches_seen))

@@ -41,12 +41,14 @@ class Training(Steps):
         """Configures training, as in Keras; loss and metrics are the model's own.
 
         Args:
-            optimizer: Adam and what inherits its update run as one fused kernel a variable.
+            optimizer: an optimizer of Keras. Adam, and subclasses with its update, run as one fused
+                kernel for each variable.
             loss: refused.
             loss_weights: refused.
             metrics: refused.
-            steps_per_execution: batches for each return to Python. "auto": as many as take a
-                fraction of a second, and one where a callback of yours listens to batches.
+            steps_per_execution: number of batches between two returns to Python. "auto" takes as
+                many as need a fraction of a second, but one if a callback of yours listens to
+                batches.
             **kwargs: as in Keras.
         """
         own = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics}
@@ -69,14 +71,14 @@ class Training(Steps):
         self.clock.restart()
 
     def get_compile_config(self):
-        """Returns what `compile` was given."""
+        """Returns the arguments of `compile`."""
         config = super().get_compile_config()
         if config and self._chooses_steps:
             config["steps_per_execution"] = "auto"
         return config
 
     def compile_from_config(self, config: dict):
-        """Compiles as the saved model was, and makes room for the optimizer's state."""
+        """Compiles the model as it was when saved, and makes room for the optimizer's state."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
@@ -92,12 +94,12 @@ class Training(Steps):
         validation_data=None,
         **kwargs,
     ):
-        """Trains, as `keras.Model.fit` does, after a look at the data.
+        """Returns the history of training the model, as `keras.Model.fit` does.
 
         Raises:
             DataError: the data are empty, not finite, of another shape, or outside the
                 likelihood's support.
-            NonFiniteError: training stopped because a term was no longer finite.
+            NonFiniteError: training stopped, because a term was no longer finite.
         """
         weights = {"sample_weight": kwargs.pop("sample_weight", None)}
         weights |= {"class_weight": kwargs.pop("class_weight", None)}
@@ -158,7 +160,7 @@ class Training(Steps):
             self._exchange_functions(before)
 
     def forget_steps(self) -> None:
-        """Does what `Core.forget_steps` does, for other steps per execution too."""
+        """Lets all compiled functions be compiled anew, for every number of steps per execution."""
         self._functions = {}
         super().forget_steps()
 
@@ -173,7 +175,7 @@ class Training(Steps):
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
     ):
-        """Returns loss and metrics on `x`, as `keras.Model.evaluate` does.
+        """Returns loss and metrics on `x` in nats, as `keras.Model.evaluate` does.
 
         Raises:
             DataError: as `fit`.

@@ -25,17 +25,16 @@ ROWS = 256  # of arrays that are encoded batch by batch beside a stream's
 class VAE(Gaps):
     """An encoder q(z|x) and a decoder p(x|z), trained on loss = mean(nll) + beta * mean(kl).
 
-    `fit` and `evaluate` report, in nats per example: `loss`; `nll`, `kl`, its parts; `elbo` =
-    -(nll + kl), free of beta; `bound` where the objective's is another one; `beta`;
-    `regularization`, the sum of penalties and of the networks' regularizers, where there are
-    any. Means are weighted by `sample_weight`.
+    `fit` and `evaluate` report `beta` and, in nats per example: `loss`; its parts `nll` and `kl`;
+    `elbo` = -(nll + kl), free of beta; `bound`, if the objective has another; `regularization`, if
+    there are penalties or the networks have regularizers. `sample_weight` weights the means.
 
-    Data are given in the same forms everywhere: an array x; (x, y) or (x, y, sample_weight); a
-    dict with the keys x, mask, condition, label, weight; a `tf.data.Dataset`, a generator or a
-    `PyDataset` of these. Which of them the networks take is told by the names of their inputs:
-    x, mask, condition, z. Where one takes a condition, y is the condition; else y is not used. With
-    a SemiSupervised objective y is the label, -1 where unknown, and a condition that is not given
-    is the label, or else the likeliest class.
+    Every method takes data in the same forms: an array x; (x, y) or (x, y, sample_weight); a dict
+    with the keys x, mask, condition, label, weight; a `tf.data.Dataset`, a generator or a
+    `PyDataset` of these. A network is given the fields that its inputs are named after: x, mask,
+    condition, z. If a network takes a condition, y is the condition; otherwise y is not used. With
+    a SemiSupervised objective y is the label, -1 where unknown, and the condition, unless it is
+    given, is the label or else the most probable class.
 
     Args:
         encoder: a Keras model, data [B, *event] to the posterior's parameters.
@@ -43,16 +42,26 @@ class VAE(Gaps):
         prior: p(z), or p(z|c); a StandardNormal if None.
         posterior: q(z|x); a DiagonalNormal if None.
         likelihood: p(x|z); a Bernoulli if None.
-        objective: the bound and its gradient's estimator; the ELBO with one draw if None.
+        objective: the bound and the estimator of its gradient; the ELBO with one draw if None.
         beta: weight of the KL term, a number or a Schedule.
-        kl_control: another KL term than beta * kl, such as FreeBits.
+        kl_control: a KL term in place of beta * kl, such as FreeBits.
         penalties: terms beside the bound, such as TotalCorrelation.
-        missing: "nan" where NaN in x stands for what is missing, in training and in every
-            question; None: NaN is refused, and what is missing is told by a `mask`.
-        seed: of the draws z ~ q(z|x); training continues its random stream when reloaded.
+        missing: "nan" if NaN in x stands for a missing value, in every method; None if a `mask`
+            tells what is missing, and NaN is refused.
+        seed: seed of the draws z ~ q(z|x); a reloaded model continues its random stream.
 
     Raises:
-        ConfigError: the parts do not meet.
+        ConfigError: the parts do not fit each other.
+
+    Example:
+        >>> networks, likelihood = vae_tf.networks, vae_tf.likelihoods.Bernoulli()
+        >>> encoder = networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = networks.mlp_decoder(2, likelihood.parameter_shapes((8,)))
+        >>> vae = vae_tf.VAE(encoder, decoder, likelihood=likelihood)
+        >>> vae.compile(keras.optimizers.Adam(1e-3))  # vae.fit(x, epochs=10)
+        >>> x = np.eye(8)
+        >>> vae.encode(x).mean().shape.as_list(), vae.sample(5, seed=0).shape.as_list()
+        ([8, 2], [5, 8])
     """
 
     def __call__(self, *args, **kwargs):
@@ -70,12 +79,12 @@ class VAE(Gaps):
         """Returns the terms of the bound at draws z ~ q(z|x), and adds the KL term as a loss.
 
         Args:
-            data: one batch in any form but a stream.
-            seed: int32 [2] for a repeatable draw, which leaves no trace; if None, the model's own
-                random stream, and the clock of its schedules, go on.
-            first: number of the first example among all, int64: each example then has draws of
-                its own, whatever batch it comes in. None: draws go by the place in the batch, in
-                that of all replicas where there are several.
+            data: one batch, in any form but a stream.
+            seed: int32 [2] for repeatable draws, which leave the model as it is. If None, the
+                model's own random stream and the clock of its schedules advance.
+            first: number of the first example among all, int64, so that each example has its own
+                draws whatever the batch. If None, draws depend on the place in the batch of all
+                replicas.
             training: passed on to the networks (dropout, batch normalization).
         """
         batch = self.door.parse(data).tensors()
@@ -140,8 +149,16 @@ class VAE(Gaps):
 
         Args:
             data: examples [B, *event], alone or with other fields.
-            condition: in place of the one among the data.
+            condition: a condition in place of that of the data.
             training: passed on to the encoder.
+
+        Example:
+            >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+            >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+            >>> vae = vae_tf.VAE(encoder, decoder)
+            >>> qz = vae.encode(np.eye(8))
+            >>> qz.mean().shape.as_list(), qz.stddev().shape.as_list()
+            ([8, 2], [8, 2])
         """
         if is_stream(data):
             batches = self.door.batches(data, ROWS, "data to encode", condition)
@@ -158,7 +175,7 @@ class VAE(Gaps):
         """Returns q(y|x), the probability of each class, [B, K], of data in any form.
 
         Raises:
-            ConfigError: a model without a classifier.
+            ConfigError: the model has no classifier.
         """
         if self.parts.classifier is None:
             fix = "Give it objective=SemiSupervised(classifier)."
@@ -174,6 +191,14 @@ class VAE(Gaps):
             z: latents.
             condition: one entry for each row, where the model takes one.
             training: passed on to the decoder.
+
+        Example:
+            >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+            >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+            >>> vae = vae_tf.VAE(encoder, decoder)
+            >>> px = vae.decode(np.zeros((3, 2)))
+            >>> px.mean().shape.as_list(), px.log_prob(np.ones((3, 8))).shape.as_list()
+            ([3, 8], [3])
         """
         z = vectors(z, self.prior.latent_dim, "latents to decode")
         given = self._given(condition, z)
@@ -187,12 +212,19 @@ class VAE(Gaps):
         """Returns E[x|z, c] for `num_samples` draws z ~ p(z|c), [num_samples, *event].
 
         Args:
-            num_samples: how many.
-            seed: the same seed gives the same draws; the model's random stream if None.
-            condition: one entry for each, where the model takes one. Where labels stand for it,
-                classes y ~ p(y) if None.
-            temperature: factor on the prior's normal noise, or one for each group of latents, the
-                top first; with less than 1 samples differ less. None is 1, by other draws.
+            num_samples: number of samples.
+            seed: seed of the draws; if None, the model's random stream.
+            condition: one entry for each sample. If it is a label, None draws classes y ~ p(y).
+            temperature: factor on the prior's normal noise, or one for each group, the top first.
+                Below 1, samples differ less. None is 1, with other draws.
+
+        Example:
+            >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+            >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+            >>> vae = vae_tf.VAE(encoder, decoder)
+            >>> images = vae.sample(5, seed=0)
+            >>> images.shape.as_list(), np.array_equal(images, vae.sample(5, seed=0))
+            ([5, 8], True)
         """
         rows = whole("num_samples", num_samples, least=0)
         key = self.next_seed() if seed is None else tf.constant([seed, 0], tf.int32)
@@ -207,12 +239,19 @@ class VAE(Gaps):
         return self.generator.image(z, given)
 
     def reconstruct(self, data, condition=None, shown=None) -> tf.Tensor:
-        """Returns E[x|z, c] at the point that stands for q(z|x, c), its mean mostly, [B, *event].
+        """Returns E[x|z, c] at the point of q(z|x, c), mostly its mean, [B, *event].
 
         Args:
             data: examples in any form.
-            condition: in place of the one among the data.
+            condition: a condition in place of that of the data.
             shown: a condition for the decoder alone: the style of x under another label.
+
+        Example:
+            >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+            >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+            >>> vae = vae_tf.VAE(encoder, decoder)
+            >>> vae.reconstruct(np.eye(8)).shape.as_list()
+            [8, 8]
         """
         if not is_stream(data):
             batch = self.door.batch(data, "data to reconstruct", condition)
@@ -237,19 +276,28 @@ class VAE(Gaps):
 
         Args:
             a: one example [*event], or a batch [B, *event].
-            b: likewise.
+            b: one example or a batch, as `a`.
             steps: number of images, both ends included; at least 2.
-            condition: of each pair, the same along its path; [B, ...], or [1, ...] for examples.
+            condition: condition of each pair, [B, ...] or [1, ...], the same along its path.
 
         Returns:
             [steps, *event] for single examples, [B, steps, *event] for batches.
+
+        Example:
+            >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+            >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+            >>> vae = vae_tf.VAE(encoder, decoder)
+            >>> a, b = np.zeros((3, 8)), np.ones((3, 8))
+            >>> path = vae.interpolate(a, b, steps=5)
+            >>> path.shape.as_list(), np.allclose(path[:, 0], vae.reconstruct(a))
+            ([3, 5, 8], True)
         """
         steps = whole("steps", steps, least=2)
         a, b = np.asarray(a, "float32"), np.asarray(b, "float32")
         rank = None if self.event_shape is None else len(self.event_shape)
         if a.shape != b.shape or rank not in (None, a.ndim, a.ndim - 1):
             fix = f"Pass two examples {self.event_shape} or two batches of them."
-            raise ConfigError("`a` and `b` must be alike", f"{a.shape} and {b.shape}", fix)
+            raise ConfigError("`a` and `b` must have one shape", f"{a.shape} and {b.shape}", fix)
         single = a.ndim == rank
         ends = [x[None] if single else x for x in (a, b)]
         batches = [self.door.batch(x, "data to interpolate", condition) for x in ends]
@@ -279,15 +327,23 @@ class VAE(Gaps):
     ) -> Audit:
         """Returns an audit of the model at `data`, and prints its table; the model stays as it is.
 
-        It asks whether shapes meet, the data suit the likelihood, log p(x|z) is a density, the
-        KL is what draws say, examples are independent of their batch, gradients reach every
-        variable, and more. It raises nothing: a check that cannot be made has failed.
+        It asks whether shapes fit, the data suit the likelihood, log p(x|z) is a density, the KL
+        agrees with draws, examples are independent of their batch, gradients reach every variable,
+        and more. It raises nothing: a check that cannot be made has failed.
 
         Args:
             data: examples in any form; of a stream the first batch is looked at.
-            num_examples: the first examples, with which all is computed.
-            seed: of the draws; the same seed gives the same table.
-            print_fn: takes the table; None for no printing.
+            num_examples: number of examples to check, the first ones of the data.
+            seed: seed of the draws; the same seed gives the same table.
+            print_fn: a function that is given the table; None for no printing.
+
+        Example:
+            >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+            >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+            >>> vae = vae_tf.VAE(encoder, decoder)
+            >>> audit = vae.check(np.eye(8), print_fn=None)
+            >>> audit.ok, audit["density"].status
+            (True, 'ok')
         """
         return audit(self, data, num_examples, seed, print_fn)
 

@@ -5,8 +5,8 @@ tensor without the batch; or a dict of either by name, as in `{"digit": 10, "pos
 network then has inputs by name: `x` (an encoder's) or `z` (a decoder's), and `condition`, or
 the names of the dict. A VAE feeds them from fields of its data, and makes classes one-hot.
 
-An encoder of `mask=True` has an input `mask`, 1 where the data were observed: it can then tell a 0
-from a gap, which it is given as 0 too.
+An encoder built with `mask=True` has an input `mask`, 1 where the data were observed. It can then
+tell a 0 from a missing value, which is 0 in `x` too.
 """
 
 from vae_tf.networks.causal import causal_decoder, causal_encoder

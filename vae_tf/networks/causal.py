@@ -33,7 +33,7 @@ def causal_encoder(
 ) -> keras.Model:
     """Returns a model from sequences [B, T] or [B, T, D] to {name: [B, *shape]}.
 
-    It takes the largest value of each feature over the steps that are no padding.
+    It keeps the largest value of each feature over the steps that are no padding.
 
     Args:
         event_shape: (T,) or (T, D).
@@ -44,12 +44,17 @@ def causal_encoder(
         tokens: K where x are numbers of tokens; None where x are real numbers.
         embedding: features of a token.
         outputs: `posterior.parameter_shapes(latent_dim)`; None for a DiagonalNormal's.
-        condition: see `vae_tf.networks`; it enters beside what was read.
+        condition: see `vae_tf.networks`; it enters beside the features of the sequence.
         mask: whether the network has the input `mask`, without which padding is data.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
+
+    Example:
+        >>> encoder = vae_tf.networks.causal_encoder((20,), latent_dim=2, tokens=257)
+        >>> encoder({"x": np.ones((3, 20)), "mask": np.ones((3, 20))})["z_mean"].shape.as_list()
+        [3, 2]
     """
     heads = outputs_of(posterior_heads(whole("latent_dim", latent_dim), outputs))
     initializers = Initializers(seed)
@@ -80,8 +85,8 @@ def causal_decoder(
 ) -> keras.Model:
     """Returns a model from latents z [B, L] and the past of x to {name: [B, *shape]}.
 
-    p(x|z) = prod_t p(x_t|x_1 ... x_{t-1}, z), as of `gru_decoder`, but that a step sees no
-    further back than its convolutions reach (Yang et al. 2017).
+    As with `gru_decoder`, p(x|z) = prod_t p(x_t|x_1 ... x_{t-1}, z), but a step sees only the steps
+    that its convolutions reach (Yang et al. 2017).
 
     Args:
         latent_dim: L.
@@ -94,10 +99,16 @@ def causal_decoder(
         embedding: features of a token.
         word_dropout: share of the past that is hidden in training.
         condition: see `vae_tf.networks`; it enters beside z.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
+
+    Example:
+        >>> outputs = vae_tf.likelihoods.Categorical(257).parameter_shapes((20,))
+        >>> decoder = vae_tf.networks.causal_decoder(2, outputs, event_shape=(20,), tokens=257)
+        >>> decoder({"z": np.zeros((3, 2)), "x": np.ones((3, 20))})["logits"].shape.as_list()
+        [3, 5140]
     """
     initializers, conditions = Initializers(seed), Conditions(condition)
     steps = Steps(event_shape, tokens, embedding, initializers)

@@ -23,7 +23,7 @@ def conv_encoder(
 ) -> keras.Model:
     """Returns a model from images [B, H, W, C] to {name: [B, *shape]} for each of `outputs`.
 
-    Each of `filters` halves height and width (rounding up) while both stay at least 4.
+    Each of `filters` halves height and width, rounded up, as long as both stay at least 4.
 
     Args:
         event_shape: (H, W, C). A height or width of None is free: the maps are then averaged
@@ -32,16 +32,21 @@ def conv_encoder(
         filters: channels of the convolutions.
         hidden: width of the dense layer after them.
         activation: a Keras activation's name.
-        outputs: what the posterior needs, `posterior.parameter_shapes(latent_dim)`; if None
-            what a DiagonalNormal does, `z_mean` and `z_log_var`, each [B, L].
+        outputs: shapes of the posterior's parameters, `posterior.parameter_shapes(latent_dim)`; if
+            None those of a DiagonalNormal, `z_mean` and `z_log_var`, each [B, L].
         condition: see `vae_tf.networks`; it scales and shifts the channels of each convolution
             and enters the dense layer.
-        mask: whether the network sees which pixels are missing, by an input `mask` whose
-            channels stand beside those of the image.
-        seed: of the initial weights.
+        mask: whether the network has an input `mask`, which tells it the missing pixels; its
+            channels are stacked with those of the image.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
+
+    Example:
+        >>> encoder = vae_tf.networks.conv_encoder((28, 28, 1), latent_dim=2)
+        >>> {name: h.shape.as_list() for name, h in encoder(np.ones((3, 28, 28, 1))).items()}
+        {'z_mean': [3, 2], 'z_log_var': [3, 2]}
     """
     plain = Levels(activation)
     return image_encoder(
@@ -62,22 +67,29 @@ def conv_decoder(
 ) -> keras.Model:
     """Returns a model from latents [B, L] to {name: [B, H, W, C]} for each of `outputs`.
 
-    The mirror of `conv_encoder`: it doubles to the same sizes, cropping where one was odd.
+    It mirrors `conv_encoder`: its maps double to the same sizes, cropped where a size is odd.
 
     Args:
         latent_dim: L.
-        outputs: what the likelihood needs: `likelihood.parameter_shapes(event_shape)`.
+        outputs: shapes of the likelihood's parameters, `likelihood.parameter_shapes(event_shape)`.
         filters: channels of the convolutions.
         hidden: width of the dense layer before them.
         activation: a Keras activation's name.
-        upsampling: "transposed" convolutions; or "nearest" or "bilinear", which enlarge the maps
-            before an ordinary convolution: no checkerboards (Odena et al. 2016), more time.
+        upsampling: "transposed" for transposed convolutions; "nearest" or "bilinear" enlarge the
+            maps before an ordinary convolution, which takes more time and makes no checkerboards
+            (Odena et al. 2016).
         condition: see `vae_tf.networks`; it enters the first layer beside the latents, and
             scales and shifts the channels of each convolution.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
+
+    Example:
+        >>> outputs = vae_tf.likelihoods.Bernoulli().parameter_shapes((28, 28, 1))
+        >>> decoder = vae_tf.networks.conv_decoder(2, outputs)
+        >>> decoder(np.zeros((3, 2)))["logits"].shape.as_list()
+        [3, 28, 28, 1]
     """
     plain = Levels(activation)
     return image_decoder(latent_dim, outputs, filters, hidden, plain, upsampling, condition, seed)

@@ -12,7 +12,15 @@ from vae_tf.networks.heads import Initializers
 
 
 class LadderNetworks(NamedTuple):
-    """The networks of a model whose latents are a ladder of groups, the top first."""
+    """The networks of a model whose latents are a ladder of groups, the top first; a tuple.
+
+    Example:
+        >>> ladder = vae_tf.networks.mlp_ladder((8,), [2, 4], {"logits": (8,)}, hidden=[16, 32])
+        >>> ladder._fields
+        ('encoder', 'decoder', 'prior', 'posterior')
+        >>> len(ladder.prior), len(ladder.posterior)  # one for each group below the top
+        (1, 1)
+    """
 
     encoder: keras.Model  # data to what each group takes of them
     decoder: keras.Model  # all groups, each at its own level, to the parameters of p(x|z)
@@ -24,7 +32,7 @@ class Seeds:
     """Streams of initial weights, one for each network.
 
     Args:
-        seed: of all of them; None for weights that differ at each call.
+        seed: seed of all of them; None for weights that differ at each call.
     """
 
     def __init__(self, seed: int | None):
@@ -45,7 +53,7 @@ def check_groups(latents: Sequence[int], name: str, widths: Sequence[int]) -> tu
     if len(latents) != len(widths):
         received = f"{len(latents)} latents and {len(widths)} of `{name}`"
         fix = f"Pass one number a group, the top first: latents=(8, 16), {name}=(128, 256)."
-        raise ConfigError(f"`latents` and `{name}` must be of as many groups", received, fix)
+        raise ConfigError(f"`latents` and `{name}` must have one length", received, fix)
     return latents, widths
 
 

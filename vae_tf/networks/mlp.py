@@ -34,17 +34,24 @@ def mlp_encoder(
         hidden: widths of the hidden layers.
         activation: a Keras activation's name.
         dropout: share of hidden units dropped in training.
-        input_dropout: share of inputs dropped in training. Noise on the encoder's side alone
-            keeps q(z|x) from memorising (Shu et al. 2018) and leaves p(x|z) as it is.
-        outputs: what the posterior needs, `posterior.parameter_shapes(latent_dim)`; if None
-            what a DiagonalNormal does, `z_mean` and `z_log_var`, each [B, L].
+        input_dropout: share of inputs dropped in training. Noise in the encoder alone keeps q(z|x)
+            from memorising (Shu et al. 2018) and does not change p(x|z).
+        outputs: shapes of the posterior's parameters, `posterior.parameter_shapes(latent_dim)`; if
+            None those of a DiagonalNormal, `z_mean` and `z_log_var`, each [B, L].
         condition: see `vae_tf.networks`; it enters the first layer beside the data.
-        mask: whether the network sees which data are missing, by an input `mask`.
-        features: how each number of a table's rows enters, `table.features`; as it is if None.
-        seed: of the initial weights.
+        mask: whether the network has an input `mask`, which tells it the missing data.
+        features: the form in which each number of a table's rows enters, `table.features`;
+            unchanged if None.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape, share or name of the kind it must be.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2, condition=10)
+        >>> h = encoder({"x": np.ones((3, 8)), "condition": np.eye(10)[:3]})
+        >>> h["z_mean"].shape.as_list(), h["z_log_var"].shape.as_list()
+        ([3, 2], [3, 2])
     """
     event_shape = shape_of("event_shape", event_shape)
     heads = outputs_of(posterior_heads(whole("latent_dim", latent_dim), outputs))
@@ -73,18 +80,24 @@ def mlp_decoder(
 
     Args:
         latent_dim: L.
-        outputs: what the likelihood needs: `likelihood.parameter_shapes(event_shape)`.
+        outputs: shapes of the likelihood's parameters, `likelihood.parameter_shapes(event_shape)`.
         hidden: widths of the hidden layers.
         activation: a Keras activation's name.
         dropout: share of hidden units dropped in training.
-        shortcut: whether the latents, and a condition, also reach the outputs directly, by a
-            linear map, so that hidden layers have to add what is not linear alone. It suits
-            tables, whose columns are often nearly linear in each other.
+        shortcut: whether a linear map also takes the latents, and a condition, directly to the
+            outputs, so that the hidden layers only have to learn what is not linear. It suits
+            tables, whose columns often depend on each other almost linearly.
         condition: see `vae_tf.networks`; it enters the first layer beside the latents.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape, share or name of the kind it must be.
+
+    Example:
+        >>> outputs = vae_tf.likelihoods.Bernoulli().parameter_shapes((8,))
+        >>> decoder = vae_tf.networks.mlp_decoder(2, outputs)
+        >>> decoder(np.zeros((3, 2)))["logits"].shape.as_list()
+        [3, 8]
     """
     outputs = outputs_of(outputs)
     initializers, conditions = Initializers(seed), Conditions(condition)
@@ -106,17 +119,23 @@ def conditional_prior_network(
 ) -> keras.Model:
     """Returns a model from a condition to {loc: [B, L], log_scale: [B, L]}, near zero at first.
 
-    Near zero, so that training begins close to the prior N(0, I), whatever the condition.
+    So training begins close to the prior N(0, I), whatever the condition.
 
     Args:
         condition: see `vae_tf.networks`.
         latent_dim: L.
         hidden: widths of the hidden layers; () for a linear function of the condition.
         activation: a Keras activation's name.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, condition or name of the kind it must be.
+
+    Example:
+        >>> network = vae_tf.networks.conditional_prior_network(condition=10, latent_dim=2)
+        >>> outputs = network({"condition": np.eye(10)})
+        >>> outputs["loc"].shape.as_list(), outputs["log_scale"].shape.as_list()
+        ([10, 2], [10, 2])
     """
     initializers, conditions = Initializers(seed), Conditions(condition)
     if not conditions:

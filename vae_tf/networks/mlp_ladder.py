@@ -33,26 +33,33 @@ def mlp_ladder(
 ) -> LadderNetworks:
     """Returns the networks of a ladder VAE (Sønderby et al. 2016) for data of any shape.
 
-    The encoder goes up from the data, `depth` layers a group. Prior and posterior go down: a
-    layer of the group above and of the state so far is the prior's, and the posterior's sees it
-    together with what the encoder has of the data on this level. Into the decoder each group
-    enters at its own level.
+    The encoder goes up from the data, with `depth` layers for each group. Prior and posterior go
+    down: the prior's layer reads the group above and the state so far; the posterior's layer reads
+    these and the encoder's features of this level. Each group enters the decoder at its own level.
 
     Args:
         event_shape: shape of one example.
-        latents: numbers of latents in the groups, the top first.
-        outputs: what the likelihood needs: `likelihood.parameter_shapes(event_shape)`.
-        hidden: widths of the layers of each group, the top first.
-        depth: layers of each group in encoder and decoder.
+        latents: number of latents in each group, the top first.
+        outputs: shapes of the likelihood's parameters, `likelihood.parameter_shapes(event_shape)`.
+        hidden: width of the layers of each group, the top first.
+        depth: number of layers of each group, in encoder and decoder.
         activation: a Keras activation's name.
-        top: what the posterior of the top needs, `first.parameter_shapes(latents[0])`; if None
-            what a DiagonalNormal does.
+        top: shapes of the parameters of the top's posterior, `first.parameter_shapes(latents[0])`;
+            if None those of a DiagonalNormal.
         condition: see `vae_tf.networks`; it enters the first layers of encoder and decoder.
-        mask: whether the encoder sees which data are missing, by an input `mask`.
-        seed: of the initial weights.
+        mask: whether the encoder has an input `mask`, which tells it the missing data.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
+
+    Example:
+        >>> ladder = vae_tf.networks.mlp_ladder((8,), [2, 4], {"logits": (8,)}, hidden=[16, 32])
+        >>> ladder.decoder(np.zeros((3, 6)))["logits"].shape.as_list()  # 2 + 4 latents
+        [3, 8]
+        >>> prior = vae_tf.priors.Hierarchy(vae_tf.priors.StandardNormal(2), ladder.prior)
+        >>> posterior = vae_tf.posteriors.Ladder(ladder.posterior)
+        >>> vae = vae_tf.VAE(ladder.encoder, ladder.decoder, prior=prior, posterior=posterior)
     """
     event_shape, outputs = shape_of("event_shape", event_shape), outputs_of(outputs)
     latents, hidden = check_groups(latents, "hidden", hidden)

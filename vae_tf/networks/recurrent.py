@@ -26,22 +26,28 @@ def gru_encoder(
 ) -> keras.Model:
     """Returns a model from sequences [B, T] or [B, T, D] to {name: [B, *shape]}.
 
-    It reads a sequence from both ends, and nothing of the padding behind it.
+    It reads a sequence from both ends, and skips the padding.
 
     Args:
         event_shape: (T,) or (T, D).
         latent_dim: L.
-        units: of each layer, in each direction.
+        units: number of units of each layer, in each direction.
         tokens: K where x are numbers of tokens; None where x are real numbers.
         embedding: features of a token.
         outputs: `posterior.parameter_shapes(latent_dim)`; None for a DiagonalNormal's.
-        condition: see `vae_tf.networks`; it enters beside what was read.
+        condition: see `vae_tf.networks`; it enters beside the features of the sequence.
         mask: whether the network has the input `mask`, without which padding is data.
         unroll: whether the steps are written out, as LiteRT needs them; slow to compile.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
+
+    Example:
+        >>> encoder = vae_tf.networks.gru_encoder((20, 4), latent_dim=2)  # 20 steps of 4 numbers
+        >>> x = np.ones((3, 20, 4))
+        >>> encoder({"x": x, "mask": x})["z_mean"].shape.as_list()
+        [3, 2]
     """
     heads = outputs_of(posterior_heads(whole("latent_dim", latent_dim), outputs))
     initializers, widths = Initializers(seed), widths_of("units", units, least=1)
@@ -76,24 +82,30 @@ def gru_decoder(
     """Returns a model from latents z [B, L], and the past of x, to {name: [B, *shape]}.
 
     With `past`, p(x|z) = prod_t p(x_t|x_1 ... x_{t-1}, z): the model has the inputs `z` and `x`,
-    and its outputs at a step depend on the steps before it alone. Without, the steps are
-    independent given z, so that some may be missing.
+    and its outputs at a step depend only on the steps before. Without it the steps are independent
+    given z, so that some may be missing.
 
     Args:
         latent_dim: L.
         outputs: `likelihood.parameter_shapes(event_shape)`.
-        units: of each layer.
+        units: number of units of each layer.
         event_shape: (T,) or (T, D).
         tokens: K where x are numbers of tokens; None where x are real numbers.
         embedding: features of a token.
-        past: whether the decoder sees the steps before.
-        word_dropout: share of these that is hidden from it in training.
+        past: whether the decoder sees the steps before each step.
+        word_dropout: share of these steps that is hidden from it in training.
         condition: see `vae_tf.networks`; it enters beside z.
         unroll: whether the steps are written out, as LiteRT needs them; slow to compile.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
+
+    Example:
+        >>> outputs = vae_tf.likelihoods.GaussianPixelScale().parameter_shapes((20, 4))
+        >>> decoder = vae_tf.networks.gru_decoder(2, outputs, event_shape=(20, 4), past=False)
+        >>> {name: h.shape.as_list() for name, h in decoder(np.zeros((3, 2))).items()}
+        {'loc': [3, 20, 4], 'log_scale': [3, 20, 4]}
     """
     initializers, widths = Initializers(seed), widths_of("units", units, least=1)
     steps, conditions = Steps(event_shape, tokens, embedding, initializers), Conditions(condition)

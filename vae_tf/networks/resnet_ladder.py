@@ -37,31 +37,38 @@ def resnet_ladder(
     mask: bool = False,
     seed: int | None = 0,
 ) -> LadderNetworks:
-    """Returns the networks of a hierarchy of a vector and of feature maps, after NVAE's plan.
+    """Returns the networks of a hierarchy of a vector and feature maps, after NVAE.
 
-    Each level has maps of its own size, the lowest half as high and wide as the image, the next
-    half of that, and so on while both stay at least 4. The top level's group is a vector. The
-    lowest levels may be without latents, in encoder and decoder alone. Encoder, decoder, prior and
-    posterior share the plan, not the weights (Vahdat and Kautz 2020, figure 2).
+    Each level has maps of its own size: the lowest is half as high and wide as the image, the next
+    half as high and wide as that, and so on, as long as both stay at least 4. The group of the top
+    level is a vector. The lowest levels need not have latents; they are then in encoder and decoder
+    alone. Encoder, decoder, prior and posterior share the plan, not the weights (Vahdat and Kautz
+    2020, figure 2).
 
     Args:
         event_shape: (H, W, C).
-        latents: of the top the latents, of each group below the channels of its maps.
-        outputs: what the likelihood needs: `likelihood.parameter_shapes(event_shape)`.
+        latents: number of latents of the top, then number of channels of each group below.
+        outputs: shapes of the likelihood's parameters, `likelihood.parameter_shapes(event_shape)`.
         filters: channels of the networks' maps on the level of each group, the top first, and
             then on levels below without latents, if there are any.
         depth: residual blocks of each level.
-        hidden: width of the dense layers about the top.
+        hidden: width of the dense layers around the top.
         normalization: as for `resnet_encoder`.
-        groups: of the channels, for "group".
+        groups: number of groups of channels, for "group".
         activation: a Keras activation's name.
-        top: what the posterior of the top needs; if None what a DiagonalNormal does.
+        top: shapes of the parameters of the top's posterior; if None those of a DiagonalNormal.
         condition: see `vae_tf.networks`; it enters encoder and decoder.
-        mask: whether the encoder sees which pixels are missing, by an input `mask`.
-        seed: of the initial weights.
+        mask: whether the encoder has an input `mask`, which tells it the missing pixels.
+        seed: seed of the initial weights.
 
     Raises:
         ConfigError: an argument that is no size, shape or name of the kind it must be.
+
+    Example:
+        >>> outputs = vae_tf.likelihoods.Bernoulli().parameter_shapes((16, 16, 1))
+        >>> ladder = vae_tf.networks.resnet_ladder((16, 16, 1), [8, 1], outputs, filters=[16, 8])
+        >>> ladder.decoder.input_shape  # a vector of 8, and a map of 8 x 8 x 1
+        (None, 72)
     """
     event_shape = shape_of("event_shape", event_shape, image=True)
     outputs = outputs_of(outputs, image=True)

@@ -20,18 +20,36 @@ class Inference:
     """One batch as an objective sees it.
 
     Attributes:
-        batch: the data and what is known of them; x is [B, *event].
+        batch: the data and their other fields; x is [B, *event].
         qz: q(z|x), batch [B], event [L].
         pz: p(z), batch [], or p(z|c), batch [B]; event [L].
-        log_px: z [S, B, L] -> log p(x|z) [S, B].
-        seed: of all else that is drawn, int32 [2]; of a replica its own.
-        beta: weight of the KL term now.
-        now: a schedule's value at this step.
-        drawn: a number of draws S -> z ~ q(z|x), [S, B, L], those of an example by its number; None
-            for draws by `seed`.
+        log_px: a function from z [S, B, L] to log p(x|z) [S, B], in nats.
+        seed: seed of all other draws, int32 [2]; each replica has its own.
+        beta: weight of the KL term at this step.
+        now: a function from a schedule to its value at this step.
+        drawn: a function from S to draws z ~ q(z|x), [S, B, L], which depend on the numbers of the
+            examples alone; None for draws by `seed`.
         training: whether this is a training step.
-        kl_control: parts of the KL [B, P] -> the KL term [B]; None for beta times their sum.
-        level: what parts `kl_control` wants: "total", "group" or "dimension".
+        kl_control: a function from parts of the KL [B, P] to the KL term [B]; None for beta times
+            their sum.
+        level: the parts that `kl_control` takes: "total", "group" or "dimension".
+
+    Example:
+        >>> qz = tfd.Independent(tfd.Normal([[1.0, 0.0]], 1.0), 1)  # one example, two latents
+        >>> pz = tfd.Independent(tfd.Normal([0.0, 0.0], 1.0), 1)
+        >>> inference = vae_tf.objectives.Inference(
+        ...     batch=None,
+        ...     qz=qz,
+        ...     pz=pz,
+        ...     log_px=lambda z: -z[..., 0],
+        ...     seed=tf.constant([0, 0]),
+        ...     beta=tf.constant(2.0),
+        ...     now=lambda schedule: schedule(0),
+        ... )
+        >>> inference.draw(5).shape.as_list()
+        [5, 1, 2]
+        >>> inference.kl_term(tf.constant([[0.5, 0.0]])).numpy()  # beta = 2
+        array([1.], dtype=float32)
     """
 
     batch: Batch
@@ -53,7 +71,7 @@ class Inference:
         return self.qz.sample(num_samples, seed=self.seed)
 
     def groups(self, z: tf.Tensor) -> list[Group]:
-        """Returns the groups of latents that the draws z [S, B, L] fall into."""
+        """Returns the groups of latents, with the draws z [S, B, L] split among them."""
         return groups_of(self.qz, self.pz, z)
 
     def log_ratio(self, z: tf.Tensor) -> tf.Tensor:
@@ -61,16 +79,26 @@ class Inference:
         return log_ratio(self.groups(z))
 
     def kl_term(self, parts: tf.Tensor) -> tf.Tensor:
-        """Returns what parts [B, P] of the KL add to the loss, [B]."""
+        """Returns the KL term of the loss, [B], for parts [B, P] of the KL, in nats."""
         if self.kl_control is None:
             return self.beta * tf.reduce_sum(parts, -1)
         return self.kl_control(parts, self)
 
 
 class Terms(NamedTuple):
-    """What an objective makes of one batch, per example, in nats.
+    """The terms of the loss and the bound for one batch, per example, in nats.
 
-    The loss is nll + kl_term (and `extra`), and its gradient is what the estimator says it is.
+    The loss is nll + kl_term, and `extra`. Its gradient is the estimator's, which need not be that
+    of its value.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> terms = vae_tf.VAE(encoder, decoder)(np.ones((3, 8)))
+        >>> terms.nll.shape.as_list(), terms.kl.shape.as_list(), terms.z.shape.as_list()
+        ([3], [3], [1, 3, 2])
+        >>> bool(tf.reduce_all(terms.kl_term == terms.beta * terms.kl))
+        True
     """
 
     nll: tf.Tensor  # -log p(x|z), mean over the draws, [B]
@@ -90,9 +118,17 @@ class Objective(ModelPart):
         num_samples: draws of z for each example.
 
     Attributes:
-        has_kl_term: whether the bound is a reconstruction and a KL term, which KL controls need.
-        num_classes: K, of the labels that it takes; None if it takes none.
-        copies: rows that `examples` makes of each example.
+        has_kl_term: whether the bound is a reconstruction term and a KL term, as KL controls need.
+        num_classes: K, the number of classes of the labels that it takes; None if it takes none.
+        copies: number of rows that `examples` makes of each example.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder, objective=vae_tf.objectives.ELBO())
+        >>> vae = vae.replace(objective=vae_tf.objectives.IWAE(num_samples=5))  # shares the weights
+        >>> vae.objective.num_samples, vae.objective.has_kl_term
+        (5, False)
     """
 
     use = "Give it to a VAE: `VAE(..., objective=...)`."
@@ -109,17 +145,18 @@ class Objective(ModelPart):
         self.num_samples = whole("num_samples", num_samples, self.least_samples, fix)
 
     def examples(self, batch: Batch) -> Batch:
-        """Returns what the networks shall see of a batch, the `copies` of an example together."""
+        """Returns the batch as the networks see it, with `copies` rows for each example."""
         return batch
 
     def estimate(self, inference: Inference) -> Terms:
         """Returns the terms of one batch."""
-        raise ConfigError("An Objective must define it", type(self).__name__, "Override it.")
+        expected = "An Objective must define `estimate`"
+        raise ConfigError(expected, type(self).__name__, "Override it.")
 
     def step(self, model, batch: Batch) -> tuple[Terms, list]:
         """Returns the terms of one batch, and the gradient by each trainable weight of `model`.
 
-        One tape around one loss. An objective of several phases overrides this.
+        It puts one tape around one loss. An objective with several phases overrides it.
 
         Args:
             model: a VAE.

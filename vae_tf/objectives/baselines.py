@@ -12,17 +12,26 @@ from vae_tf.objectives.terms import weighted_mean
 
 
 class Baseline(ModelPart):
-    """b, independent of the draw it is subtracted for; a subclass gives `value`."""
+    """A baseline b, independent of the draw it is subtracted for; a subclass gives `value`.
+
+    Example:
+        >>> class Known(vae_tf.objectives.Baseline):
+        ...     def value(self, x, signal):
+        ...         return tf.constant(100.0)  # nats that every example costs
+        >>> objective = vae_tf.objectives.ScoreFunction(baseline=Known())
+        >>> float(objective.baseline.value(x=None, signal=None))
+        100.0
+    """
 
     use = "Give it to a ScoreFunction: `ScoreFunction(baseline=...)`."
     least_samples = 1
 
     def value(self, x: tf.Tensor, signal: tf.Tensor) -> tf.Tensor:
         """Returns b for a signal [S, B] of the data `x`, broadcastable to it."""
-        raise ConfigError("A Baseline must define it", type(self).__name__, "Override it.")
+        raise ConfigError("A Baseline must define `value`", type(self).__name__, "Override it.")
 
     def learn(self, x: tf.Tensor, signal: tf.Tensor, training: bool) -> tf.Tensor:
-        """Returns a loss [B] of the baseline's own, or 0 after learning in another way."""
+        """Returns the baseline's own loss [B], or 0 if it learns in another way."""
         return tf.constant(0.0)
 
 
@@ -31,7 +40,14 @@ class RunningMean(Baseline):
     """The mean signal of past batches, fading by `decay` with each (Williams 1992).
 
     Args:
-        decay: from 0 to below 1.
+        decay: weight of the past at each batch, at least 0 and below 1.
+
+    Example:
+        >>> baseline = vae_tf.objectives.RunningMean(decay=0.9)
+        >>> for nats in (100.0, 100.0):
+        ...     _ = baseline.learn(None, tf.fill([1, 3], nats), training=True)
+        >>> round(float(baseline.value(x=None, signal=None)), 3)
+        100.0
     """
 
     def __init__(self, decay: float = 0.99, **kwargs):
@@ -44,7 +60,7 @@ class RunningMean(Baseline):
         self.sums = [self.add_weight(name=name, **own) for name in names]
 
     def moments(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns mean and standard deviation so far; 0 and 1 before the first batch."""
+        """Returns the mean and the standard deviation so far; 0 and 1 before the first batch."""
         total, squares, weight = (tf.convert_to_tensor(part) for part in self.sums)
         mean = tf.math.divide_no_nan(total, weight)
         variance = tf.math.divide_no_nan(squares, weight) - tf.square(mean)
@@ -55,7 +71,7 @@ class RunningMean(Baseline):
         return self.moments()[0]
 
     def learn(self, x: tf.Tensor, signal: tf.Tensor, training: bool) -> tf.Tensor:
-        """Takes the batch in, in training, and returns 0."""
+        """Adds the batch to the mean, in training, and returns 0."""
         if training:
             draws = tf.reduce_mean(signal, 0), tf.reduce_mean(tf.square(signal), 0)
             news = (*(weighted_mean(values, None) for values in draws), 1.0)
@@ -70,16 +86,22 @@ class RunningMean(Baseline):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class LearnedBaseline(RunningMean):
-    """A network of x beside the running mean (Mnih and Gregor 2014, section 2.3).
+    """The running mean plus a network of x (Mnih and Gregor 2014, section 2.3).
 
-    It is fitted by least squares to what the mean leaves, in units of the running standard
-    deviation: signals of hundreds of nats are learned as fast as small ones.
+    The network is fitted by least squares to the difference from the mean, in units of the running
+    standard deviation, so that signals of hundreds of nats are learned as fast as small ones.
 
     Args:
-        event_shape: of one example.
+        event_shape: shape of one example.
         hidden: widths of its hidden layers.
-        decay: of the running mean.
-        seed: of its initial weights.
+        decay: decay of the running mean.
+        seed: seed of its initial weights.
+
+    Example:
+        >>> baseline = vae_tf.objectives.LearnedBaseline(event_shape=(8,))
+        >>> objective = vae_tf.objectives.ScoreFunction(baseline=baseline)
+        >>> baseline.value(tf.ones([3, 8]), signal=tf.zeros([1, 3])).shape.as_list()
+        [1, 3]
     """
 
     def __init__(
@@ -123,7 +145,15 @@ class LearnedBaseline(RunningMean):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class LeaveOneOut(Baseline):
-    """The mean signal of the other draws for the same example (Kool et al. 2019)."""
+    """The mean signal of the other draws for the same example (Kool et al. 2019).
+
+    Example:
+        >>> signal = tf.constant([[1.0], [2.0], [6.0]])  # three draws, one example
+        >>> vae_tf.objectives.LeaveOneOut().value(None, signal).numpy()
+        array([[4. ],
+               [3.5],
+               [1.5]], dtype=float32)
+    """
 
     least_samples = 2
 

@@ -10,15 +10,32 @@ from vae_tf.objectives.terms import kl_parts, pieces
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class ELBO(Objective):
-    """E_q[log p(x|z)] - KL(q(z|x) || p(z)) (Kingma and Welling 2014, equation 7).
+    """The ELBO, E_q[log p(x|z)] - KL(q(z|x) || p(z)) (Kingma and Welling 2014, equation 7).
 
     Args:
         num_samples: L, draws of z for each example.
-        closed_form: of the KL. None: where TFP has one, else estimated at the draws. True: it
-            must exist. False: never (their equation 6).
+        closed_form: whether the KL is computed in closed form. None: where TFP knows one, else it
+            is estimated at the draws. True: always. False: never (their equation 6).
 
     Raises:
-        ConfigError: when called with a pair of distributions that lacks a demanded closed form.
+        ConfigError: in a call, if `closed_form=True` and TFP knows none for the pair of
+            distributions.
+
+    Example:
+        >>> qz = tfd.Independent(tfd.Normal([[1.0, 0.0]], 1.0), 1)  # one example, two latents
+        >>> pz = tfd.Independent(tfd.Normal([0.0, 0.0], 1.0), 1)
+        >>> inference = vae_tf.objectives.Inference(
+        ...     batch=None,
+        ...     qz=qz,
+        ...     pz=pz,
+        ...     log_px=lambda z: tf.fill(tf.shape(z)[:2], -3.0),
+        ...     seed=tf.constant([0, 0]),
+        ...     beta=tf.constant(1.0),
+        ...     now=None,
+        ... )
+        >>> terms = vae_tf.objectives.ELBO().estimate(inference)
+        >>> terms.nll.numpy(), terms.kl.numpy()  # the ELBO is -3.5 nats
+        (array([3.], dtype=float32), array([0.5], dtype=float32))
     """
 
     def __init__(self, num_samples: int = 1, closed_form: bool | None = None, **kwargs):
@@ -41,8 +58,18 @@ class ELBO(Objective):
 class StickingTheLanding(Objective):
     """The ELBO without the score term in its gradient (Roeder et al. 2017, equation 8).
 
-    The gradient of log q(z|x) by the parameters of q has expectation 0; left out, the gradient
-    has no variance at all where q(z|x) is the true posterior. The KL is estimated at the draws.
+    The gradient of log q(z|x) with respect to the parameters of q has expectation 0. Without it,
+    the gradient of the ELBO has no variance at all where q(z|x) is the true posterior. The KL is
+    estimated at the draws.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> objective = vae_tf.objectives.StickingTheLanding()
+        >>> vae = vae_tf.VAE(encoder, decoder, objective=objective)
+        >>> terms = vae(np.ones((3, 8)))
+        >>> terms.nll.shape.as_list(), terms.kl.shape.as_list()
+        ([3], [3])
     """
 
     def estimate(self, inference: Inference) -> Terms:

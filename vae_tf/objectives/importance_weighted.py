@@ -32,10 +32,19 @@ class ImportanceWeighted(Objective):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class IWAE(ImportanceWeighted):
-    """log (1/K) sum_k w_k, reparametrized (Burda et al. 2016, equation 8).
+    """The bound log (1/K) sum_k w_k, reparametrized (Burda et al. 2016, equation 8).
 
     Args:
         num_samples: K.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> objective = vae_tf.objectives.IWAE(num_samples=5)
+        >>> vae = vae_tf.VAE(encoder, decoder, objective=objective)
+        >>> terms = vae(np.ones((3, 8)))
+        >>> terms.z.shape.as_list(), terms.bound.shape.as_list()
+        ([5, 3, 2], [3])
     """
 
     def __init__(self, num_samples: int = 5, **kwargs):
@@ -54,11 +63,20 @@ class IWAE(ImportanceWeighted):
 class DReG(ImportanceWeighted):
     """The IWAE bound with doubly reparametrized gradients (Tucker et al. 2019, equation 8).
 
-    The encoder's gradient keeps its signal where IWAE's drowns in noise as K grows; the
-    decoder's is IWAE's.
+    As K grows, the encoder's gradient keeps its signal, while that of IWAE drowns in noise. The
+    decoder's gradient is that of IWAE.
 
     Args:
         num_samples: K.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> objective = vae_tf.objectives.DReG(num_samples=5)
+        >>> vae = vae_tf.VAE(encoder, decoder, objective=objective)
+        >>> terms = vae(np.ones((3, 8)))
+        >>> terms.z.shape.as_list(), terms.bound.shape.as_list()
+        ([5, 3, 2], [3])
     """
 
     def __init__(self, num_samples: int = 5, **kwargs):
@@ -91,13 +109,23 @@ class DReG(ImportanceWeighted):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class Renyi(ImportanceWeighted):
-    """log ((1/K) sum_k w_k^(1 - alpha)) / (1 - alpha), reparametrized (Li and Turner 2016).
+    """The bound log ((1/K) sum_k w_k^(1 - alpha)) / (1 - alpha) (Li and Turner 2016).
 
-    alpha = 0 is IWAE, alpha -> 1 the ELBO; in between it trades mode-seeking against covering.
+    It is reparametrized. alpha = 0 is IWAE and alpha -> 1 the ELBO; values between trade
+    mode-seeking against mode-covering.
 
     Args:
         num_samples: K.
-        alpha: order of the Renyi divergence, from 0 up, not 1.
+        alpha: order of the Renyi divergence, at least 0 and not 1.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> objective = vae_tf.objectives.Renyi(num_samples=5, alpha=0.5)
+        >>> vae = vae_tf.VAE(encoder, decoder, objective=objective)
+        >>> terms = vae(np.ones((3, 8)))
+        >>> terms.z.shape.as_list(), terms.bound.shape.as_list()
+        ([5, 3, 2], [3])
     """
 
     def __init__(self, num_samples: int = 5, alpha: float = 0.5, **kwargs):

@@ -17,10 +17,20 @@ class KLControl(Settings):
     """The KL term as a function of the KL's parts; a subclass gives `__call__`.
 
     Attributes:
-        level: the parts wanted: "total", "group" (of latents) or "dimension".
-        schedules: that the control follows, beside beta.
-        takes_beta: whether beta weighs its term.
-        groups: the number of groups of latents it is for; None if it takes any.
+        level: the parts that it takes: "total", "group" (of latents) or "dimension".
+        schedules: the schedules that it follows, beside beta.
+        takes_beta: whether its term is weighted by beta.
+        groups: the number of groups of latents that it needs; None for any number.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> class Square(vae_tf.objectives.KLControl):
+        ...     def __call__(self, parts, inference):
+        ...         return inference.beta * tf.square(tf.reduce_sum(parts, -1))
+        >>> terms = vae_tf.VAE(encoder, decoder, kl_control=Square())(np.ones((3, 8)))
+        >>> np.allclose(terms.kl_term, terms.kl**2)
+        True
     """
 
     level = "total"
@@ -30,7 +40,7 @@ class KLControl(Settings):
 
     def __call__(self, parts: tf.Tensor, inference: Inference) -> tf.Tensor:
         """Returns the KL term [B] of parts [B, P], in nats."""
-        raise ConfigError("A KLControl must define it", type(self).__name__, "Override it.")
+        raise ConfigError("A KLControl must define `__call__`", type(self).__name__, "Override it.")
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -51,13 +61,21 @@ class KLControl(Settings):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class FreeBits(KLControl):
-    """beta sum_p max(nats, mean over the batch of KL_p) (Kingma et al. 2016, equation 15).
+    """The KL term beta sum_p max(nats, mean of KL_p over the batch) (Kingma et al. 2016, eq. 15).
 
-    A part pays nothing for its first `nats`, so it has no reason to collapse.
+    The first `nats` of each part are free, so that it has no reason to collapse.
 
     Args:
-        nats: free for each part; with per="group" also one number for each group.
-        per: "dimension" (both prior and posterior factorized) or "group" of latents.
+        nats: free nats of each part; with per="group" also one number for each group.
+        per: "dimension", which needs a factorized prior and posterior, or "group" of latents.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> control = vae_tf.objectives.FreeBits(5.0)  # nats a latent, far above the KL of either
+        >>> vae = vae_tf.VAE(encoder, decoder, kl_control=control)
+        >>> vae(np.ones((3, 8))).kl_term.numpy()
+        array([10., 10., 10.], dtype=float32)
     """
 
     def __init__(self, nats: float | Sequence[float], per: str = "dimension"):
@@ -90,13 +108,21 @@ class FreeBits(KLControl):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class Capacity(KLControl):
-    """gamma |mean over the batch of KL - C| (Burgess et al. 2018, equation 8).
+    """The KL term gamma |mean of KL over the batch - C| (Burgess et al. 2018, equation 8).
 
-    The model spends C nats, no more and no less; a rising C lets factors in one by one.
+    The model spends C nats, no more and no less. A rising C lets it learn one factor after another.
 
     Args:
         capacity: C in nats, a number or a Schedule such as LinearWarmup(10000, 25.0).
-        gamma: the weight.
+        gamma: weight of the term.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> control = vae_tf.objectives.Capacity(25.0, gamma=10.0)
+        >>> terms = vae_tf.VAE(encoder, decoder, kl_control=control)(np.ones((3, 8)))
+        >>> np.allclose(terms.kl_term, 10 * (25 - np.mean(terms.kl)))  # the KL is below 25 nats
+        True
     """
 
     takes_beta = False
@@ -120,13 +146,19 @@ class Capacity(KLControl):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class GroupBalance(KLControl):
-    """beta sum_g c_g KL_g, with c_g in proportion to the mean of KL_g and 1 on average.
+    """The KL term beta sum_g c_g KL_g, c_g in proportion to the mean of KL_g and 1 on average.
 
-    While the warm-up lasts, groups of latents that hold little pay little, so that none is
-    starved before the others (Vahdat and Kautz 2020, appendix A); afterwards each c_g is 1.
+    During the warm-up, groups of latents with a small KL have small weights, so that none collapses
+    before the others (Vahdat and Kautz 2020, appendix A); afterwards each c_g is 1.
 
     Args:
-        warmup: how long; the LinearWarmup that beta follows, say.
+        warmup: a schedule of that length, such as the LinearWarmup that beta follows.
+
+    Example:
+        >>> warmup = vae_tf.objectives.LinearWarmup(epochs=10)
+        >>> control = vae_tf.objectives.GroupBalance(warmup)  # beside beta=warmup
+        >>> control.level
+        'group'
     """
 
     level = "group"
@@ -156,12 +188,18 @@ class GroupBalance(KLControl):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class GroupWeights(KLControl):
-    """beta sum_g w_g KL_g, with a weight or a warm-up for each group of latents.
+    """The KL term beta sum_g w_g KL_g, with a weight or a warm-up for each group of latents.
 
-    A later warm-up of the lower groups, say, lets the upper ones learn first.
+    A later warm-up of the lower groups, for example, lets the upper ones learn first.
 
     Args:
-        weights: for each group, the top first, a number or a Schedule.
+        weights: a number or a Schedule for each group, the top first.
+
+    Example:
+        >>> warmup = vae_tf.objectives.LinearWarmup(epochs=10)
+        >>> control = vae_tf.objectives.GroupWeights([1.0, warmup])  # VAE(..., kl_control=control)
+        >>> control.groups, control.level
+        (2, 'group')
     """
 
     level = "group"

@@ -21,28 +21,37 @@ JITTER = 0.5  # by which step sizes differ, lest a trajectory be a whole period 
 class MonteCarloEM(Objective):
     """Monte Carlo EM (Wei and Tanner 1990), Kingma and Welling's second baseline (2014, 5).
 
-    In the E-step Hamiltonian Monte Carlo draws z ~ p(z|x), a chain for each example. In the M-step
-    decoder and prior follow the gradient of log p(x, z) at these draws. Its mean over p(z|x) is the
-    gradient of log p(x) itself (Fisher's identity): no bound is between them, and only the length
-    of the chains is.
+    In the E-step Hamiltonian Monte Carlo draws z ~ p(z|x), with a chain for each example. In the
+    M-step decoder and prior follow the gradient of log p(x, z) at these draws. Its mean over p(z|x)
+    is the gradient of log p(x) itself (Fisher's identity), so that the only error comes from the
+    finite length of the chains, not from a bound.
 
-    The algorithm has no use for an encoder but to begin with: chains start at z ~ q(z|x), and the
-    encoder learns from their draws, by the gradient of -log q(z|x). So the next ones start closer,
-    and q(z|x) is the proposal of `log_likelihood` and what `encode` returns. The ELBO of this q is
-    what is reported.
+    The algorithm needs an encoder only for a start: chains begin at z ~ q(z|x), and the encoder
+    learns from their draws, by the gradient of -log q(z|x). So later chains start closer to p(z|x),
+    and q(z|x) serves as the proposal of `log_likelihood` and the answer of `encode`. The reported
+    ELBO is that of this q.
 
     Args:
-        num_samples: draws of each chain that the M-step averages over.
-        burn_in: transitions before the first of them.
-        leapfrog_steps: of each transition; each is one gradient of the decoder.
-        acceptance: the rate that the step size is adapted to during training, between 0 and 1.
-        step_size: of the first transition.
+        num_samples: number of draws of each chain, over which the M-step averages.
+        burn_in: number of transitions before the first of these draws.
+        leapfrog_steps: number of leapfrog steps in a transition; each takes one gradient of the
+            decoder.
+        acceptance: rate of acceptance, between 0 and 1, to which training adapts the step size.
+        step_size: step size of the first transition.
 
     Attributes:
-        log_step_size: the step size's logarithm now, a variable.
+        log_step_size: logarithm of the current step size, a variable.
 
     Raises:
-        ConfigError: an acceptance that is not between 0 and 1.
+        ConfigError: the acceptance is not between 0 and 1.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> objective = vae_tf.objectives.MonteCarloEM(num_samples=2, leapfrog_steps=3)
+        >>> vae = vae_tf.VAE(encoder, decoder, objective=objective)
+        >>> round(float(vae.objective.log_step_size), 3)  # ln 0.1, adapted in training
+        -2.303
     """
 
     has_kl_term = False
@@ -69,7 +78,7 @@ class MonteCarloEM(Objective):
         self.log_step_size = self.add_weight(name="log_step_size", **own)
 
     def estimate(self, inference: Inference) -> Terms:
-        """Returns the ELBO's terms, which no gradient follows."""
+        """Returns the ELBO's terms, without gradients."""
         z = inference.draw(self.num_samples)
         nll = -tf.reduce_mean(inference.log_px(z), 0)
         kl = tf.reduce_sum(kl_parts(inference.groups(z)), -1)
@@ -99,7 +108,7 @@ class MonteCarloEM(Objective):
         Args:
             model: a VAE.
             batch: tensors.
-            start: of the chains, [B, L].
+            start: starting points of the chains, [B, L].
         """
         pz, size = model.parts.p(batch), tf.exp(self.log_step_size)
         rows = [tf.shape(start)[0], 1]
@@ -122,7 +131,7 @@ class MonteCarloEM(Objective):
         return tf.stop_gradient(kept), tf.reduce_mean(accepted, 0)
 
     def adapt(self, accepted: tf.Tensor) -> None:
-        """Moves the step size towards the acceptance that is wanted, from a mean one."""
+        """Moves the step size so that the mean acceptance approaches the wanted one."""
         accepted = tf.where(tf.math.is_finite(accepted), accepted, 0.0)
         self.log_step_size.assign_add(RATE * (accepted - self.acceptance))
 

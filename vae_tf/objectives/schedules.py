@@ -11,12 +11,21 @@ from vae_tf.settings import Settings
 
 
 class Schedule(Settings):
-    """A weight over time; a subclass gives `__call__` and `get_config`.
+    """A weight as a function of training time; a subclass gives `__call__` and `get_config`.
 
     Attributes:
-        in_epochs: whether time is counted in epochs, else in steps of the optimizer. A model
-            that is compiled anew starts again.
-        length: when the last value is reached, in that unit; 0 if it never changes.
+        in_epochs: whether time is counted in epochs, or else in steps of the optimizer. Compiling a
+            model sets the time back to 0.
+        length: time in that unit at which the last value is reached; 0 if the weight never changes.
+
+    Example:
+        >>> class Step(vae_tf.objectives.Schedule):
+        ...     in_epochs, length = True, 3
+        ...
+        ...     def __call__(self, time):
+        ...         return tf.where(time < self.length, 0.0, 1.0)
+        >>> [float(Step()(epoch)) for epoch in (2, 3)]
+        [0.0, 1.0]
     """
 
     in_epochs = False
@@ -24,7 +33,7 @@ class Schedule(Settings):
 
     def __call__(self, time: tf.Tensor) -> tf.Tensor:
         """Returns the weight at `time`, a scalar, as a float32 scalar."""
-        raise ConfigError("A Schedule must define it", type(self).__name__, "Override it.")
+        raise ConfigError("A Schedule must define `__call__`", type(self).__name__, "Override it.")
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -38,7 +47,12 @@ class Schedule(Settings):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class Constant(Schedule):
-    """A weight that is always the same."""
+    """A weight that is always the same.
+
+    Example:
+        >>> float(vae_tf.objectives.Constant(4.0)(1000))
+        4.0
+    """
 
     def __init__(self, beta: float = 1.0):
         self.beta = _weight(beta)
@@ -78,8 +92,13 @@ class Warmup(Schedule):
 class LinearWarmup(Warmup):
     """A weight that rises from 0 in a straight line, then stays.
 
-    As beta (Bowman et al. 2016; Soenderby et al. 2016) it lets the likelihood be learned before
-    the KL term can switch latent units off.
+    As `beta` it lets the model learn the likelihood before the KL term can switch latents off
+    (Bowman et al. 2016; Sønderby et al. 2016).
+
+    Example:
+        >>> beta = vae_tf.objectives.LinearWarmup(epochs=10)  # VAE(..., beta=beta)
+        >>> [float(beta(epoch)) for epoch in (0, 5, 10, 20)]
+        [0.0, 0.5, 1.0, 1.0]
     """
 
     def __call__(self, time: tf.Tensor) -> tf.Tensor:
@@ -89,7 +108,13 @@ class LinearWarmup(Warmup):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class CosineWarmup(Warmup):
-    """A weight that rises from 0 along half a cosine, then stays: no kink at either end."""
+    """A weight that rises from 0 along half a cosine, then stays: no kink at either end.
+
+    Example:
+        >>> beta = vae_tf.objectives.CosineWarmup(epochs=10)
+        >>> [round(float(beta(epoch)), 3) for epoch in (0, 5, 10, 20)]
+        [0.0, 0.5, 1.0, 1.0]
+    """
 
     def __call__(self, time: tf.Tensor) -> tf.Tensor:
         """Returns beta * (1 - cos(pi min(1, time / length))) / 2."""
@@ -98,14 +123,19 @@ class CosineWarmup(Warmup):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class Cyclical(Warmup):
-    """A weight that rises from 0 and starts again, `cycles` times, then stays (Fu et al. 2019).
+    """A weight that rises from 0, `cycles` times over, and then stays (Fu et al. 2019).
 
     Args:
         steps: length of all cycles together.
         beta: the highest weight.
         epochs: the length in epochs instead.
-        cycles: how often it rises.
-        rising: share of each cycle in which it rises in a straight line; it rests for the rest.
+        cycles: number of times that it rises.
+        rising: share of each cycle in which it rises, in a straight line; then it rests.
+
+    Example:
+        >>> beta = vae_tf.objectives.Cyclical(steps=400, cycles=4)  # cycles of 100 steps
+        >>> [float(beta(step)) for step in (0, 25, 50, 75, 100, 400)]
+        [0.0, 0.5, 1.0, 1.0, 0.0, 1.0]
     """
 
     def __init__(
@@ -136,7 +166,13 @@ class Cyclical(Warmup):
 
 
 def as_schedule(weight: "float | Schedule", name: str = "beta") -> Schedule:
-    """Returns `weight` as a Schedule; a number becomes a Constant."""
+    """Returns `weight` as a Schedule; a number becomes a Constant.
+
+    Example:
+        >>> schedule = vae_tf.objectives.as_schedule(4.0)
+        >>> type(schedule).__name__, schedule.beta
+        ('Constant', 4.0)
+    """
     return weight if isinstance(weight, Schedule) else Constant(_weight(weight, name))
 
 

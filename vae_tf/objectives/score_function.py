@@ -18,16 +18,24 @@ from vae_tf.objectives.terms import Group, kl_parts
 class ScoreFunction(Objective):
     """The ELBO with the score-function gradient (Williams 1992; Mnih and Gregor 2014).
 
-    grad E_q[f(z)] = E_q[(f(z) - b) grad log q(z|x)] for f = -log p(x|z), and the KL's own
-    gradient where it has a closed form; where it has none, it is part of f. Kingma and Welling
-    (2014, section 2.2) call it too noisy to be practical; a baseline b helps.
+    grad E_q[f(z)] = E_q[(f(z) - b) grad log q(z|x)] for f = -log p(x|z), beside the exact gradient
+    of the KL where that has a closed form; where it has none, the KL is part of f. Kingma and
+    Welling (2014, section 2.2) call it too noisy to be practical; a baseline b helps.
 
     Args:
         num_samples: draws of z for each example.
         baseline: a RunningMean, a LearnedBaseline, a LeaveOneOut (two draws at least), or None.
 
     Raises:
-        ConfigError: fewer draws than the baseline needs.
+        ConfigError: there are fewer draws than the baseline needs.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> baseline = vae_tf.objectives.RunningMean()
+        >>> objective = vae_tf.objectives.ScoreFunction(baseline=baseline)
+        >>> vae_tf.VAE(encoder, decoder, objective=objective)(np.ones((3, 8))).nll.shape.as_list()
+        [3]
     """
 
     def __init__(self, num_samples: int = 1, baseline: Baseline | None = None, **kwargs):
@@ -99,11 +107,20 @@ def _closed(groups: Sequence[Group], level: str) -> tf.Tensor | None:
 class VIMCO(ImportanceWeighted):
     """The IWAE bound with score-function gradients (Mnih and Rezende 2016, equation 7).
 
-    Each draw's baseline is the bound with that draw's weight replaced by the geometric mean of
+    The baseline of each draw is the bound in which its weight is replaced by the geometric mean of
     the others.
 
     Args:
-        num_samples: K, two at least.
+        num_samples: K, at least two.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> objective = vae_tf.objectives.VIMCO(num_samples=5)
+        >>> vae = vae_tf.VAE(encoder, decoder, objective=objective)
+        >>> terms = vae(np.ones((3, 8)))
+        >>> terms.z.shape.as_list(), terms.bound.shape.as_list()
+        ([5, 3, 2], [3])
     """
 
     least_samples = 2

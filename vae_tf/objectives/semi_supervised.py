@@ -16,27 +16,39 @@ from vae_tf.wiring import Wiring
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class SemiSupervised(Objective):
-    """The bounds of a conditional model whose condition is a class, known of some examples alone.
+    """The bounds of a model conditional on a class that only some examples' labels tell.
 
-    With L(x, y) the ELBO given the class, of a known label it is log p(y) + L(x, y), a bound on
-    log p(x, y) (their equation 6), and of an unknown one, by q(y|x) of the classifier,
-    sum_y q(y|x) (L(x, y) + log p(y) - log q(y|x)), a bound on log p(x) (equation 7). All classes
-    of all examples are computed in one batch. A known label adds -classifier_weight log q(y|x) to
-    the loss (equation 9). The KL that is reported is KL(q(y, z|x) || p(y, z)).
+    Let L(x, y) be the ELBO given the class. Where the label is known, the bound is log p(y) + L(x,
+    y), on log p(x, y) (Kingma et al. 2014, equation 6). Where it is unknown, the classifier's
+    q(y|x) gives sum_y q(y|x) (L(x, y) + log p(y) - log q(y|x)), a bound on log p(x) (equation 7).
+    All classes of all examples are computed in one batch. A known label adds -classifier_weight log
+    q(y|x) to the loss (equation 9). The reported KL is KL(q(y, z|x) || p(y, z)).
 
     Labels are the field `label`, or `y`: classes from 0, and -1 where unknown.
 
     Args:
         classifier: a Keras model from x to logits of q(y|x), [B, K].
         num_samples: draws of z for each example and class.
-        classifier_weight: of -log q(y|x) of each labelled example.
-        class_probs: p(y), [K]; equal ones if None.
+        classifier_weight: weight of -log q(y|x) for each labelled example.
+        class_probs: p(y), [K]; uniform if None.
 
     Attributes:
         num_classes: K.
 
     Raises:
-        ConfigError: a classifier that does not tell K, or probabilities that are none.
+        ConfigError: the classifier does not tell K, or `class_probs` are no probabilities.
+
+    Example:
+        >>> networks = vae_tf.networks
+        >>> classifier = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3)])
+        >>> vae = vae_tf.VAE(
+        ...     networks.mlp_encoder((8,), 2, condition=3),
+        ...     networks.mlp_decoder(2, {"logits": (8,)}, condition=3),
+        ...     objective=vae_tf.objectives.SemiSupervised(classifier),
+        ... )
+        >>> terms = vae((np.ones((4, 8)), np.array([0, 2, -1, -1])))  # two labels are unknown
+        >>> vae.classify(np.ones((4, 8))).shape.as_list()
+        [4, 3]
     """
 
     has_kl_term = False
@@ -87,13 +99,13 @@ class SemiSupervised(Objective):
         return tf.cast(tf.reshape(batch.label, [-1]), tf.int32)
 
     def told(self, batch: Batch) -> Batch:
-        """Returns the batch with a condition: the label, or else the class that is likeliest."""
+        """Returns the batch with a condition: the label, or else the most probable class."""
         label = self.labels(batch)
         likeliest = tf.argmax(self.log_q(batch), -1, tf.int32)
         return batch._replace(condition=tf.where(label >= 0, label, likeliest))
 
     def log_prior(self, batch: Batch) -> tf.Tensor:
-        """Returns log p(y) of the classes an example may be of, [B, K]; -inf of the others."""
+        """Returns log p(y) of each possible class of an example, [B, K]; -inf for other classes."""
         label = self.labels(batch)[:, None]
         possible = (label < 0) | (label == tf.range(self.num_classes))
         return tf.where(possible, self.log_py, -np.inf)
@@ -103,7 +115,7 @@ class SemiSupervised(Objective):
         return tf.random.stateless_categorical(self.log_py[None], rows, seed, tf.int32)[0]
 
     def examples(self, batch: Batch) -> Batch:
-        """Returns every example under every class, [B * K], those of an example together."""
+        """Returns every example under every class, [B * K], the rows of an example together."""
         times = self.copies
         classes = tf.tile(tf.range(times), tf.shape(batch.x)[:1])
         fields = batch._replace(condition=None)
@@ -111,7 +123,7 @@ class SemiSupervised(Objective):
         return Batch(*repeated)._replace(condition=classes)
 
     def estimate(self, inference: Inference) -> Terms:
-        """Returns the terms of one batch, of examples that are there under every class."""
+        """Returns the terms of one batch, whose examples occur under every class."""
         batch = inference.batch.rows(slice(None, None, self.num_classes))
         log_q, label = self.log_q(batch, inference.training), self.labels(batch)
         z = inference.draw(self.num_samples)

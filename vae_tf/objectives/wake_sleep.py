@@ -14,13 +14,23 @@ from vae_tf.objectives.terms import kl_parts, weighted_mean
 class WakeSleep(Objective):
     """The wake-sleep algorithm (Hinton et al. 1995), Kingma and Welling's baseline (2014, 5).
 
-    Awake, z ~ q(z|x) of the data teaches decoder and prior: the gradient of -log p(x, z).
-    Asleep, dreams z ~ p(z), x ~ p(x|z) teach the encoder: the gradient of -log q(z|x). The two
-    are gradients of different losses, so there is no bound that both descend; what is reported
-    is the ELBO.
+    In the wake phase, draws z ~ q(z|x) of the data teach decoder and prior, by the gradient of -log
+    p(x, z). In the sleep phase, dreams z ~ p(z), x ~ p(x|z) teach the encoder, by the gradient of
+    -log q(z|x). These are gradients of two losses, so there is no bound that both descend; the ELBO
+    is reported.
 
     Raises:
-        ConfigError: in a step, a likelihood that cannot be sampled.
+        ConfigError: in a step, if the likelihood cannot be sampled.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> objective = vae_tf.objectives.WakeSleep()
+        >>> vae = vae_tf.VAE(encoder, decoder, objective=objective)
+        >>> from vae_tf.data.batch import Batch
+        >>> terms, gradients = vae.objective.step(vae, Batch(tf.ones([3, 8])))
+        >>> len(gradients) == len(vae.trainable_weights)
+        True
     """
 
     has_kl_term = False

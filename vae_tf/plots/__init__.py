@@ -1,4 +1,4 @@
-"""Arrays -> figures, nothing else."""
+"""Figures made of arrays, and nothing else."""
 
 from vae_tf.plots.codes import codes
 from vae_tf.plots.curves import learning_curves

@@ -11,8 +11,13 @@ def codes(z: np.ndarray, labels: np.ndarray | None = None) -> Figure:
     """Returns a figure of codes in a 2-D latent space, coloured by label.
 
     Args:
-        z: [N, 2].
-        labels: classes [N], if they are known.
+        z: codes [N, 2].
+        labels: classes [N], or None.
+
+    Example:
+        >>> z = np.random.default_rng(0).normal(size=(50, 2))
+        >>> figure = vae_tf.plots.codes(z, labels=np.arange(50) % 3)
+        >>> figure.savefig("codes.png")
     """
     figure = Figure((6, 5), dpi=150, layout="constrained")
     axes = figure.subplots()

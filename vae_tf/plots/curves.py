@@ -11,11 +11,19 @@ _PANELS = (
 
 
 def learning_curves(history: list[dict], unit: str = "image") -> Figure:
-    """Returns the ELBO and its two parts by epoch, training beside validation, in nats.
+    """Returns a figure of the ELBO, nll and KL by epoch, in nats, for training and validation.
 
     Args:
-        history: for each epoch a dict with `elbo`, `nll`, `kl` and their `val_` namesakes.
-        unit: what one example is called.
+        history: a dict for each epoch, with `elbo`, `nll`, `kl`, and `val_elbo`, `val_nll`,
+            `val_kl`.
+        unit: the word for one example.
+
+    Example:
+        >>> epoch = {"elbo": -100.0, "nll": 80.0, "kl": 20.0}
+        >>> history = [epoch | {f"val_{name}": value for name, value in epoch.items()}] * 3
+        >>> figure = vae_tf.plots.learning_curves(history)
+        >>> len(figure.axes)  # the ELBO and its two parts
+        3
     """
     figure = Figure((10, 3.2), dpi=150, layout="constrained")
     epochs = range(1, len(history) + 1)

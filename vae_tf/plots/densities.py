@@ -14,9 +14,16 @@ def side_by_side(samples: Mapping[str, np.ndarray], columns: Sequence[str] = ())
     """Returns a figure with a panel for each of `samples`, all on the axes of the first.
 
     Args:
-        samples: title -> images [N, H, W, C], or rows [N, D], of which a histogram of the only
-            column or a scatter plot of the first two is drawn.
+        samples: images [N, H, W, C] or rows [N, D] by title. Rows are drawn as a histogram of their
+            only column, or as a scatter plot of the first two.
         columns: the names of the columns.
+
+    Example:
+        >>> normal = np.random.default_rng(0).normal(size=(100, 2))
+        >>> samples = {"data": normal, "model": 2 * normal}
+        >>> figure = vae_tf.plots.side_by_side(samples, columns=["width", "height"])
+        >>> [axes.get_title() for axes in figure.axes]
+        ['data', 'model']
     """
     figure = Figure((2.6 * len(samples), 2.9), dpi=120, layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(samples)))

@@ -11,11 +11,15 @@ INCHES_PER_IMAGE = 0.6
 
 
 def tile(images: np.ndarray, columns: int) -> np.ndarray:
-    """Returns one picture [H', W', C] of `images` [N, H, W, C] (or [rows, columns, H, W, C]).
+    """Returns one picture [H', W', C] made of `images` [N, H, W, C] or [rows, columns, H, W, C].
 
     Args:
         images: filled row by row; the last row is padded with white.
         columns: images in a row, for a flat list of them.
+
+    Example:
+        >>> vae_tf.plots.tile(np.zeros((10, 28, 28, 1)), columns=5).shape[-1]
+        1
     """
     images = np.asarray(images, "float32")
     if images.ndim == 5:
@@ -34,6 +38,10 @@ def image_grid(images: np.ndarray, title: str = "", columns: int | None = None) 
     """Returns a figure of `images`, [N, H, W, C] or [rows, columns, H, W, C] in [0, 1].
 
     One channel is shown in grey, three or four in colour, any other number as its mean.
+
+    Example:
+        >>> figure = vae_tf.plots.image_grid(np.zeros((10, 8, 8, 1)), title="samples", columns=5)
+        >>> figure.savefig("samples.png")
     """
     images = np.asarray(images)
     if images.ndim == 5:
@@ -68,10 +76,15 @@ def reconstructions(
     """Returns a figure with each row of `originals` [N, H, W, C] above its reconstructions.
 
     Args:
-        originals: as a person knows them.
-        reconstructed: what the model makes of them.
+        originals: the images as they are, [N, H, W, C].
+        reconstructed: the model's reconstructions, [N, H, W, C].
         columns: images in a row.
-        seen: what the model was fed, if that is something else; it comes between the two.
+        seen: the images that the model was fed, if they differ; they are shown between the two.
+
+    Example:
+        >>> x = np.zeros((12, 28, 28, 1))
+        >>> figure = vae_tf.plots.reconstructions(x, 1 - x)  # vae.reconstruct(x)
+        >>> figure.savefig("reconstructions.png")
     """
     if seen is None:
         title = "test images, each row above its reconstruction"
@@ -90,12 +103,22 @@ def _below_each_other(parts: Sequence[np.ndarray], columns: int = 12, title: str
 
 
 def interpolations(paths: np.ndarray) -> Figure:
-    """Returns a figure of `paths` [rows, steps, H, W, C], one path through latent space a row."""
+    """Returns a figure of `paths` [rows, steps, H, W, C], one path through latent space a row.
+
+    Example:
+        >>> paths = np.zeros((3, 8, 28, 28, 1))  # such as vae.interpolate(x[:3], x[3:6])
+        >>> vae_tf.plots.interpolations(paths).savefig("interpolations.png")
+    """
     return image_grid(paths, "straight lines between two test images in latent space")
 
 
 def manifold(images: np.ndarray) -> Figure:
-    """Returns a figure of the 2-D latent space, `images` [n, n, H, W, C] on a grid of it."""
+    """Returns a figure of the 2-D latent space, `images` [n, n, H, W, C] on a grid of it.
+
+    Example:
+        >>> images = np.zeros((5, 5, 28, 28, 1))  # such as vae_tf.callbacks.manifold(vae, side=5)
+        >>> vae_tf.plots.manifold(images).savefig("manifold.png")
+    """
     title = "2-D latent space, at equal steps of the prior's probability"
     return image_grid(images, title)
 
@@ -105,9 +128,15 @@ def heat_map(images: np.ndarray, values: np.ndarray, columns: int = 12, most=Non
 
     Args:
         images: [N, H, W, C] in [0, 1].
-        values: [N, H, W, C] or [N, H, W, 1], summed over channels; NaN is left grey.
+        values: [N, H, W, C] or [N, H, W, 1], summed over channels; NaN is shown in grey.
         columns: images in a row.
-        most: the value of the brightest colour; the largest one if None.
+        most: the value of the brightest colour; the largest of `values` if None.
+
+    Example:
+        >>> images = np.zeros((6, 8, 8, 1))
+        >>> surprisal = np.ones((6, 8, 8, 1))  # such as vae.surprisal(images), in nats
+        >>> figure = vae_tf.plots.heat_map(images, surprisal, columns=3)
+        >>> figure.savefig("surprisal.png")
     """
     values = np.asarray(values, "float32").sum(-1)
     most = np.nanmax(values) if most is None else most
@@ -121,19 +150,27 @@ def heat_map(images: np.ndarray, values: np.ndarray, columns: int = 12, most=Non
 
 
 def levels(images: np.ndarray) -> Figure:
-    """Returns a figure of what each group of latents controls, `images` [G, columns, H, W, C].
+    """Returns a figure of the control by each group, `images` [G, columns, H, W, C].
 
     Args:
-        images: of `evaluation.redrawn`.
+        images: the images of `evaluation.redrawn`.
+
+    Example:
+        >>> images = np.zeros((2, 10, 28, 28, 1))  # such as vae_tf.evaluation.redrawn(vae)
+        >>> vae_tf.plots.levels(images).savefig("levels.png")
     """
     title = "row g: groups above g fixed, group g and those below redrawn"
     return image_grid(images, title)
 
 
 def traversals(images: np.ndarray) -> Figure:
-    """Returns a figure of what each latent changes, `images` [latents, values, H, W, C].
+    """Returns a figure of the change by each latent, `images` [latents, values, H, W, C].
 
     Args:
-        images: of `evaluation.traversals`.
+        images: the images of `evaluation.traversals`.
+
+    Example:
+        >>> images = np.zeros((2, 9, 28, 28, 1))  # such as vae_tf.evaluation.traversals(vae, z)
+        >>> vae_tf.plots.traversals(images).savefig("traversals.png")
     """
     return image_grid(images, "row l: latent l takes other values, all else stays")

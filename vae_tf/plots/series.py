@@ -7,11 +7,17 @@ INCHES = 2.2
 
 
 def series(x, mean) -> Figure:
-    """Returns a row of axes for each column, one for each series: points beside a line.
+    """Returns a figure with a row of axes for each column, observations as points, the mean a line.
 
     Args:
-        x: what was observed, [N, T, D], NaN where it is missing.
+        x: observed series [N, T, D], NaN where a number is missing.
         mean: E[x|z], [N, T, D].
+
+    Example:
+        >>> mean = np.zeros((3, 20, 2))  # three series of two columns
+        >>> figure = vae_tf.plots.series(mean + 1, mean)
+        >>> len(figure.axes)
+        6
     """
     x, mean = np.asarray(x), np.asarray(mean)
     number, _, columns = x.shape

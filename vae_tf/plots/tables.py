@@ -17,12 +17,18 @@ WORDED = ("binary", "category")
 
 
 def marginals(data: Mapping, samples: Mapping, kinds: Mapping[Any, str]) -> Figure:
-    """Returns the distribution of each column, of the data and of samples, one over the other.
+    """Returns a figure of each column's distribution, that of samples over that of the data.
 
     Args:
-        data: values [N] by column, in the user's units and words; missing ones are left out.
-        samples: likewise.
+        data: values [N] by column, in the user's units and words; missing values are left out.
+        samples: samples of the model, in the same form.
         kinds: the kind of each column; the first 30 are drawn.
+
+    Example:
+        >>> data = {"age": np.array([20.0, 30.0, 40.0]), "smokes": np.array(["yes", "no", "no"])}
+        >>> kinds = {"age": "real", "smokes": "binary"}
+        >>> figure = vae_tf.plots.marginals(data, samples=data, kinds=kinds)
+        >>> figure.savefig("marginals.png")
     """
     names = list(kinds)[:MOST_MARGINALS]
     columns = min(5, len(names))
@@ -38,12 +44,19 @@ def marginals(data: Mapping, samples: Mapping, kinds: Mapping[Any, str]) -> Figu
 
 
 def pairs(data: Mapping, samples: Mapping, kinds: Mapping[Any, str]) -> Figure:
-    """Returns pairs of columns: the data below the diagonal, samples above it, marginals on it.
+    """Returns a figure of pairs of columns: data below the diagonal, samples above it.
 
     Args:
-        data: values [N] by column; rows belong together.
-        samples: likewise.
+        data: values [N] by column, in the same order of rows.
+        samples: samples of the model, in the same form.
         kinds: the kind of each column; the first five are drawn, numbers before words.
+
+    Example:
+        >>> data = {"age": np.array([20.0, 30.0, 40.0]), "smokes": np.array(["yes", "no", "no"])}
+        >>> kinds = {"age": "real", "smokes": "binary"}
+        >>> figure = vae_tf.plots.pairs(data, samples=data, kinds=kinds)
+        >>> len(figure.axes)  # 2 x 2
+        4
     """
     names = sorted(kinds, key=lambda name: kinds[name] in WORDED)[:MOST_PAIRS]
     size = len(names)

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, and what to change."""
+"""The time of each part of a training step, and advice on what to change."""
 
 from vae_tf.profiling.measuring import profile_training
 from vae_tf.profiling.profile import PARTS, TrainingProfile

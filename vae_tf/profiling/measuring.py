@@ -31,23 +31,33 @@ def profile_training(
     seconds: float = 10.0,
     trace: str | Path | None = None,
 ) -> TrainingProfile:
-    """Returns where the time of a step of `vae.fit(data, ...)` goes; the model stays as it is.
+    """Returns the time of each part of a step of `vae.fit(data, ...)`; the model stays as it is.
 
-    `fit` itself is timed, on `data` and on one of their batches held in memory, and so are the
-    pieces of a step on that batch. All take turns, so that what else the machine does hits all of
-    them; the median round counts.
+    It times `fit` itself, on `data` and on one of their batches held in memory, and the pieces of a
+    step on that batch. All take turns, so that other work on the machine affects all of them, and
+    the median over the rounds counts.
 
     Args:
         vae: a compiled VAE. Its weights, optimizer and random streams are put back.
-        data: as for `fit`: a `tf.data.Dataset` of batches, or an array.
-        batch_size: of an array.
+        data: a `tf.data.Dataset` of batches, or an array, as for `fit`.
+        batch_size: batch size, if the data are an array.
         steps_per_epoch: as for `fit`.
-        seconds: after which no round begins; there are three at least. Compiling comes before.
-        trace: a directory of TensorBoard's, into which a trace of some ten steps is written.
+        seconds: time in seconds after which no further round begins. There are at least three
+            rounds. Compilation is not counted.
+        trace: directory for TensorBoard, to which a trace of some ten steps is written.
 
     Raises:
         ConfigError: the model is not compiled, or the data cannot be repeated.
         DataError: as for `fit`.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> vae.compile("adam")
+        >>> profile = vae_tf.profile_training(vae, np.ones((64, 8)), batch_size=16, seconds=0)
+        >>> list(profile.parts)
+        ['data', 'encoder', 'decoder', 'loss', 'backward', 'optimizer', 'overhead']
     """
     if getattr(vae, "optimizer", None) is None:
         raise ConfigError("A profile needs a compiled model", "no optimizer", "Call `compile`.")

@@ -20,14 +20,14 @@ PARTS = {
 
 @dataclass(frozen=True)
 class TrainingProfile:
-    """Milliseconds that each part of a training step takes; `str` is the table.
+    """Milliseconds of each part of a training step; `str` gives their table.
 
-    The parts add up to `step`. Pieces that take longer apart than together, where they share the
-    cores, are scaled down to fit.
+    The parts add up to `step`. Pieces that take longer apart than together, since together they
+    share the cores, are scaled down to fit.
 
     Attributes:
-        data: what `fit` takes beyond its time with a batch held in memory; in each round at most
-            what a batch takes alone.
+        data: time of `fit` beyond its time with a batch held in memory; in each round at most the
+            time of a batch alone.
         encoder: forward pass of the encoder.
         decoder: forward pass of the decoder.
         loss: forward pass of all else: draws, prior, posterior, likelihood, penalties.
@@ -35,15 +35,33 @@ class TrainingProfile:
         optimizer: the update of the weights.
         overhead: the rest of a step: metrics, TensorFlow's dispatch, Python.
         step: a step of `fit`, median over the rounds.
-        step_range: the fastest and the slowest round's.
-        data_alone: a batch from the data set while nothing else runs; None if not a `tf.data` one.
-        batch_size: examples a step.
+        step_range: a step of the fastest and of the slowest round.
+        data_alone: a batch from the data set while nothing else runs; None if the data are no
+            `tf.data.Dataset`.
+        batch_size: number of examples of a step.
         steps_per_execution: as compiled, or as `fit` chose.
-        compute_dtype: what the networks compute in.
-        gflop: 1e9 operations of matmuls and convolutions a step.
+        compute_dtype: dtype in which the networks compute.
+        gflop: operations of matmuls and convolutions in a step, in 1e9.
         peaks: GFLOP/s of a large matmul here, by dtype.
-        rounds: how often all was measured.
-        trace: where TensorBoard finds the trace, if one was asked for.
+        rounds: number of rounds.
+        trace: directory of the trace, if one was written.
+
+    Example:
+        >>> parts = dict.fromkeys(vae_tf.profiling.PARTS, 1.0)  # milliseconds
+        >>> profile = vae_tf.profiling.TrainingProfile(
+        ...     **parts,
+        ...     step=7.0,
+        ...     step_range=(6.5, 7.5),
+        ...     data_alone=None,
+        ...     batch_size=140,
+        ...     steps_per_execution=1,
+        ...     compute_dtype="float32",
+        ...     gflop=0.7,
+        ...     peaks={"float32": 200.0},
+        ...     rounds=3,
+        ... )
+        >>> round(profile.examples_per_second), round(profile.share_of_peak, 3)
+        (20000, 0.5)
     """
 
     data: float
@@ -71,7 +89,7 @@ class TrainingProfile:
 
     @property
     def examples_per_second(self) -> float:
-        """What `fit` reaches."""
+        """Examples per second in `fit`."""
         return 1e3 * self.batch_size / self.step
 
     @property
@@ -81,20 +99,20 @@ class TrainingProfile:
 
     @property
     def share_of_peak(self) -> float:
-        """How much of the matmul peak in `compute_dtype` a step reaches."""
+        """The share of the matmul peak in `compute_dtype` that a step reaches."""
         return self.gflops / self.peaks[self.compute_dtype]
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """What to change, and why; a sentence that says so if nothing stands out."""
+        """Advice on what to change, and why, or a sentence that nothing stands out."""
         return advise(self)
 
     def share(self, part: str) -> float:
-        """Returns a part's share of the step."""
+        """Returns the share of a part in the time of a step."""
         return self.parts[part] / self.step
 
     def facts(self) -> tuple[str, ...]:
-        """Returns the arithmetic in words."""
+        """Returns sentences about the arithmetic of a step."""
         low, high = self.step_range
         peaks = ", ".join(f"{peak:,.0f} in {dtype}" for dtype, peak in self.peaks.items())
         facts = [
@@ -109,7 +127,7 @@ class TrainingProfile:
         return tuple(facts)
 
     def as_dict(self) -> dict:
-        """Returns all of it, fit for JSON."""
+        """Returns all fields and derived numbers, fit for JSON."""
         derived = {
             "examples_per_second": self.examples_per_second,
             "gflops": self.gflops,

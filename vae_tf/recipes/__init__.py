@@ -21,7 +21,12 @@ def recipe(name: str) -> TrainConfig:
     """Returns the configuration called `name`.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no such configuration.
+
+    Example:
+        >>> from vae_tf.recipes import recipe
+        >>> recipe("flagship").dataset, recipe("flagship").latents
+        ('binarized_mnist', (32, 8, 4))
     """
     if name not in RECIPES:
         raise unknown("--recipe", name, RECIPES)

@@ -41,28 +41,37 @@ def export(
     texts: Texts | None = None,
     options: Options = FULL,
 ) -> Bundle:
-    """Writes SavedModels, LiteRT files and what goes with them, proven before they appear.
+    """Returns a bundle of SavedModels, LiteRT files and more, verified before they appear.
 
     Args:
         vae: a model whose networks are built.
-        directory: where the bundle goes; `encoder/<version>/` and so on.
-        version: TF Serving's version number; one that exists is refused.
-        train: images [N, *event], or with their condition (x, condition); int8 files are made for
-            what these make of the networks. Without them there are none.
-        validation: images never trained on; the threshold of `score` is calibrated on these.
-        test: images for the change of the log-likelihood in each LiteRT file.
-        event_shape: of one example, where the model leaves a side of it open.
-        preprocessing: how raw data become the encoder's input, for the manifest.
-        provenance: where the model comes from, for the manifest.
+        directory: directory of the bundle, which holds `encoder/<version>/` and so on.
+        version: TF Serving's version number; a version that exists is refused.
+        train: examples [N, *event], or (x, condition), which calibrate int8 files. Without them
+            there are no such files.
+        validation: examples never trained on, which set the threshold of `score`.
+        test: examples that measure the change of log-likelihood by each LiteRT file.
+        event_shape: shape of one example, if the model leaves a side of it open.
+        preprocessing: the steps from raw data to the encoder's input, for the manifest.
+        provenance: the origin of the model, for the manifest.
         pictures: PNGs for the model card, by name.
-        table: of a model of rows; adds signatures that take and give its columns.
-        texts: of a model of texts, whose bundle returns strings; of `options` it heeds `max_rows`
-            and `only`.
-        options: what the bundle is to hold.
+        table: the table of a model of rows, which adds signatures that take and return its columns.
+        texts: the encoding of a model of texts, whose bundle returns strings. Of `options`, only
+            `max_rows` and `only` then count.
+        options: the contents of the bundle.
 
     Raises:
-        ExportError: the version exists, or a SavedModel cannot be made, or disagrees with the
-            model. Nothing is left behind.
+        ExportError: the version exists already, or a SavedModel cannot be made or disagrees with
+            the model. Nothing is then left behind.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> options = vae_tf.exporting.Options(only="savedmodel")
+        >>> bundle = vae_tf.export(vae, "bundle", options=options)
+        >>> bundle.encoder.relative_to(bundle.directory).parts
+        ('encoder', '1')
     """
     instance("vae", vae, VAE)
     splits = {"train": train, "validation": validation, "test": test}
@@ -92,10 +101,10 @@ def export_run(
     """Writes the bundle of a finished run directory.
 
     Args:
-        run: what `train` made.
-        directory: where the bundle goes.
+        run: a run directory that `train` made.
+        directory: directory of the bundle.
         version: TF Serving's version number.
-        data_dir: where the run's TFDS data lie, as for `train`.
+        data_dir: directory of the TFDS data of the run, as for `train`.
         **options: those of `exporting.Options` that are not to be as in FULL.
 
     Raises:

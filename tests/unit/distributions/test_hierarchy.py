@@ -426,7 +426,7 @@ def test_refusals():
         Hierarchy(StandardNormal(3), [rung()])
     with pytest.raises(ConfigError, match="group 1 must put out loc, log_scale"):
         Hierarchy(StandardNormal(3), [mlp_decoder(3, {"loc": (2,)}, ())])
-    with pytest.raises(ConfigError, match="must put out loc and log_scale alike"):
+    with pytest.raises(ConfigError, match="must give loc and log_scale one shape"):
         Hierarchy(StandardNormal(3), [mlp_decoder(3, {"loc": (2,), "log_scale": (1,)}, ())])
     with pytest.raises(ConfigError, match="must have inputs among features, state, z"):
         Ladder([linear({"features": 1, "w": 1}, {n: ({}, [0.0]) for n in Ladder.given})])
@@ -442,7 +442,7 @@ def test_refusals():
         Ladder([rung()]).parameter_shapes(2)
     alone = Ladder([rung()])
     params = {k: tf.zeros([1, *shape]) for k, shape in alone.parameter_shapes(5).items()}
-    with pytest.raises(ConfigError, match="A Ladder goes down its model's prior"):
+    with pytest.raises(ConfigError, match="A Ladder needs its model's prior"):
         alone.point(params)
     made = vae(two, Ladder([rung()]))
     with pytest.raises(ConfigError, match="A Ladder belongs to one prior"):
@@ -452,5 +452,5 @@ def test_refusals():
     lowest = linear({"z": 2}, {n: ({}, [0.0] * 3) for n in BottomUp.given})
     vamp = Hierarchy(VampPrior(3, (6,), 2), [network()])
     upwards_model = vae(vamp, BottomUp([lowest]))
-    with pytest.raises(ConfigError, match="The top of the prior is made of its group"):
+    with pytest.raises(ConfigError, match="The top of the prior needs its group"):
         upwards_model.parts.p()

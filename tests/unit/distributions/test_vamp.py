@@ -147,7 +147,7 @@ def test_other_ranges_are_refused(value_range):
 def test_before_it_is_part_of_a_model():
     prior = VampPrior(L, SHAPE, K)
     for method in (prior.distribution, prior.mixture):
-        with pytest.raises(ConfigError, match="A VampPrior is made of its model's q"):
+        with pytest.raises(ConfigError, match="A VampPrior needs the encoder of its model"):
             method()
 
 
@@ -206,7 +206,7 @@ def test_as_part_of_a_joint_prior(tmp_path):
 
 
 def test_a_joint_prior_of_posteriors_needs_their_groups():
-    with pytest.raises(ConfigError, match=r"made of its group of q\(z\|x\).*JointPosterior"):
+    with pytest.raises(ConfigError, match=r"needs its group of q\(z\|x\).*JointPosterior"):
         make(Joint([StandardNormal(1), VampPrior.from_data(1, X, K)]))(X)
 
 

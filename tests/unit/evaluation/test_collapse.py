@@ -201,7 +201,7 @@ def test_batches_do_not_count(monkeypatch):
 
 def test_refusals():
     vae = linear([1.0], 0.5)
-    with pytest.raises(DataError, match="Collapse shows between examples"):
+    with pytest.raises(DataError, match="Collapse is measured over several examples"):
         measure_collapse(vae, X[:1])
     with pytest.raises(DataError, match=r"must be \[B, 3\]"):
         measure_collapse(vae, X[:, :2])

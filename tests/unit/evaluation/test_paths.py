@@ -88,7 +88,7 @@ def test_traversals_are_drawn(vae):
 def test_traversals_refuse_other_codes(vae):
     with pytest.raises(DataError, match=r"starts at a code \[3\]"):
         traversals(vae, np.zeros((1, L)))
-    with pytest.raises(DataError, match="`latents` must be of 0 to 2"):
+    with pytest.raises(DataError, match="`latents` must be from 0 to 2"):
         traversals(vae, np.zeros(L), latents=[3])
 
 

@@ -30,7 +30,7 @@ from vae_tf.objectives import (
 from .conftest import LATENT_DIM, SHAPE, make
 
 NAMES = (
-    "data", "shapes", "support", "finite", "density", "past", "kl", "posterior", "outputs",
+    "data", "shapes", "support", "finite", "density", "past", "kl", "draws", "posterior", "outputs",
     "bounds", "seed", "batch", "training", "gradients", "extremes",
 )  # fmt: skip
 
@@ -365,6 +365,24 @@ def test_a_posterior_far_from_the_prior(x):
     assert_only(look(vae, x), "posterior", "nats for an example")
 
 
+def test_noise_that_makes_other_draws(x):
+    class Wide(DiagonalNormal):  # exp(z_log_var) where its root belongs
+        def from_noise(self, params, normal):
+            return params["z_mean"] + tf.exp(params["z_log_var"]) * normal
+
+    class Moved(StandardNormal):
+        def from_noise(self, normal, uniform):
+            return normal + 0.3
+
+    vae = make(posterior=Wide())
+    layer = vae.encoder.get_layer("z_log_var_output")
+    layer.bias.assign(layer.bias - 1.0)
+    for model, part in ((vae, "posterior"), (make(prior=Moved(LATENT_DIM)), "prior")):
+        found = look(model, x)["draws"]
+        assert found.status == "failed"
+        assert f"from_noise of the {part}" in found.fix
+
+
 @pytest.mark.parametrize("same", [True, False])
 def test_a_posterior_deaf_to_its_seed(x, same):
     class Deaf(tfd.Normal):
@@ -524,7 +542,7 @@ def test_the_table_is_printed_and_returned(x, capsys):
     assert capsys.readouterr().out == f"{report}\n"
     lines = str(report).splitlines()
     assert [line.split()[0] for line in lines[:-1]] == list(NAMES)
-    assert lines[-1] == "15 ok, 0 failed, 0 skipped"
+    assert lines[-1] == "16 ok, 0 failed, 0 skipped"
     with pytest.raises(dataclasses.FrozenInstanceError):
         report.findings = ()
 

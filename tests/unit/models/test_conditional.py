@@ -500,11 +500,11 @@ MISTAKES = {
     "negative class": (lambda vae, x: vae.sample(2, condition=[0, -1]), "from 0 to 2"),
     "half a class": (lambda vae, x: vae.sample(1, condition=[0.5]), "from 0 to 2"),
     "nobody's class": (lambda vae, x: vae.reconstruct((x, C), shown=C + K), "from 0 to 2"),
-    "too few": (lambda vae, x: vae.fit(x, C[:-1]), "as many"),
-    "too few for draws": (lambda vae, x: vae.sample(4, condition=[0, 1]), "each of the 4"),
-    "one for many": (lambda vae, x: vae.sample(4, condition=1), "each of the 4"),
-    "words": (lambda vae, x: vae.fit(x, np.array(["a", "b"] * (N // 2))), "numbers 0, 1"),
-    "words for draws": (lambda vae, x: vae.sample(1, condition=["seven"]), "numbers 0, 1"),
+    "too few": (lambda vae, x: vae.fit(x, C[:-1]), "one length"),
+    "too few for draws": (lambda vae, x: vae.sample(4, condition=[0, 1]), "4 entries"),
+    "one for many": (lambda vae, x: vae.sample(4, condition=1), "4 entries"),
+    "words": (lambda vae, x: vae.fit(x, np.array(["a", "b"] * (N // 2))), "numbers of classes"),
+    "words for draws": (lambda vae, x: vae.sample(1, condition=["seven"]), "numbers of classes"),
     "another width": (lambda vae, x: vae.fit(x, np.zeros((N, K + 1), "float32")), "condition"),
     "a dict for one": (lambda vae, x: vae.sample(1, condition={"a": [0]}), "one tensor"),
     "not numbers": (lambda vae, x: vae.sample(1, condition=[None]), "numbers"),
@@ -522,7 +522,7 @@ def test_mistakes_are_told_in_one_sentence(trained, mistake):
 STREAMS = {
     "unknown class": ((X["normal"], C + 1), "from 0 to 2.*batch 1 of epoch 1"),
     "another width": ((X["normal"], np.zeros((N, K + 1), "float32")), r"must be \[B, 3\]"),
-    "words": ((X["normal"], np.array(["a", "b"] * (N // 2))), "numbers 0, 1"),
+    "words": ((X["normal"], np.array(["a", "b"] * (N // 2))), "numbers of classes"),
     "no condition": (X["normal"], "must have a condition"),
 }
 
@@ -535,7 +535,7 @@ def test_mistakes_in_streams_are_told_too(trained, mistake):
         trained.fit(stream, epochs=1, shuffle=False, verbose=0)
     assert "\n" not in str(caught.value)
     if mistake != "no condition":
-        with pytest.raises(DataError, match="must hold all fields itself"):
+        with pytest.raises(DataError, match="must hold all fields"):
             trained.encode(stream, condition=C)
 
 

@@ -122,7 +122,7 @@ def test_nan_is_refused_where_nobody_said_so():
 
 MASKS = {
     "shape": (MASK[:, :3], "must broadcast to x"),
-    "shape of one example": (MASK[0], "as many of every field|must broadcast to x"),
+    "shape of one example": (MASK[0], "must have one length|must broadcast to x"),
     "axes": (MASK[..., None, None], "must broadcast to x"),
     "255": (MASK * 255, "must hold 0 and 1 alone. Received: 255"),
     "shares": (MASK * 0.5, "must hold 0 and 1 alone. Received: 0.5"),
@@ -257,5 +257,5 @@ def test_scales_from_data_with_gaps(kind):
     found, want = kind.from_data(gaps, mask=mask), kind.from_data(x[:, :2])
     assert found.min_scale == pytest.approx(want.min_scale, rel=0.1)
     assert found.scale == pytest.approx(want.scale, rel=0.05)
-    with pytest.raises(DataError, match="Scales come from finite numbers"):
+    with pytest.raises(DataError, match="Scales need finite data"):
         kind.from_data(gaps)

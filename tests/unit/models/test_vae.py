@@ -237,7 +237,7 @@ def test_refusals(x):
         vae.sample(-1)
     with pytest.raises(ConfigError, match="`steps` must be a whole number of at least 2"):
         vae.interpolate(x[0], x[1], steps=1)
-    with pytest.raises(ConfigError, match="`a` and `b` must be alike"):
+    with pytest.raises(ConfigError, match="`a` and `b` must have one shape"):
         vae.interpolate(x[0], x[:2])
     with pytest.raises(ConfigError, match="`seed`"):
         make(seed=-1)

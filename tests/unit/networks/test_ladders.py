@@ -122,7 +122,7 @@ def test_images_of_any_size_and_more_groups_than_halvings():
 
 
 def test_refusals():
-    with pytest.raises(ConfigError, match="`latents` and `hidden` must be of as many groups"):
+    with pytest.raises(ConfigError, match="`latents` and `hidden` must have one length"):
         mlp_ladder(SHAPE, (2, 3), OUTPUTS, (8,))
     with pytest.raises(ConfigError, match="`latents` must be a whole number of at least 1"):
         mlp_ladder(SHAPE, (2, 0), OUTPUTS, (8, 8))

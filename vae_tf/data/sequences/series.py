@@ -15,12 +15,19 @@ from vae_tf.files import write_aside
 
 
 class Series:
-    """How series become a model's numbers: each column with mean 0 and scale 1, padded to T.
+    """The way from series to a model's numbers: columns of mean 0 and scale 1, padded to T steps.
 
     Args:
         loc: mean of each column, [D].
-        scale: its standard deviation, [D].
+        scale: standard deviation of each column, [D].
         max_length: T.
+
+    Example:
+        >>> series = vae_tf.data.Series.of([[[1.0], [3.0]], [[5.0]]])  # of two steps, and of one
+        >>> fed = series.encode([[[1.0], [3.0]], [[5.0]]])
+        >>> fed["x"].shape, fed["mask"][..., 0]
+        ((2, 2, 1), array([[1., 1.],
+               [1., 0.]], dtype=float32))
     """
 
     def __init__(self, loc: Sequence[float], scale: Sequence[float], max_length: int):
@@ -34,16 +41,16 @@ class Series:
 
     @classmethod
     def of(cls, x, lengths=None, mask=None, max_length: int | None = None) -> "Series":
-        """Returns mean and scale of the columns of some series, by what was observed.
+        """Returns the mean and the scale of each column, over the observed numbers of some series.
 
         Args:
             x: training series, as `encode` takes them.
-            lengths: likewise.
-            mask: likewise.
+            lengths: steps of each series, as `encode` takes them.
+            mask: mask of the series, as `encode` takes it.
             max_length: T; None for the longest of the series.
 
         Raises:
-            DataError: series that cannot be used, or a column that was never observed.
+            DataError: the series cannot be used, or a column was never observed.
         """
         x, seen = _observed(*_padded(x, lengths, max_length), mask)
         count = seen.sum((0, 1))
@@ -61,17 +68,17 @@ class Series:
         return (self.max_length, len(self.loc))
 
     def encode(self, x, lengths=None, mask=None) -> dict[str, np.ndarray]:
-        """Returns {"x": [N, T, D], "mask": [N, T, D]}, float32, as `fit` and all else takes it.
+        """Returns {"x": [N, T, D], "mask": [N, T, D]}, float32, as a model's methods take it.
 
         Args:
             x: series [N, t, D], NaN where a number is missing, or a list of arrays [t_i, D]. An
                 array [N, t] is of one column.
-            lengths: steps of each series, [N]; None for all that there are.
-            mask: 1 where x was observed, [N, t] or [N, t, D]; None for all but NaN.
+            lengths: number of steps of each series, [N]; None for all steps.
+            mask: 1 where x was observed, [N, t] or [N, t, D]; None if all but NaN was observed.
 
         Raises:
-            DataError: series longer than T, of other columns, lengths that do not match, or
-                numbers that are infinite.
+            DataError: a series is longer than T or has other columns, lengths do not match, or a
+                number is infinite.
         """
         x, seen = _observed(*_padded(x, lengths, self.max_length), mask)
         if x.shape[2] != len(self.loc):
@@ -85,7 +92,7 @@ class Series:
         return np.asarray(x, "float64") * self.scale + self.loc
 
     def log_jacobian(self, mask) -> np.ndarray:
-        """Returns log |dx/dv| of series, [N]: log p(v) = log p(x) + this, v in the user's units."""
+        """Returns log |dx/dv| in nats, [N]: log p(v) = log p(x) + this, v in the user's units."""
         return -np.sum(np.asarray(mask) * np.log(self.scale), (1, 2))
 
     def get_config(self) -> dict[str, Any]:
@@ -100,10 +107,10 @@ class Series:
 
     @classmethod
     def load(cls, path: str | Path) -> "Series":
-        """Returns what `save` wrote.
+        """Returns the form that `save` wrote.
 
         Raises:
-            DataError: the file is not there, or not of that kind.
+            DataError: there is no such file, or it is of another kind.
         """
         try:
             return cls(**json.loads(Path(path).read_text("utf-8")))

@@ -16,15 +16,23 @@ MOST_TOKENS = 256  # of a text, unless the user says otherwise: steps cost time
 
 
 class Texts:
-    """How texts become numbers: a vocabulary, and the number of steps T that all are padded to.
+    """The way from texts to numbers: a vocabulary, and the length T that texts are padded to.
 
     A text of n tokens is x = (token 1, ..., token n, end, padding), and its mask is 1 for the
     first n + 1 of these. With the end, p(x) is a probability of the text itself, and probabilities
     of texts of all lengths add up to 1.
 
     Args:
-        vocabulary: tokens and their numbers.
-        max_length: T, at least 2: the longest text has T - 1 tokens, since the end takes a step.
+        vocabulary: the tokens and their numbers.
+        max_length: T, at least 2. The longest text has T - 1 tokens, since its end takes a step.
+
+    Example:
+        >>> texts = vae_tf.data.Texts.of(["to be", "or not to be"], tokens="words")
+        >>> fed = texts.encode(["to be"])
+        >>> fed["x"].shape, fed["mask"]  # two words and the end, of the five steps
+        ((1, 5), array([[1., 1., 1., 0., 0.]], dtype=float32))
+        >>> texts.decode(fed["x"])
+        ['to be']
     """
 
     def __init__(self, vocabulary: Vocabulary, max_length: int):
@@ -38,7 +46,7 @@ class Texts:
         tokens: str | Vocabulary = "bytes",
         max_length: int | None = None,
     ) -> "Texts":
-        """Returns what suits some texts.
+        """Returns an encoding that suits some texts.
 
         Args:
             texts: training texts.
@@ -46,8 +54,8 @@ class Texts:
             max_length: T; None for the longest of the texts.
 
         Raises:
-            ConfigError: a name that is not known.
-            DataError: texts that cannot be used, or too long for T to be guessed.
+            ConfigError: the name in `tokens` is unknown.
+            DataError: the texts cannot be used, or are too long for T to be chosen.
         """
         texts = [_text(text, i) for i, text in enumerate(_listed(texts))]
         if isinstance(tokens, str):
@@ -81,15 +89,14 @@ class Texts:
         return likelihoods.Categorical(self.num_tokens)
 
     def encode(self, texts: Sequence[str], ended: bool = True) -> dict[str, np.ndarray]:
-        """Returns {"x": [N, T], "mask": [N, T]}, float32, as `fit` and all else takes it.
+        """Returns {"x": [N, T], "mask": [N, T]}, float32, as every method of a model takes it.
 
         Args:
             texts: strings, or bytes in UTF-8.
-            ended: whether the texts are complete; a beginning has no end, and may be empty.
+            ended: whether the texts are complete. A beginning has no end, and may be empty.
 
         Raises:
-            DataError: a text that is empty, too long, no UTF-8, or has tokens outside the
-                vocabulary.
+            DataError: a text is empty, too long or no UTF-8, or has tokens outside the vocabulary.
         """
         texts = _listed(texts)
         shape = len(texts), self.max_length
@@ -118,7 +125,7 @@ class Texts:
         """Returns the texts of token numbers [N, T], each up to its end.
 
         Raises:
-            DataError: numbers that the vocabulary does not have.
+            DataError: a number is not in the vocabulary.
         """
         x = np.asarray(x)
         if x.ndim != 2 or (x != np.rint(x)).any() or (x < 0).any() or (x >= self.num_tokens).any():
@@ -139,17 +146,17 @@ class Texts:
         """Writes vocabulary and length as JSON; `Texts.load` reads them.
 
         Raises:
-            ConfigError: the vocabulary is somebody's tokenizer.
+            ConfigError: the vocabulary is made of a user's tokenizer.
         """
         told = json.dumps(self.get_config(), ensure_ascii=False, indent=1)
         write_aside(Path(path), lambda aside: Path(aside).write_text(told, "utf-8"))
 
     @classmethod
     def load(cls, path: str | Path) -> "Texts":
-        """Returns what `save` wrote.
+        """Returns the encoding that `save` wrote.
 
         Raises:
-            DataError: the file is not there, or not of that kind.
+            DataError: there is no such file, or it is of another kind.
         """
         try:
             config = json.loads(Path(path).read_text("utf-8"))

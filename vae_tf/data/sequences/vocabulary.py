@@ -17,12 +17,17 @@ _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
 
 class Vocabulary(abc.ABC):
-    """Tokens and their numbers.
+    """A vocabulary: tokens and their numbers; a subclass gives `encode` and `decode`.
 
     Attributes:
-        name: of the kind, as the command line has it.
-        unit: what one token is called.
-        size: how many numbers there are, the end of a text included.
+        name: the kind's name on the command line.
+        unit: the word for one token.
+        size: number of tokens, the end of a text included.
+
+    Example:
+        >>> vocabulary = vae_tf.data.Bytes()
+        >>> vocabulary.decode(vocabulary.encode("größer"))
+        'größer'
     """
 
     name: ClassVar[str] = "given"
@@ -34,7 +39,7 @@ class Vocabulary(abc.ABC):
         """Returns the numbers of the tokens of `text`, from 1 to size - 1, without its end.
 
         Raises:
-            DataError: a token outside the vocabulary.
+            DataError: a token is outside the vocabulary.
         """
 
     @abc.abstractmethod
@@ -52,7 +57,13 @@ class Vocabulary(abc.ABC):
 
 
 class Bytes(Vocabulary):
-    """The 256 bytes of UTF-8, so that every text has numbers."""
+    """A vocabulary of the 256 bytes, so that every text has numbers, by its UTF-8.
+
+    Example:
+        >>> vocabulary = vae_tf.data.Bytes()
+        >>> vocabulary.encode("AB"), vocabulary.size  # byte + 1, since 0 is the end
+        ([66, 67], 257)
+    """
 
     name = "bytes"
     unit = "byte"
@@ -75,11 +86,16 @@ class Words(Vocabulary):
     """Words and punctuation marks, joined by single spaces when they are decoded.
 
     Args:
-        words: those that have numbers, from 1 on in this order.
-        unknown: the word that stands for all others, one of `words`; None to refuse them.
+        words: the words, which get the numbers 1, 2, ... in this order.
+        unknown: one of `words` that stands for all other words; None refuses those.
 
     Raises:
-        ConfigError: no words, or one that stands twice, or an `unknown` that is none of them.
+        ConfigError: there are no words, one occurs twice, or `unknown` is none of them.
+
+    Example:
+        >>> words = vae_tf.data.Words(["<unk>", "to", "be"], unknown="<unk>")
+        >>> words.encode("to be great"), words.size
+        ([2, 3, 1], 4)
     """
 
     name = "words"
@@ -102,9 +118,9 @@ class Words(Vocabulary):
         """Returns the most frequent words of some texts.
 
         Args:
-            texts: which hold them.
-            most: how many words are kept.
-            unknown: whether all others become one word, `<unk>`; else they are refused.
+            texts: texts that hold the words.
+            most: the largest number of words that are kept.
+            unknown: whether all other words become one word, `<unk>`; otherwise they are refused.
         """
         counts = collections.Counter(word for text in texts for word in _WORD.findall(text))
         by_rank = sorted(counts, key=lambda word: (-counts[word], word))
@@ -134,16 +150,27 @@ class Words(Vocabulary):
 
 
 class Given(Vocabulary):
-    """A tokenizer that a user gives: its numbers plus 1.
+    """A vocabulary made of the user's tokenizer, whose numbers plus 1 it has.
 
     Args:
         tokenizer: an object with `encode(text)`, which returns numbers from 0 on or an object
             with such `ids`, and `decode(numbers)`.
-        size: how many numbers the tokenizer has; None to ask its `vocab_size`,
-            `get_vocab_size()` or `len`.
+        size: number of the tokenizer's tokens; if None, its `vocab_size`, `get_vocab_size()` or
+            `len`.
 
     Raises:
-        ConfigError: the methods are missing, or the size is not known.
+        ConfigError: the tokenizer lacks a method, or its size is unknown.
+
+    Example:
+        >>> class Letters:
+        ...     def encode(self, text):
+        ...         return [ord(letter) - ord("a") for letter in text]
+        ...
+        ...     def decode(self, numbers):
+        ...         return "".join(chr(number + ord("a")) for number in numbers)
+        >>> vocabulary = vae_tf.data.Given(Letters(), size=26)
+        >>> vocabulary.encode("abc"), vocabulary.size
+        ([1, 2, 3], 27)
     """
 
     def __init__(self, tokenizer: Any, size: int | None = None):

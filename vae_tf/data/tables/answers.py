@@ -25,12 +25,12 @@ class Answers(abc.ABC):
     def sample(self, vae, num_samples: int, seed: int | None = None):
         """Returns draws x ~ p(x|z), z ~ p(z), as a DataFrame in the user's units and words.
 
-        `decode(vae.sample(n))` has E[x|z] in their place, which are less spread than the data.
+        `decode(vae.sample(n))` has E[x|z] in their place, with less spread than the data.
 
         Args:
             vae: a model of this table.
-            num_samples: how many rows.
-            seed: the same seed gives the same rows; the model's random stream if None.
+            num_samples: number of rows.
+            seed: seed of the draws; if None, the model's random stream.
         """
         rows = whole("num_samples", num_samples, least=0)
         key = vae.next_seed() if seed is None else tf.constant([seed, 0], tf.int32)
@@ -39,7 +39,7 @@ class Answers(abc.ABC):
         return self.decode(vae.decode(z).sample(seed=of_x))
 
     def reconstruct(self, vae, df, unknown: str = "error"):
-        """Returns what the model makes of each row, E[x|z] at the mean z, as a DataFrame.
+        """Returns the model's reconstruction of each row, E[x|z] at the mean of z, as a DataFrame.
 
         Args:
             vae: a model of this table.
@@ -49,18 +49,18 @@ class Answers(abc.ABC):
         return self.decode(vae.reconstruct(self.encode(df, unknown)), index=df.index)
 
     def impute(self, vae, df, *, num_imputations: int = 0, unknown: str = "error", **options):
-        """Returns the rows with their gaps filled, a DataFrame; what was observed stays untouched.
+        """Returns the rows as a DataFrame with missing values filled in and all others unchanged.
 
-        A gap gets what the model expects there given the rest of the row: of numbers the mean, of
-        words the most probable one. With `num_imputations` it is a list of so many completed
-        tables, which differ as much as the model is unsure.
+        A missing number becomes its mean given the rest of the row, and a missing word the most
+        probable one. With `num_imputations` there is a list of so many completed tables, whose
+        spread tells the model's uncertainty.
 
         Args:
             vae: a model of this table.
             df: rows; their index and all their columns are kept.
-            num_imputations: how many tables of draws; 0 for the one of expected values.
+            num_imputations: number of tables of draws; 0 for one table of expected values.
             unknown: as for `encode`.
-            options: of `vae.impute`.
+            options: options of `vae.impute`.
         """
         rows = self.encode(df, unknown)
         answer = vae.impute(rows, num_imputations=num_imputations, **options)

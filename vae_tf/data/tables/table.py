@@ -22,31 +22,44 @@ FORMAT = 1  # of the JSON file
 
 
 class Table(Answers):
-    """The columns of a DataFrame: their kinds, units and words, learned from training rows.
+    """The columns of a DataFrame, with kinds, units and words learned from training rows.
 
-    `Table.from_frame(train)` looks at the training rows. `encode` then turns any rows into
-    numbers x [N, D], of which a model is trained, and `decode` turns numbers back. x has a number
-    for each column that is modelled, in the order of the DataFrame:
+    `Table.from_frame(train)` learns from the training rows. `encode` then turns any rows into
+    numbers x [N, D], on which a model is trained, and `decode` turns numbers back. x has a number
+    for each modelled column, in the order of the DataFrame:
 
-    | kind     | values          | x                              | p(x|z)            |
-    |----------|-----------------|--------------------------------|-------------------|
-    | real     | finite numbers  | (v - mean) / std               | normal            |
-    | positive | numbers above 0 | the same of log v              | log-normal        |
-    | binary   | two values      | 0 or 1                         | Bernoulli         |
-    | category | some values     | 0, 1, ... K - 1                | categorical       |
-    | count    | 0, 1, 2, ...    | v                              | negative binomial |
-    | constant | one, or none    | left out; put back by `decode` |                   |
-    | ignore   | anything        | left out                       |                   |
+    ========  ===============  ===========================  =================
+    kind      values           x                            p(x|z)
+    ========  ===============  ===========================  =================
+    real      finite numbers   (v - mean) / std             normal
+    positive  numbers above 0  the same of log v            log-normal
+    binary    two values       0 or 1                       Bernoulli
+    category  some values      0, 1, ... K - 1              categorical
+    count     0, 1, 2, ...     v                            negative binomial
+    constant  one, or none     none; `decode` puts it back  none
+    ignore    anything         none                         none
+    ========  ===============  ===========================  =================
 
     Args:
-        columns: all of them, in their order.
+        columns: all columns, in their order.
 
     Attributes:
-        columns: likewise.
-        modelled: those that x has a number for.
+        columns: all columns, in their order.
+        modelled: the columns that have a number in x.
 
     Raises:
-        DataError: no column varies.
+        DataError: no column varies among the training rows.
+
+    Example:
+        >>> import pandas as pd
+        >>> people = pd.DataFrame({"age": [20.5, 30.5, 40.5], "smokes": ["yes", "no", "no"]})
+        >>> table = vae_tf.data.Table.from_frame(people)
+        >>> table.encode(people).x.round(2)
+        array([[-1.22,  1.  ],
+               [ 0.  ,  0.  ],
+               [ 1.22,  0.  ]], dtype=float32)
+        >>> table.decode([[0.0, 1.0]]).to_dict("records")
+        [{'age': 30.5, 'smokes': 'yes'}]
     """
 
     def __init__(self, columns: Sequence[Column]):
@@ -59,21 +72,22 @@ class Table(Answers):
 
     @classmethod
     def from_frame(cls, df, kinds: Mapping[Any, str] | None = None) -> "Table":
-        """Returns what is to be learned of a DataFrame's columns.
+        """Returns the table of a DataFrame's columns.
 
         Args:
-            df: the training rows alone: what is learned of others would be known beforehand.
-            kinds: a kind for some columns, in place of the one that is inferred.
+            df: the training rows alone, since nothing may be learned from others beforehand.
+            kinds: kinds of some columns by name, in place of those inferred.
 
         Raises:
-            ConfigError: `kinds` has a column or a kind that there is not.
-            DataError: no rows, equal names, or a column that is not numbers or words.
+            ConfigError: `kinds` names a column or a kind that does not exist.
+            DataError: there are no rows, two columns have one name, or a column holds neither
+                numbers nor words.
         """
         return cls.from_frames([df], kinds)
 
     @classmethod
     def from_frames(cls, frames: Iterable, kinds: Mapping[Any, str] | None = None) -> "Table":
-        """Returns what `from_frame` would of all the frames' rows, which are held one by one."""
+        """Returns the table of the rows of all frames, of which it holds one at a time."""
         pd, summaries = pandas(), None
         for frame in frames:
             if not isinstance(frame, pd.DataFrame):
@@ -108,24 +122,24 @@ class Table(Answers):
 
     @property
     def features(self) -> list[dict]:
-        """How each number of x is to enter a network: `mlp_encoder(..., features=...)`."""
+        """The forms in which the numbers of x enter a network: `mlp_encoder(..., features=...)`."""
         return [column.feature() for column in self.modelled]
 
     def encode(self, df, unknown: str = "error") -> Batch:
         """Returns the rows as numbers x [N, D] float32, and their mask [N, D] float32.
 
-        Columns are found by their names, in any order; columns the table does not know are not
-        looked at. Missing values, of any of pandas' kinds, are 0 in x and in the mask. The mask is
-        None where nothing is missing, neither here nor in the training rows. A row without any
-        value is allowed: nothing of it was observed.
+        Columns are found by their names, in any order; columns that the table does not know are
+        ignored. Missing values, of any of pandas' kinds, are 0 in x and in the mask. The mask is
+        None if nothing is missing, here or in the training rows. A row without any value is
+        allowed.
 
         Args:
             df: rows with the columns of the table.
-            unknown: "error" refuses values that a column cannot hold, such as a category that the
-                training rows did not have; "missing" takes them for missing.
+            unknown: "error" refuses values that a column cannot hold, such as a category that is
+                not in the training rows; "missing" treats them as missing.
 
         Raises:
-            DataError: a column is missing or stands twice, or has a value it cannot hold.
+            DataError: a column is missing, occurs twice, or has a value that it cannot hold.
         """
         if unknown not in ("error", "missing"):
             fix = "Pass unknown='missing' to treat such values as missing."
@@ -142,18 +156,18 @@ class Table(Answers):
         return Batch(x, mask if self.has_missing or not mask.all() else None)
 
     def decode(self, x, mask=None, index=None):
-        """Returns a DataFrame in the user's units and words of numbers x [N, D].
+        """Returns a DataFrame in the user's units and words, made of numbers x [N, D].
 
         Binary values and categories are the nearest ones, counts and other whole numbers are
         rounded. Constant columns are put back.
 
         Args:
-            x: as `encode`, `vae.sample` or `vae.reconstruct` gives them.
-            mask: 0 where a value is to be missing, [N, D].
-            index: of the rows; 0, 1, ... if None.
+            x: numbers from `encode`, `vae.sample` or `vae.reconstruct`.
+            mask: [N, D], 0 where a value shall be missing.
+            index: index of the rows; 0, 1, ... if None.
 
         Raises:
-            DataError: rows of another length.
+            DataError: the rows have another length.
         """
         x = np.asarray(x, "float64")
         if x.shape[1:] != self.shape:
@@ -177,13 +191,13 @@ class Table(Answers):
     def log_jacobian(self, x, mask=None) -> np.ndarray:
         """Returns log |dx/dv| of each row, summed over its observed values v, [N], in nats.
 
-        A density depends on the unit. A model tells log p(x) of the numbers x; in the user's units
-        log p(v) = log p(x) + log |dx/dv|. Columns that are not real or positive add nothing, since
-        they have probabilities.
+        A density depends on the unit. A model gives log p(x) of the numbers x; in the user's units
+        it is log p(v) = log p(x) + log |dx/dv|. Columns that are neither real nor positive add
+        nothing, since they have probabilities.
 
         Args:
-            x: rows [N, D], as `encode` gives them.
-            mask: theirs, or None.
+            x: rows [N, D] from `encode`.
+            mask: their mask [N, D], or None.
         """
         x = np.asarray(x, "float64")
         slopes: np.ndarray = np.stack(
@@ -192,11 +206,11 @@ class Table(Answers):
         return np.sum(slopes if mask is None else np.where(mask, slopes, 0.0), 1)
 
     def likelihood(self):
-        """Returns the likelihood p(x|z) that suits the columns, a `likelihoods.Mixed`."""
+        """Returns p(x|z) for the columns, a `likelihoods.Mixed`."""
         return likelihood_of(self.modelled)
 
     def summary(self):
-        """Returns what was learned, a DataFrame with a row for each column."""
+        """Returns a summary of what was learned, a DataFrame with a row for each column."""
         rows = {
             column.name: {
                 "kind": column.kind,
@@ -250,7 +264,7 @@ class Table(Answers):
         """Returns the table of a file that `save` wrote, such as table.json of a run directory.
 
         Raises:
-            DataError: no such file, or another kind of file.
+            DataError: there is no such file, or it is of another kind.
         """
         try:
             config = json.loads(Path(path).read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""p(x|z): distributions over data, given what the decoder put out."""
+"""p(x|z): distributions over data, given the decoder's outputs."""
 
 import keras  # noqa: F401 (first: importing it imports vae_tf.models, see registration.py)
 

@@ -19,12 +19,22 @@ LARGEST = np.finfo("float32").max
 class Likelihood(ModelPart):
     """p(x|z); a subclass names its `parameters` and gives `distribution`.
 
-    Where its elements are independent given z, some may be missing: see `elements`.
+    Where the elements of x are independent given z, some may be missing: see `elements`.
 
     Attributes:
         parameters: names of the decoder's outputs, each shaped as `parameter_shapes` says.
-        support: smallest and largest value the data may take.
+        support: the smallest and the largest value that the data may take.
         discrete: whether p(x|z) is a probability of x; else it is a density, which has units.
+
+    Example:
+        >>> class Laplace(vae_tf.likelihoods.Likelihood):
+        ...     parameters = ("loc",)
+        ...
+        ...     def distribution(self, params):
+        ...         return tfd.Independent(tfd.Laplace(params["loc"], 1.0), 1)
+        >>> x = tf.zeros([1, 3])
+        >>> Laplace().log_prob({"loc": x}, x).numpy().round(3)  # -3 ln 2
+        array([-2.079], dtype=float32)
     """
 
     restated = ("statistics", "elements", "from_uniforms", "from_statistics", "alphabet")
@@ -38,14 +48,15 @@ class Likelihood(ModelPart):
 
     def distribution(self, params) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event], from the decoder's outputs."""
-        raise ConfigError("A Likelihood must define it", type(self).__name__, "Override it.")
+        expected = "A Likelihood must define `distribution`"
+        raise ConfigError(expected, type(self).__name__, "Override it.")
 
     def elements(self, params, x: tf.Tensor) -> tf.Tensor | None:
         """Returns log p of each element of x, [B, *event], or None where they are not independent.
 
-        An axis has size 1 where the elements along it are only known together, as the colours
-        of a pixel are. A distribution that is no `tfd.Independent` tells no elements; override
-        this where they are known otherwise.
+        An axis has size 1 where the elements along it are only known together, as the colours of a
+        pixel are. A distribution that is no `tfd.Independent` tells no elements; a subclass that
+        knows them in another way overrides this method.
 
         Args:
             params: the decoder's outputs.
@@ -75,7 +86,7 @@ class Likelihood(ModelPart):
                 everything was observed.
 
         Raises:
-            ConfigError: there is a mask, and the likelihood tells no elements.
+            ConfigError: there is a mask, but the likelihood does not know single elements.
         """
         if mask is None:
             return self.distribution(params).log_prob(x)
@@ -85,10 +96,10 @@ class Likelihood(ModelPart):
     def observed_elements(
         self, params, x: tf.Tensor, mask: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns what `elements` does, and which of them were observed, bool of the same shape.
+        """Returns log p of each element, and whether each was observed, bool of the same shape.
 
-        Takes and raises what `log_prob` does; of an element that was not observed the number
-        means nothing.
+        It takes and raises what `log_prob` does. The number of an element that was not observed has
+        no meaning.
         """
         x = tf.cast(x, tf.float32)
         observed = tf.broadcast_to(tf.cast(mask, tf.bool), tf.shape(x))
@@ -118,9 +129,10 @@ class Likelihood(ModelPart):
         return tf.constant((low + high) / 2)
 
     def allowed(self, x: tf.Tensor) -> tf.Tensor:
-        """Returns where `x` is finite and in the support, bool of its shape, in plain operations.
+        """Returns whether each value of `x` is finite and in the support, bool of its shape.
 
-        `check_support` says the same of an array, and why.
+        It consists of plain operations. `check_support` asks the same of an array, and gives the
+        reason.
         """
         # NaN compares as false. tf.reduce_min and reduce_max would cost half, but lose a NaN
         # under XLA.
@@ -141,7 +153,7 @@ class Likelihood(ModelPart):
         return tf.reduce_all(allowed)
 
     def statistics(self, params) -> dict[str, tf.Tensor]:
-        """Returns what an exported decoder puts out: `image` = E[x|z], [B, *event] float32.
+        """Returns the outputs of an exported decoder: `image` = E[x|z], [B, *event] float32.
 
         Each output has the batch first and is made of LiteRT's builtin operators.
         """
@@ -159,7 +171,7 @@ class Likelihood(ModelPart):
             u: draws of U(0, 1), [B, *event].
 
         Returns:
-            The draws; None if the likelihood knows no such way.
+            The draws; None if the likelihood has no such function.
         """
         return None
 
@@ -168,9 +180,9 @@ class Likelihood(ModelPart):
 
         Args:
             params: the decoder's outputs, [B, ...].
-            event_shape: of x.
+            event_shape: shape of one example.
             seed: int32 [2].
-            first: position of the first row, which owns its draw whatever batch it comes in.
+            first: position of the first row. A draw belongs to its position, whatever the batch.
         """
         rows = tf.shape(keras.tree.flatten(params)[0])[0]
         u = noise.uniforms(seed, first, rows, math.prod(event_shape))
@@ -188,26 +200,26 @@ class Likelihood(ModelPart):
         return tf.map_fn(draw, (params, own_seeds), fn_output_signature=of_rows)
 
     def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution | None:
-        """Returns p(x|z) as `statistics` tell it, or None where they do not determine it.
+        """Returns p(x|z), given `statistics`; None if they do not determine it.
 
-        So the density that an exported decoder stands for can be had from its outputs alone.
+        It gives the density of an exported decoder from its outputs alone.
         """
         return None
 
     def alphabet(self, event_shape) -> Alphabet | None:
-        """Returns the values an element of the data may have, and how their masses are computed.
+        """Returns the values that an element of x may have, with the function of their masses.
 
-        A lossless codec is made of it. None where they are not finitely many, or the elements of
-        an example are not independent given z.
+        A lossless codec is built from it. It is None if the values are not finite in number, or the
+        elements of an example are not independent given z.
         """
         return None
 
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:
-        """Refuses data this likelihood gives no density.
+        """Refuses data for which this likelihood has no density.
 
         Args:
             x: numbers of any shape.
-            strict: ask for a true density, not only for a finite bound.
+            strict: whether to demand a true density, not only a finite bound.
 
         Raises:
             DataError: a value is NaN, infinite or outside `support`.

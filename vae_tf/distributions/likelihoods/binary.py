@@ -25,12 +25,20 @@ class Bernoulli(Likelihood):
     """p(x|z) = prod_i Bernoulli(x_i; sigmoid(logits_i)) (Kingma and Welling 2014, equation 11).
 
     The decoder puts out log-odds `logits`, or with `parameter="probs"` the probabilities
-    themselves, as one that ends in a sigmoid does. Log-odds keep more digits: probabilities are
-    kept from 2^-126, float32's least normal number, to 1 - 2^-24, the last before 1, so that an x
-    they rule out costs 87 or 17 nats; and where a sigmoid has saturated no gradient comes back.
+    themselves, as a decoder that ends in a sigmoid does. Log-odds keep more digits: probabilities
+    are kept from 2^-126, float32's least normal number, to 1 - 2^-24, the last before 1, so that an
+    x they rule out costs 87 or 17 nats. No gradient passes through a saturated sigmoid.
 
-    Grey values in (0, 1) are let through in training, where the term is a cross-entropy; it is
-    a log-likelihood for 0 and 1 alone, and `check_support(strict=True)` asks for those.
+    Training accepts grey values in (0, 1), for which the term is a cross-entropy. It is a
+    log-likelihood for 0 and 1 alone, which `check_support(strict=True)` demands.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.Bernoulli()
+        >>> likelihood.parameter_shapes((28, 28, 1))
+        {'logits': (28, 28, 1)}
+        >>> params = {"logits": tf.zeros([1, 8])}
+        >>> likelihood.log_prob(params, tf.ones([1, 8])).numpy().round(3)  # -8 ln 2
+        array([-5.545], dtype=float32)
     """
 
     parameters: tuple[str, ...] = ("logits",)
@@ -67,15 +75,15 @@ class Bernoulli(Likelihood):
         return {"image": tf.sigmoid(value) if self.parameters == ("logits",) else value}
 
     def from_uniforms(self, params, u: tf.Tensor) -> tf.Tensor:
-        """Returns x ~ p(x|z), [B, *event], 1 where u is below the probability of it."""
+        """Returns x ~ p(x|z), [B, *event], which is 1 where u is below its probability."""
         return tf.cast(u < self.statistics(params)["image"], tf.float32)
 
     def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event], of the probabilities in `image`.
 
-        Those that rounding has put at 0 or 1 count as SMALLEST, the least normal float32, and as
-        1 - 2^-25, halfway between 1 and the float32 before it: 87 and 17 nats for each x they
-        rule out, not infinitely many.
+        Probabilities rounded to 0 or 1 count as SMALLEST, the least normal float32, and as 1 -
+        2^-25, halfway between 1 and the float32 before it. An x that they rule out then costs 87 or
+        17 nats, not infinitely many.
         """
         p = tf.cast(statistics["image"], tf.float64)
         p = tf.clip_by_value(p, SMALLEST, LARGEST)

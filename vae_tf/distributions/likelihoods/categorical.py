@@ -18,15 +18,23 @@ from vae_tf.distributions.likelihoods.base import Likelihood, check_whole, event
 class Categorical(Likelihood):
     """p(x|z) = prod_i softmax(logits_i)[x_i], the data being classes 0, 1, ... as float32.
 
-    The decoder puts out `logits` [*event[:-1], event[-1] * num_classes]: those of one element
-    lie together. `distribution(...).mean()` is the mean of the class numbers, of use where
-    classes have an order; `image` is the most probable class.
+    The decoder puts out `logits` [*event[:-1], event[-1] * num_classes], those of one element next
+    to each other. `distribution(...).mean()` is the mean of the class numbers, which is useful
+    where classes have an order; `image` is the most probable class.
 
     Args:
         num_classes: K, at least 2.
 
     Raises:
         ConfigError: `num_classes` below 2.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.Categorical(num_classes=4)
+        >>> likelihood.parameter_shapes((10,))
+        {'logits': (40,)}
+        >>> params = {"logits": tf.zeros([1, 40])}
+        >>> likelihood.log_prob(params, tf.ones([1, 10])).numpy().round(3)  # -10 ln 4
+        array([-13.863], dtype=float32)
     """
 
     parameters = ("logits",)
@@ -66,21 +74,21 @@ class Categorical(Likelihood):
         return tf.cast(tf.argmax(statistics["probabilities"], -1), tf.float32)
 
     def from_uniforms(self, params, u: tf.Tensor) -> tf.Tensor:
-        """Returns x ~ p(x|z), [B, *event]: as many classes as have a cumulative below u."""
+        """Returns x ~ p(x|z), [B, *event]: the number of classes whose cumulative is below u."""
         below = tf.cumsum(self.statistics(params)["probabilities"], -1)[..., :-1]
         return tf.reduce_sum(tf.cast(u[..., tf.newaxis] > below, tf.float32), -1)
 
     def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution:
         """Returns p(x|z), batch [B], event [*event], of the `probabilities` [B, *event, K].
 
-        Those that rounding has put at 0 count as 2^-126, the least normal float32: 87 nats.
+        Probabilities rounded to 0 count as 2^-126, the least normal float32, which is 87 nats.
         """
         log_p = tf.math.log(tf.maximum(statistics["probabilities"], 2.0**-126))
         *outer, last, classes = log_p.shape[1:]
         return self.distribution({"logits": tf.reshape(log_p, [-1, *outer, last * classes])})
 
     def allowed(self, x: tf.Tensor) -> tf.Tensor:
-        """Returns where `x` is a whole number from 0 to K - 1, bool of its shape."""
+        """Returns whether each `x` is a whole number from 0 to K - 1, bool of its shape."""
         return super().allowed(x) & whole_numbers(x)
 
     def alphabet(self, event_shape) -> Table:

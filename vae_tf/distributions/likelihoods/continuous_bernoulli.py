@@ -23,11 +23,17 @@ class ContinuousBernoulli(Likelihood):
     `logits` it falls off from 0 or 1 as exp(-|logits| t), a decay of length 1 / |logits|.
 
     Args:
-        min_scale: the shortest decay length the decoder can reach. Pixels that are always 0 or
-            1 would else earn likelihood without limit.
+        min_scale: the shortest decay length that the decoder can reach. Without it, pixels that are
+            always 0 or 1 would earn likelihood without limit.
 
     Raises:
         ConfigError: `min_scale` is not positive.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.ContinuousBernoulli()
+        >>> grey = tf.constant([[0.1, 0.5, 0.9]])
+        >>> likelihood.log_prob({"logits": tf.zeros([1, 3])}, grey).numpy()  # uniform on [0, 1]
+        array([0.], dtype=float32)
     """
 
     parameters = ("logits",)

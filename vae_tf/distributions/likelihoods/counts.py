@@ -28,7 +28,7 @@ class Counts(Likelihood):
     discrete = True
 
     def allowed(self, x: tf.Tensor) -> tf.Tensor:
-        """Returns where `x` is a count, bool of its shape."""
+        """Returns whether each `x` is a count, bool of its shape."""
         return super().allowed(x) & whole_numbers(x)
 
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:
@@ -44,7 +44,14 @@ def _log_mean(raw: tf.Tensor) -> tf.Tensor:
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class Poisson(Counts):
-    """p(x|z) = prod_i Poisson(x_i; exp(log_rate_i)); the variance is the mean."""
+    """p(x|z) = prod_i Poisson(x_i; exp(log_rate_i)); the variance is the mean.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.Poisson()
+        >>> x = tf.zeros([1, 3])
+        >>> likelihood.log_prob({"log_rate": x}, x).numpy()  # each rate is 1
+        array([-3.], dtype=float32)
+    """
 
     parameters = ("log_rate",)
 
@@ -62,15 +69,22 @@ class Poisson(Counts):
 class NegativeBinomial(Counts):
     """p(x|z), a Poisson whose rate is Gamma: mean m, variance m + d m^2 (Lopez et al. 2018).
 
-    m = exp(log_mean) and the dispersion d = exp(log_dispersion) are the decoder's, for each
-    element. d -> 0 is the Poisson; 1 / d is the number of failures, or theta, of other texts.
+    The decoder gives m = exp(log_mean) and the dispersion d = exp(log_dispersion) of each element.
+    The limit d -> 0 is the Poisson; other texts call 1 / d the number of failures, or theta.
 
     Args:
-        typical: a count of the size that the data have, one or one for each column: the decoder
-            puts out log(m / typical), so that it need not learn first how large they are.
+        typical: a typical count of the data, one number or one for each column. The decoder puts
+            out log(m / typical), so that it need not learn the size of counts first.
 
     Raises:
         ConfigError: `typical` is not positive.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.NegativeBinomial(typical=5.0)
+        >>> zeros = {name: tf.zeros([1, 2]) for name in likelihood.parameters}
+        >>> px = likelihood.distribution(zeros)  # m = 5, d = 1
+        >>> px.mean().numpy().round(3), px.variance().numpy().round(3)  # m + d m^2 = 30
+        (array([[5., 5.]], dtype=float32), array([[30., 30.]], dtype=float32))
     """
 
     parameters = ("log_mean", "log_dispersion")

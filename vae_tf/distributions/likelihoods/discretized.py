@@ -26,12 +26,18 @@ class DiscretizedLogistic(Likelihood):
     times the data's range.
 
     Args:
-        levels: how many values the data take; 256 for 8-bit images.
+        levels: number of values that the data can take; 256 for 8-bit images.
         low: the lowest of them.
         high: the highest.
 
     Raises:
         ConfigError: fewer than two levels, or `high` not above `low`.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.DiscretizedLogistic(levels=2)
+        >>> params = {"loc": tf.fill([1, 3], 0.5), "log_scale": tf.zeros([1, 3])}
+        >>> likelihood.log_prob(params, tf.ones([1, 3])).numpy().round(3)  # -3 ln 2
+        array([-2.079], dtype=float32)
     """
 
     parameters: tuple[str, ...] = ("loc", "log_scale")
@@ -49,7 +55,7 @@ class DiscretizedLogistic(Likelihood):
         return tfd.Independent(mass, event_rank(values["loc"]))
 
     def allowed(self, x: tf.Tensor) -> tf.Tensor:
-        """Returns where `x` is on the grid, but for float32 rounding; bool of its shape."""
+        """Returns whether each `x` is on the grid, but for float32 rounding; bool of its shape."""
         return super().allowed(x) & self.grid.holds(x)
 
     def alphabet(self, event_shape) -> Levels | None:
@@ -78,29 +84,40 @@ class DiscretizedLogistic(Likelihood):
 class DiscretizedLogisticMixture(DiscretizedLogistic):
     """p(x|z) = prod_pixels sum_k w_k prod_channels P_k(x) (Salimans et al. 2017, PixelCNN++).
 
-    For images [H, W, C] one choice of k is shared by a pixel's channels. In those of three,
-    green leans on red, and blue on both: their locations are shifted by tanh(coefficients) times
-    the colours before them. Data of other rank have a mixture for each element.
+    In images [H, W, C] the channels of a pixel share one choice of k. If there are three, green
+    depends on red, and blue on both: their locations are shifted by tanh(coefficients) times the
+    colours before them. Data of other rank have a mixture for each element.
 
     Decoder outputs, K components, flat so that a convolution can give them:
 
-    | data      | logits       | loc, log_scale   | coefficients |
-    |-----------|--------------|------------------|--------------|
-    | [H, W, 3] | [H, W, K]    | [H, W, K * 3]    | [H, W, K * 3] |
-    | [H, W, C] | [H, W, K]    | [H, W, K * C]    |              |
-    | [..., D]  | [..., D * K] | [..., D * K]     |              |
+    =========  ============  ==============  ==============
+    data       logits        loc, log_scale  coefficients
+    =========  ============  ==============  ==============
+    [H, W, 3]  [H, W, K]     [H, W, K * 3]   [H, W, K * 3]
+    [H, W, C]  [H, W, K]     [H, W, K * C]   none
+    [..., D]   [..., D * K]  [..., D * K]    none
+    =========  ============  ==============  ==============
 
     The mean of green and blue is taken at the means of the colours before them: exact, but for
     what the grid's ends cut off.
 
     Args:
         components: K.
-        levels: how many values the data take; 256 for 8-bit images.
+        levels: number of values that the data can take; 256 for 8-bit images.
         low: the lowest of them.
         high: the highest.
 
     Raises:
         ConfigError: no components, fewer than two levels, or `high` not above `low`.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.DiscretizedLogisticMixture(components=5)
+        >>> for name, shape in likelihood.parameter_shapes((32, 32, 3)).items():
+        ...     print(name, shape)
+        logits (32, 32, 5)
+        loc (32, 32, 15)
+        log_scale (32, 32, 15)
+        coefficients (32, 32, 15)
     """
 
     parameters = ("logits", "loc", "log_scale")

@@ -34,6 +34,15 @@ class Gaussian(Likelihood):
 
     Raises:
         ConfigError: `scale` is not positive.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.Gaussian(scale=1.0)
+        >>> x = tf.zeros([1, 2])
+        >>> likelihood.log_prob({"loc": x}, x).numpy().round(3)  # -ln(2 pi)
+        array([-1.838], dtype=float32)
+        >>> mask = tf.constant([[1.0, 0.0]])  # the second number is missing
+        >>> likelihood.log_prob({"loc": x}, x, mask).numpy().round(3)
+        array([-0.919], dtype=float32)
     """
 
     parameters: tuple[str, ...] = ("loc",)
@@ -96,16 +105,24 @@ class Gaussian(Likelihood):
 class GaussianLearnedScale(Gaussian):
     """p(x|z) = N(x; loc, scale^2 I) with one learned `scale` (Rybkin et al. 2021, sigma-VAE).
 
-    Where `scale` has become smaller than it was at the start, and data are further from `loc`
-    than four scales, root mean square, the gradient by `scale` is held at that of four. It would
-    go as the square of that distance, and Adam, whose steps are relative to the largest gradients
-    of the last thousand, would then hardly move once it has become small: from the floor to data
-    in another unit it would take tens of thousands. At the start such gradients are welcome: the
-    scale then follows a decoder that is still learning slowly, and training stays stable.
+    Where `scale` has become smaller than it was at the start, and the root mean square distance of
+    data from `loc` is above four scales, the gradient of `scale` is held at its value for four.
+    That gradient grows with the square of the distance, and Adam, whose steps are relative to the
+    largest of the last thousand gradients, would then hardly move once it has become small: it
+    would take tens of thousands of steps to follow data in another unit. At the start such
+    gradients are welcome, since the scale then follows a decoder that is still learning slowly, and
+    training stays stable.
 
     Args:
-        scale: where learning starts; about the standard deviation of the data, or less.
+        scale: the initial standard deviation; about that of the data, or less.
         min_scale: the smallest standard deviation that can be learned.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.GaussianLearnedScale(scale=0.5)
+        >>> likelihood.parameters, len(likelihood.trainable_variables)
+        (('loc',), 1)
+        >>> likelihood.distribution({"loc": tf.zeros([1, 2])}).stddev().numpy().round(3)
+        array([[0.5, 0.5]], dtype=float32)
     """
 
     def __init__(self, scale: float = 0.3, min_scale: float = GREY_LEVEL, **kwargs):
@@ -121,8 +138,8 @@ class GaussianLearnedScale(Gaussian):
     def from_data(cls, x, mask=None, **kwargs) -> "GaussianLearnedScale":
         """Returns a likelihood for data in any unit: `scale` and `min_scale` come from `x`.
 
-        `scale` starts at the standard deviation of the examples `x` [N, *event]. `min_scale` is
-        the smallest distance between different values, by which the data were rounded, within a
+        `scale` starts at the standard deviation of the examples `x` [N, *event]. `min_scale` is the
+        smallest distance between different values, to which the data were rounded, kept between a
         thousandth and a tenth of the standard deviation. Where `mask` [N, *event] is 0, x is
         missing.
 
@@ -148,10 +165,16 @@ class GaussianPixelScale(Gaussian):
     """p(x|z) = N(x; loc, exp(log_scale)^2), both from the decoder (Kingma and Welling 2014, C.2).
 
     Args:
-        min_scale: the smallest standard deviation the decoder can reach; or one for each column,
-            where the columns of a table were rounded differently.
-        max_scale: the largest one. For z unlike those of the training data a network may put out
-            anything, and samples of the prior are then wider than any data.
+        min_scale: the smallest standard deviation that the decoder can reach, one number or one for
+            each column, as where the columns of a table were rounded differently.
+        max_scale: the largest standard deviation. At a z unlike those of the training data a
+            network may put out anything, and samples from the prior would be wider than any data.
+
+    Example:
+        >>> likelihood = vae_tf.likelihoods.GaussianPixelScale()
+        >>> params = {"loc": tf.zeros([1, 2]), "log_scale": tf.math.log([[1.0, 3.0]])}
+        >>> likelihood.distribution(params).stddev().numpy().round(3)
+        array([[1., 3.]], dtype=float32)
     """
 
     parameters = ("loc", "log_scale")
@@ -174,8 +197,8 @@ class GaussianPixelScale(Gaussian):
     def from_data(cls, x, mask=None, **kwargs) -> "GaussianPixelScale":
         """Returns a likelihood for data in any unit, whose `min_scale` comes from `x`.
 
-        It is chosen as GaussianLearnedScale does, for rows [N, D] from the column that varies
-        least. Where `mask` [N, *event] is 0, x is missing.
+        It is chosen as in GaussianLearnedScale, for rows [N, D] from the column that varies least.
+        Where `mask` [N, *event] is 0, x is missing.
 
         Raises:
             DataError: data that are not finite, or do not vary.
@@ -244,14 +267,14 @@ def _scales_of(x, mask=None, by_column: bool = False) -> tuple[float, float]:
         np.ones(x.shape, bool) if mask is None else np.broadcast_to(np.asarray(mask) > 0, x.shape)
     )
     if not known.any() or not np.isfinite(x[known]).all():
-        raise DataError("Scales come from finite numbers", f"shape {x.shape}", "Impute the data.")
+        raise DataError("Scales need finite data", f"shape {x.shape}", "Impute the data.")
     columns = np.where(known, x, np.nan).reshape(len(x), -1)[:: math.ceil(len(x) / EXAMPLES)]
     columns = columns[:, ~np.isnan(columns).all(0)]
     spread = np.nanstd(columns, 0)
     varies = spread > 0
     if not varies.any():
         fix = "Pass more examples, or `min_scale` itself."
-        raise DataError("Scales come from data that vary", f"{len(x)} equal examples", fix)
+        raise DataError("Scales need data that vary", f"{len(x)} equal examples", fix)
     step = smallest_step(columns)[varies]
     pooled = np.sqrt(np.mean(np.square(spread[varies])))
     own = spread[varies] if by_column else pooled

@@ -15,21 +15,30 @@ from vae_tf.errors import ConfigError, DataError
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class Mixed(Likelihood):
-    """p(x|z) = prod_j p_j(x_j|z) for rows [B, D], each part a likelihood of so many columns.
+    """p(x|z) = prod_j p_j(x_j|z) for rows [B, D], each part a likelihood of some columns.
 
     `Mixed([(GaussianLearnedScale(), 3), (Bernoulli(), 2), (Categorical(5), 1)])` is for rows of
     six numbers. The decoder's outputs are those of the parts, named `<part>_<parameter>`:
     `0_loc` [3], `1_logits` [2], `2_logits` [5].
 
     Attributes:
-        discrete: whether all parts are.
+        discrete: whether all parts are discrete.
 
     Args:
-        columns: pairs of a likelihood and how many columns, one after the other, it describes.
+        columns: pairs of a likelihood and the number of consecutive columns that it describes.
 
     Raises:
-        ConfigError: no pairs; a part that is Mixed itself, or that stands twice; a count
+        ConfigError: there are no pairs, a part is itself a Mixed or occurs twice, or a count is
             below 1.
+
+    Example:
+        >>> binary, category = vae_tf.likelihoods.Bernoulli(), vae_tf.likelihoods.Categorical(5)
+        >>> mixed = vae_tf.likelihoods.Mixed([(binary, 2), (category, 1)])
+        >>> mixed.parameter_shapes((3,))
+        {'0_logits': (2,), '1_logits': (5,)}
+        >>> params = {"0_logits": tf.zeros([1, 2]), "1_logits": tf.zeros([1, 5])}
+        >>> mixed.log_prob(params, tf.ones([1, 3])).numpy().round(3)  # -ln(2 * 2 * 5)
+        array([-2.996], dtype=float32)
     """
 
     def __init__(self, columns: Sequence[tuple[Likelihood, int]], **kwargs):
@@ -81,7 +90,7 @@ class Mixed(Likelihood):
         return tfd.Blockwise([part.distribution(own) for part, own in self._each(params)])
 
     def elements(self, params, x: tf.Tensor) -> tf.Tensor | None:
-        """Returns log p of each number of the rows, [B, D]; None if those of a part are."""
+        """Returns log p of each number of the rows, [B, D]; None if those of a part are None."""
         columns = tf.split(x, self.sizes, -1)
         parts = zip(self._each(params), columns, strict=True)
         each = [part.elements(own, values) for (part, own), values in parts]
@@ -130,22 +139,22 @@ class Mixed(Likelihood):
         return tf.concat([part.point(own) for part, own in parts], -1)
 
     def from_uniforms(self, params, u: tf.Tensor) -> tf.Tensor | None:
-        """Returns x ~ p(x|z), [B, D]; None if a part knows no such way."""
+        """Returns x ~ p(x|z), [B, D]; None if a part has no such function."""
         parts = zip(self._each(params), tf.split(u, self.sizes, -1), strict=True)
         columns = [part.from_uniforms(own, noise) for (part, own), noise in parts]
         return None if any(column is None for column in columns) else tf.concat(columns, -1)
 
     def from_statistics(self, statistics: Mapping[str, tf.Tensor]) -> tfd.Distribution | None:
-        """Returns p(x|z), batch [B], event [D]; None if that of a part is."""
+        """Returns p(x|z), batch [B], event [D]; None if that of a part is None."""
         parts = zip(self.parts, self._of_parts(statistics), strict=True)
         found = [part.from_statistics(own) for part, own in parts]
         return None if any(part is None for part in found) else tfd.Blockwise(found)
 
     def check_support(self, x: np.ndarray, strict: bool = False) -> None:
-        """Refuses rows with a value its column's likelihood gives no density.
+        """Refuses rows with a value for which its column's likelihood has no density.
 
         Raises:
-            DataError: naming the first such column.
+            DataError: there is such a value; the message names its column.
         """
         if x.shape[-1:] != (sum(self.sizes),):
             fix = "Let the counts in `columns` add up to the number of columns."

@@ -1,4 +1,4 @@
-"""q(z|x): distributions over the latent space, given what the encoder put out."""
+"""q(z|x): distributions over the latent space, given the encoder's outputs."""
 
 import keras  # noqa: F401 (first: importing it imports vae_tf.models, see registration.py)
 

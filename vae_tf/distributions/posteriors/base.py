@@ -15,8 +15,20 @@ class Posterior(ModelPart):
     Attributes:
         parameters: names of the encoder's outputs, each [B, latent_dim] unless
             `parameter_shapes` says otherwise.
-        factorized: whether q(z|x) is a product over the dimensions of z; its `distribution` is
-            then a `tfd.Independent`, and a KL divergence can be told for each dimension.
+        factorized: whether q(z|x) is a product over the dimensions of z. Its `distribution` is then
+            a `tfd.Independent`, and each dimension has a KL divergence of its own.
+
+    Example:
+        >>> class Laplace(vae_tf.posteriors.Posterior):
+        ...     parameters, factorized = ("loc", "log_scale"), True
+        ...
+        ...     def distribution(self, params):
+        ...         scale = tf.exp(params["log_scale"])
+        ...         return tfd.Independent(tfd.Laplace(params["loc"], scale), 1)
+        >>> z = tf.zeros([1, 2])
+        >>> qz = Laplace().distribution({"loc": z, "log_scale": z})
+        >>> qz.log_prob(z).numpy().round(3)  # -2 ln 2
+        array([-1.386], dtype=float32)
     """
 
     restated = ("from_noise", "with_noise")
@@ -28,36 +40,37 @@ class Posterior(ModelPart):
         return {name: (latent_dim,) for name in self.parameters}
 
     def group_sizes(self, latent_dim: int) -> tuple[int, ...]:
-        """Returns the numbers of latents in each group of them; one group unless it is joint."""
+        """Returns the number of latents in each group; one group unless a subclass has more."""
         return (latent_dim,)
 
     def bind(self, prior) -> None:
-        """Receives the prior of the model it becomes part of, for posteriors made of it."""
+        """Receives the model's prior, for posteriors built from it."""
 
     def distribution(self, params) -> tfd.Distribution:
         """Returns q(z|x), batch [B], event [L], from the encoder's outputs."""
-        raise ConfigError("A Posterior must define it", type(self).__name__, "Override it.")
+        expected = "A Posterior must define `distribution`"
+        raise ConfigError(expected, type(self).__name__, "Override it.")
 
     def point(self, params) -> tf.Tensor:
-        """Returns the one z that stands for q(z|x) in reconstructions, [B, L]: its mean."""
+        """Returns the z [B, L] that stands for q(z|x) in reconstructions: its mean."""
         return self.distribution(params).mean()
 
     def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor | None:
         """Returns z ~ q(z|x) as a function of noise, made of plain operations.
 
-        An exported encoder draws so, from a seed for each row, and so does `drawn`.
+        An exported encoder draws in this way, from a seed for each row, and so does `drawn`.
 
         Args:
             params: the encoder's outputs, [B, ...].
             normal: draws of N(0, 1), [..., B, L].
 
         Returns:
-            The draws, [..., B, L]; None if the posterior knows no such way.
+            The draws, [..., B, L]; None if the posterior has no such function.
         """
         return None
 
     def with_noise(self, params, normal: tf.Tensor) -> tuple[tfd.Distribution, tf.Tensor | None]:
-        """Returns `distribution` and `from_noise`; where one helps the other, override it."""
+        """Returns `distribution` and `from_noise`; override it if the two share work."""
         return self.distribution(params), self.from_noise(params, normal)
 
     def drawn(
@@ -79,7 +92,7 @@ class Posterior(ModelPart):
                 a posterior that knows no `from_noise`: row by row they take long.
 
         Raises:
-            ConfigError: `from_noise` does not return what is shaped like the noise.
+            ConfigError: `from_noise` returns draws of another shape than the noise.
         """
         rows = _rows(params, num_samples)
         normal = noise.normals(seed, first, rows * num_samples, latent_dim)
@@ -117,11 +130,12 @@ class Posterior(ModelPart):
         return tf.transpose(z, [1, 0, 2])
 
     def statistics(self, params) -> dict[str, tf.Tensor]:
-        """Returns what an exported encoder puts out, by name, each [B, ...] float32.
+        """Returns the outputs of an exported encoder by name, each [B, ...] float32.
 
         `z_mean`, which is `point`, and `z_log_var` are among them.
         """
-        raise ConfigError("A Posterior must define it", type(self).__name__, "Override it.")
+        expected = "A Posterior must define `statistics`"
+        raise ConfigError(expected, type(self).__name__, "Override it.")
 
 
 def _rows(params, num_samples) -> tf.Tensor:

@@ -16,14 +16,23 @@ from vae_tf.distributions.posteriors.normal import bounded_log_var
 class BottomUp(Groups):
     """q(z|x) = q(z_G|x) prod_g q(z_g|z_g+1, x), from the lowest group up (Burda et al. 2016).
 
-    What is drawn above depends on the draws below, while p goes the other way. So the KL of a
-    group has no closed form but for the top, and its cross entropy is estimated at the draws.
+    The upper groups depend on the draws of the lower ones, while p(z) goes the other way. So only
+    the KL of the top group has a closed form, and the cross entropy of the others is estimated at
+    the draws.
 
     Args:
-        networks: for each group above the lowest, upwards, a functional Keras model to `z_mean`
-            and `z_log_var`, both [B, *shape], from `z`, the draw of the group below, and
-            `features`, what the encoder says of x, or one of the two.
-        first: q of the lowest group; a DiagonalNormal if None.
+        networks: a functional Keras model for each group above the lowest, in upward order. Its
+            inputs are `z`, the draw of the group below, and `features`, the encoder's output for
+            the group, or one of the two; its outputs are `z_mean` and `z_log_var`, both [B,
+            *shape].
+        first: the posterior of the lowest group; a DiagonalNormal if None.
+
+    Example:
+        >>> z = keras.Input((4,), name="z")  # the lowest group
+        >>> heads = {name: keras.layers.Dense(2)(z) for name in ("z_mean", "z_log_var")}
+        >>> posterior = vae_tf.posteriors.BottomUp([keras.Model({"z": z}, heads)])
+        >>> posterior.group_sizes(latent_dim=6)
+        (2, 4)
     """
 
     upwards = True

@@ -18,17 +18,26 @@ from vae_tf.errors import ConfigError
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class InverseAutoregressive(Posterior):
-    """A diagonal normal through autoregressive steps (Kingma et al. 2016).
+    """q(z|x) as a diagonal normal sent through autoregressive steps (Kingma et al. 2016).
 
-    Draws, and the density of draws, take one pass; the density of other z takes `latent_dim`
-    passes for each step. It starts as the diagonal normal.
+    Draws and their densities take one pass; the density of any other z takes `latent_dim` passes
+    for each step. Before training it is the diagonal normal.
 
     Args:
         latent_dim: L.
-        context_dim: numbers the encoder puts out for the steps to depend on.
+        context_dim: number of further outputs of the encoder, on which the steps depend.
         layers: number of steps; the order of the latents is reversed between them.
         hidden: widths of each step's hidden layers.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
+
+    Example:
+        >>> posterior = vae_tf.posteriors.InverseAutoregressive(latent_dim=2, context_dim=8)
+        >>> posterior.parameter_shapes(2)
+        {'z_mean': (2,), 'z_log_var': (2,), 'context': (8,)}
+        >>> params = {name: tf.zeros([1, *n]) for name, n in posterior.parameter_shapes(2).items()}
+        >>> z = tf.zeros([1, 2])
+        >>> posterior.distribution(params).log_prob(z).numpy().round(3)  # N(0, I) before training
+        array([-1.838], dtype=float32)
     """
 
     parameters = ("z_mean", "z_log_var", "context")
@@ -87,7 +96,7 @@ class InverseAutoregressive(Posterior):
         return self.with_noise(params, normal)[1]
 
     def with_noise(self, params, normal: tf.Tensor) -> tuple[tfd.Distribution, tf.Tensor]:
-        """Returns q(z|x) and draws, [..., B, L], whose density it has in the bijector's cache."""
+        """Returns q(z|x) and draws, [..., B, L], whose density is in the bijector's cache."""
         base, bijector = self._base_and_bijector(params)
         z = bijector.forward(base.distribution.loc + base.distribution.scale * normal)
         return _Flowed(base, bijector), z
@@ -98,7 +107,7 @@ class InverseAutoregressive(Posterior):
         return bijector.forward(base.mean())
 
     def statistics(self, params) -> dict[str, tf.Tensor]:
-        """Returns `z_mean`, which is `point`, and what the diagonal normal and the flow take."""
+        """Returns `z_mean`, which is `point`, and the inputs of the normal and the flow."""
         values = named_parameters(params, self.parameters, type(self).__name__)
         log_var = bounded_log_var(values["z_log_var"])
         own = {"base_mean": values["z_mean"], "context": values["context"]}

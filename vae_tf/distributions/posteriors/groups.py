@@ -73,7 +73,7 @@ class Groups(Posterior):
 
     def _level(self, n: int, features, z: tf.Tensor, state: Any) -> Level:
         """Returns the level of the n-th network, given the draw and the state before it."""
-        raise ConfigError("A posterior of groups must define it", type(self).__name__, "Do so.")
+        raise ConfigError("Groups must define `_level`", type(self).__name__, "Override it.")
 
     def _read(self, params) -> tuple[dict[str, tf.Tensor], list[tf.Tensor | None]]:
         """Returns the parameters of the first group, and features [B, n] of the others."""
@@ -99,7 +99,7 @@ class Groups(Posterior):
         return Hierarchical(Level(first), further, sizes, **own)
 
     def with_noise(self, params, normal: tf.Tensor) -> tuple[Hierarchical, tf.Tensor | None]:
-        """Returns q(z|x) and draws, [..., B, L]; None if the first posterior knows no way."""
+        """Returns q(z|x) and draws, [..., B, L], which are None if `from_noise` has none."""
         own, features = self._read(params)
         noise = tf.split(normal, self.group_sizes(normal.shape[-1]), -1)
         first, start = self.first.with_noise(own, noise[self.start])
@@ -109,7 +109,7 @@ class Groups(Posterior):
         return qz, qz.draw(lambda g, d: start if g == self.start else _moved(d, noise[g]))
 
     def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor | None:
-        """Returns draws [..., B, L]; None if the first posterior knows no way."""
+        """Returns draws [..., B, L]; None if the first posterior has no `from_noise`."""
         return self.with_noise(params, normal)[1]
 
     def _means(self, params) -> tuple[Hierarchical, tf.Tensor]:

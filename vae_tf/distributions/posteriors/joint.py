@@ -16,11 +16,17 @@ from vae_tf.errors import ConfigError
 class JointPosterior(Posterior):
     """q(z|x) = prod_g q_g(z_g|x), the groups one after the other in one vector z.
 
-    The encoder's outputs are the groups', each name after its group: `group_0_z_mean` and so on.
+    The encoder's outputs are those of the groups, named `group_0_z_mean` and so on.
 
     Args:
         parts: the posteriors of the groups.
-        sizes: the numbers of latents in them.
+        sizes: the number of latents in each group.
+
+    Example:
+        >>> parts = [vae_tf.posteriors.DiagonalNormal(), vae_tf.posteriors.FullNormal()]
+        >>> joint = vae_tf.posteriors.JointPosterior(parts, sizes=[1, 2])
+        >>> list(joint.parameter_shapes(3))
+        ['group_0_z_mean', 'group_0_z_log_var', 'group_1_z_mean', 'group_1_z_scale_tril']
     """
 
     def __init__(self, parts: Sequence[Posterior], sizes: Sequence[int], **kwargs):
@@ -47,7 +53,7 @@ class JointPosterior(Posterior):
         }
 
     def group_sizes(self, latent_dim: int) -> tuple[int, ...]:
-        """Returns the numbers of latents in each group."""
+        """Returns the number of latents in each group."""
         if sum(self.sizes) != latent_dim:
             fix = "Give all parts the same latent_dim."
             expected = f"The model must have latent_dim={sum(self.sizes)}"
@@ -73,7 +79,7 @@ class JointPosterior(Posterior):
         return tf.concat([part.point(own) for part, own in groups], -1)
 
     def from_noise(self, params, normal: tf.Tensor) -> tf.Tensor | None:
-        """Returns draws [..., B, L]; None if a part knows no way."""
+        """Returns draws [..., B, L]; None if a part has no `from_noise`."""
         noise = tf.split(normal, self.sizes, -1)
         groups = zip(self.parts, self._by_group(params), noise, strict=True)
         draws = [part.from_noise(own, rest) for part, own, rest in groups]

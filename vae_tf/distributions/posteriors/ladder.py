@@ -17,26 +17,38 @@ from vae_tf.errors import ConfigError
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class Ladder(Groups):
-    """q(z|x) = q(z_0|x) prod_g q(z_g|z_0, ..., z_g-1, x), down the way of a Hierarchy prior.
+    """q(z|x) = q(z_0|x) prod_g q(z_g|z_0, ..., z_g-1, x), in the order of a Hierarchy prior.
 
-    The prior's networks run along with those of the posterior, whose weights they are not
-    (Sønderby et al. 2016, section 2.2). Each group is a normal that says how it departs from the
+    The prior's networks run beside those of the posterior and keep weights of their own (Sønderby
+    et al. 2016, section 2.2). The posterior of a group is a normal, told by its departure from the
     prior's: N(loc + shift, (scale exp(log_ratio))^2) (Vahdat and Kautz 2020, section 3.2).
 
     Args:
-        networks: for each group but the top a functional Keras model to `shift` and `log_ratio`,
-            both [B, *shape], from some of `features`, what the encoder says of x, `state`, which
-            is the prior's, and `z`, the draw of the group above.
-        first: q(z_0|x); a DiagonalNormal if None.
+        networks: a functional Keras model for each group below the top. Its inputs are some of
+            `features`, the encoder's output for the group, `state`, which is the prior's, and `z`,
+            the draw of the group above; its outputs are `shift` and `log_ratio`, both [B, *shape].
+        first: q(z_0|x), the posterior of the top; a DiagonalNormal if None.
+
+    Example:
+        >>> ladder = vae_tf.networks.mlp_ladder((8,), [2, 4], {"logits": (8,)}, hidden=[16, 16])
+        >>> top = vae_tf.priors.StandardNormal(2)
+        >>> vae = vae_tf.VAE(
+        ...     ladder.encoder,
+        ...     ladder.decoder,
+        ...     prior=vae_tf.priors.Hierarchy(top, ladder.prior),
+        ...     posterior=vae_tf.posteriors.Ladder(ladder.posterior),
+        ... )
+        >>> vae.encode(np.ones((3, 8))).sample(seed=[0, 0]).shape.as_list()  # 2 + 4 latents
+        [3, 6]
     """
 
     taken, given = ("features", "state", "z"), ("shift", "log_ratio")
 
     def bind(self, prior) -> None:
-        """Receives the prior, whose way down it shares.
+        """Receives the model's prior, whose networks it shares.
 
         Raises:
-            ConfigError: no Hierarchy of such groups, or another one than before.
+            ConfigError: the prior is no Hierarchy of such groups, or another one than before.
         """
         if not isinstance(prior, Hierarchy) or len(prior.rows) != len(self.rows):
             expected = f"A Ladder of {len(self.rows) + 1} groups needs a Hierarchy of as many"
@@ -56,7 +68,7 @@ class Ladder(Groups):
         prior = self._way()
         if prior is None:
             fix = "Give it to a VAE first: `VAE(..., prior=Hierarchy(...), posterior=ladder)`."
-            raise ConfigError("A Ladder goes down its model's prior", "no model", fix)
+            raise ConfigError("A Ladder needs its model's prior", "no model", fix)
         p = prior.below(n + 1, z, state)
         says = self.rows[n](features=features, state=p.state, z=z)
         log_ratio = bounded(says["log_ratio"], -LOG_VAR_BOUND / 2, LOG_VAR_BOUND / 2)

@@ -16,11 +16,20 @@ class Prior(ModelPart):
     """p(z) over vectors of `latent_dim` numbers; a subclass gives `distribution`.
 
     Attributes:
-        log_scale_bounds: of scales that are learned.
-        factorized: whether p(z) is a product over the dimensions of z; its `distribution` is
-            then a `tfd.Independent`, and a KL divergence can be told for each dimension.
-        conditional: whether it is p(z|c): `distribution` and `from_noise` then take a
-            `condition`, and `distribution` has a batch of [B].
+        log_scale_bounds: bounds on the logarithms of learned scales.
+        factorized: whether p(z) is a product over the dimensions of z. Its `distribution` is then a
+            `tfd.Independent`, and each dimension has a KL divergence of its own.
+        conditional: whether the prior is p(z|c). Its `distribution` and `from_noise` then take a
+            `condition`, and the distribution has the batch shape [B].
+
+    Example:
+        >>> class Wide(vae_tf.priors.Prior):
+        ...     factorized = True
+        ...
+        ...     def distribution(self):
+        ...         return tfd.Independent(tfd.Normal(tf.zeros(self.latent_dim), 2.0), 1)
+        >>> Wide(3).distribution().variance().numpy()
+        array([4., 4., 4.], dtype=float32)
     """
 
     restated = ("from_noise", "mixture")
@@ -35,11 +44,11 @@ class Prior(ModelPart):
 
     @property
     def group_sizes(self) -> tuple[int, ...]:
-        """Numbers of latents in each group of them; one group unless the prior is a joint one."""
+        """The number of latents in each group; there is one group unless a subclass has more."""
         return (self.latent_dim,)
 
     def bind(self, encode: Callable[[tf.Tensor], tfd.Distribution]) -> None:
-        """Receives the function that gives q(z|x), for priors that are made of it."""
+        """Receives the model's encoder, for priors built from it: a function from x to q(z|x)."""
         del encode  # AutoGraph cannot convert a function without statements, and warns
 
     def distribution(self) -> tfd.Distribution:
@@ -49,22 +58,22 @@ class Prior(ModelPart):
     def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor | None:
         """Returns z ~ p(z), [B, latent_dim], as a function of noise, made of plain operations.
 
-        An exported decoder draws so, on servers and phones: row by row, from seeds of its own.
+        An exported decoder draws in this way, on servers and phones, with a seed for each row.
 
         Args:
             normal: draws of N(0, 1), [B, latent_dim].
             uniform: draws of U(0, 1), [B].
 
         Returns:
-            The draws; None if the prior knows no such way.
+            The draws; None if the prior has no such function.
         """
         return None
 
     def mixture(self) -> dict[str, np.ndarray] | None:
-        """Returns p(z) as a mixture of diagonal normals, for those who have the numbers alone.
+        """Returns p(z) as the numbers of a mixture of diagonal normals, for use without this class.
 
         Returns:
-            `weights` [K], `loc` [K, L] and `scale` [K, L] float32; None if it is no such mixture.
+            `weights` [K], `loc` [K, L] and `scale` [K, L] float32; None if p(z) is no such mixture.
         """
         return None
 

@@ -17,11 +17,18 @@ class Conditional(Prior):
     """p(z|c) = N(loc(c), diag(exp(log_scale(c))^2)) (Sohn et al. 2015, section 4.1).
 
     Args:
-        network: a Keras model of the condition, with the outputs `loc` and `log_scale`, [B, L]
-            each; `networks.conditional_prior_network` builds one.
+        network: a Keras model from the condition to `loc` and `log_scale`, [B, L] each;
+            `networks.conditional_prior_network` builds one.
 
     Raises:
-        ConfigError: a network with other outputs.
+        ConfigError: the network has other outputs.
+
+    Example:
+        >>> network = vae_tf.networks.conditional_prior_network(condition=10, latent_dim=2)
+        >>> prior = vae_tf.priors.Conditional(network)
+        >>> digits = tf.constant([3, 7])
+        >>> prior.distribution(digits).mean().shape.as_list()  # a mean for each condition
+        [2, 2]
     """
 
     factorized = True
@@ -47,7 +54,7 @@ class Conditional(Prior):
         """Returns p(z|c), batch [B], event [latent_dim], of a condition [B, ...] or a dict of such.
 
         Raises:
-            DataError: no condition, or one that the network does not take.
+            DataError: there is no condition, or the network does not take it.
         """
         params = self.wiring({"condition": condition})
         loc, raw = (tf.cast(params[name], tf.float32) for name in OUTPUTS)

@@ -23,7 +23,7 @@ class Flow(Prior):
         latent_dim: L, two at least.
         layers: number of steps; the order of the latents is reversed between them.
         hidden: widths of each step's hidden layers.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class Flow(Prior):
 
     def _conditioner(self, seed: int) -> Conditioner:
         """Returns the network of one step."""
-        raise ConfigError("A Flow must define it", type(self).__name__, "Override it.")
+        raise ConfigError("A Flow must define `_conditioner`", type(self).__name__, "Override it.")
 
     def _step(self, conditioner: Conditioner) -> tfb.Bijector:
         """Returns one step, from noise to z."""
-        raise ConfigError("A Flow must define it", type(self).__name__, "Override it.")
+        raise ConfigError("A Flow must define `_step`", type(self).__name__, "Override it.")
 
     def bijector(self) -> tfb.Bijector:
         """Returns the map from noise to z, [..., L] to [..., L]."""
@@ -74,9 +74,15 @@ class Flow(Prior):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class RealNVP(Flow):
-    """Coupling steps: half of z is moved and scaled as the other half says (Dinh et al. 2017).
+    """p(z) by coupling steps: half of z moves and scales the other half (Dinh et al. 2017).
 
-    Density and draws take one pass each.
+    The density and a draw take one pass each.
+
+    Example:
+        >>> prior = vae_tf.priors.RealNVP(latent_dim=2)
+        >>> pz = prior.distribution()
+        >>> pz.log_prob(tf.zeros([1, 2])).numpy().round(3)  # N(0, I) before training
+        array([-1.838], dtype=float32)
     """
 
     def _conditioner(self, seed: int) -> Conditioner:
@@ -93,9 +99,15 @@ class RealNVP(Flow):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class MaskedAutoregressive(Flow):
-    """Autoregressive steps (Papamakarios et al. 2017): each latent given those before it.
+    """p(z) by autoregressive steps, each latent given those before it (Papamakarios et al. 2017).
 
-    The density takes one pass, a draw `latent_dim` of them for each step.
+    The density takes one pass, and a draw takes `latent_dim` passes for each step.
+
+    Example:
+        >>> prior = vae_tf.priors.MaskedAutoregressive(latent_dim=2)
+        >>> pz = prior.distribution()
+        >>> pz.log_prob(tf.zeros([1, 2])).numpy().round(3)  # N(0, I) before training
+        array([-1.838], dtype=float32)
     """
 
     def _conditioner(self, seed: int) -> Conditioner:

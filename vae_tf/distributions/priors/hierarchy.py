@@ -23,20 +23,28 @@ TAKEN, GIVEN = ("z", "state"), ("loc", "log_scale")
 class Hierarchy(Prior):
     """p(z) = p(z_0) prod_g p(z_g|z_0, ..., z_g-1), the groups one after the other in one vector z.
 
-    Below the top, p(z_g|...) = N(loc, diag(exp(log_scale)^2)), as a network of the group above
-    says (Sønderby et al. 2016, equations 1 and 2). What it hands on as its `state` lets groups
-    depend on all those above, and is what a Ladder posterior shares.
+    Below the top, p(z_g|...) = N(loc, diag(exp(log_scale)^2)) is given by a network of the group
+    above (Sønderby et al. 2016, equations 1 and 2). The network passes on a `state`, through which
+    a group depends on all those above; a Ladder posterior reads it too.
 
     Args:
-        top: p(z_0); any prior.
-        networks: for each further group a functional Keras model from `z`, the draw of the group
-            above, and from the `state` of the network before, if it has such inputs, to `loc` and
-            `log_scale`, both [B, *shape], and a `state` of any shape or none. Groups that are
-            feature maps are flattened in z. `networks.mlp_ladder` and `networks.resnet_ladder`
-            build them.
+        top: p(z_0), any prior.
+        networks: a functional Keras model for each group below the top. Its inputs are `z`, the
+            draw of the group above, and the `state` of the network before, or one of the two; its
+            outputs are `loc` and `log_scale`, both [B, *shape], and, if wanted, a `state` of any
+            shape. Groups that are feature maps are flattened in z. `networks.mlp_ladder` and
+            `networks.resnet_ladder` build the networks.
 
     Raises:
-        ConfigError: networks that do not fit each other.
+        ConfigError: the networks do not fit each other.
+
+    Example:
+        >>> z = keras.Input((2,), name="z")  # the top group
+        >>> heads = {name: keras.layers.Dense(4)(z) for name in ("loc", "log_scale")}
+        >>> top = vae_tf.priors.StandardNormal(2)
+        >>> prior = vae_tf.priors.Hierarchy(top, [keras.Model({"z": z}, heads)])
+        >>> prior.distribution().sample(3, seed=[0, 0]).shape.as_list()  # 2 + 4 latents
+        [3, 6]
     """
 
     def __init__(self, top: Prior, networks: Sequence[keras.Model] = (), **kwargs):
@@ -61,15 +69,15 @@ class Hierarchy(Prior):
 
     @property
     def group_sizes(self) -> tuple[int, ...]:
-        """Numbers of latents in each group, the top first."""
+        """The number of latents in each group, the top first."""
         return self.sizes
 
     def bind(self, encode: Callable[[tf.Tensor], tfd.Distribution]) -> None:
-        """Passes on to the top its own group of q(z|x)."""
+        """Passes the top's group of q(z|x) on to it."""
         self.top.bind(functools.partial(_top, encode))
 
     def below(self, g: int, z: tf.Tensor, state: Any) -> Level:
-        """Returns the level of group g of 1 and more, given the draw and the state above it."""
+        """Returns the level of group g, at least 1, given the draw and the state above it."""
         outputs = self.rows[g - 1](z=z, state=state)
         scale = tf.exp(self.bounded_log_scale(outputs["log_scale"]))
         own = tfd.Independent(Normal(outputs["loc"], scale), 1)
@@ -82,7 +90,7 @@ class Hierarchy(Prior):
         return Hierarchical(Level(self.top.distribution(*given)), further, self.sizes, way=self)
 
     def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor, condition=None) -> tf.Tensor | None:
-        """Returns draws [B, latent_dim], group after group; None if the top knows no way."""
+        """Returns draws [B, latent_dim], group after group; None if the top has no `from_noise`."""
         own, *others = tf.split(normal, self.sizes, -1)
         given = (condition,) if self.conditional else ()
         top = self.top.from_noise(own, uniform, *given)
@@ -117,4 +125,4 @@ def _top(encode: Callable, x: tf.Tensor) -> tfd.Distribution:
     if isinstance(qz, tfd.Blockwise):
         return qz.distributions[0]
     fix = "Use a Ladder or a JointPosterior of the same groups."
-    raise ConfigError("The top of the prior is made of its group of q(z|x)", "no such group", fix)
+    raise ConfigError("The top of the prior needs its group of q(z|x)", "no such group", fix)

@@ -20,6 +20,12 @@ class Joint(Prior):
 
     Args:
         parts: the priors of the groups.
+
+    Example:
+        >>> fixed, learned = vae_tf.priors.StandardNormal(2), vae_tf.priors.LearnedNormal(3)
+        >>> prior = vae_tf.priors.Joint([fixed, learned])
+        >>> prior.latent_dim
+        5
     """
 
     def __init__(self, parts: Sequence[Prior], **kwargs):
@@ -36,11 +42,11 @@ class Joint(Prior):
 
     @property
     def group_sizes(self) -> tuple[int, ...]:
-        """Numbers of latents in each group."""
+        """The number of latents in each group."""
         return tuple(part.latent_dim for part in self.parts)
 
     def bind(self, encode: Callable[[tf.Tensor], tfd.Distribution]) -> None:
-        """Passes on to each part its own group of q(z|x)."""
+        """Passes each part's group of q(z|x) on to it."""
         for i, part in enumerate(self.parts):
             part.bind(functools.partial(_group, encode, i))
 
@@ -49,10 +55,10 @@ class Joint(Prior):
         return tfd.Blockwise([part.distribution() for part in self.parts])
 
     def from_noise(self, normal: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor | None:
-        """Returns draws [B, latent_dim]; None if a part knows no way.
+        """Returns draws [B, latent_dim]; None if a part has no `from_noise`.
 
-        Each part gets uniform numbers of its own: multiples by an odd factor, modulo 1, which
-        keep all digits and together fill the cube evenly (Korobov 1959).
+        Each part gets its own uniform numbers: multiples by an odd factor, modulo 1, which keep all
+        digits and together fill the cube evenly (Korobov 1959).
         """
         draws = []
         for part, noise in zip(self.parts, tf.split(normal, self.group_sizes, -1), strict=True):
@@ -73,7 +79,7 @@ def _group(encode: Callable, index: int, x: tf.Tensor) -> tfd.Distribution:
     qz = encode(x)
     if not isinstance(qz, tfd.Blockwise):
         fix = "Use a JointPosterior of the same groups."
-        raise ConfigError("A part of the prior is made of its group of q(z|x)", "no groups", fix)
+        raise ConfigError("A part of the prior needs its group of q(z|x)", "no groups", fix)
     return qz.distributions[index]
 
 

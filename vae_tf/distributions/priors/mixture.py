@@ -15,13 +15,19 @@ from vae_tf.distributions.priors.base import Prior
 class MixtureOfNormals(Prior):
     """p(z) = sum_k w_k N(z; m_k, diag(s_k^2)), weights, means and scales learned with the model.
 
-    Closer to the aggregate posterior than N(0, I) can be, so less is lost in the KL term
+    It can come closer to the aggregate posterior than N(0, I), so that the KL term costs less
     (Tomczak and Welling 2018, section 2.2 "Mixture of Gaussians").
 
     Args:
         latent_dim: L.
         components: K.
-        seed: of the means' start; drawn from N(0, I), where the encoder's outputs start.
+        seed: seed of the initial means, which are drawn from N(0, I), where codes start too.
+
+    Example:
+        >>> prior = vae_tf.priors.MixtureOfNormals(latent_dim=2, components=10)
+        >>> parts = prior.mixture()
+        >>> parts["loc"].shape, round(float(parts["weights"].sum()), 3)
+        ((10, 2), 1.0)
     """
 
     log_scale_bounds = (-3.0, 3.0)

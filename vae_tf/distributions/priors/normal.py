@@ -11,7 +11,13 @@ from vae_tf.distributions.priors.base import Prior
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class StandardNormal(Prior):
-    """p(z) = N(0, I) (Kingma and Welling 2014, appendix B)."""
+    """p(z) = N(0, I) (Kingma and Welling 2014, appendix B).
+
+    Example:
+        >>> pz = vae_tf.priors.StandardNormal(2).distribution()
+        >>> pz.log_prob(tf.zeros([1, 2])).numpy().round(3)  # -ln(2 pi)
+        array([-1.838], dtype=float32)
+    """
 
     factorized = True
 
@@ -34,7 +40,15 @@ class StandardNormal(Prior):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class LearnedNormal(Prior):
-    """p(z) = N(loc, diag(scale^2)), both learned with the model."""
+    """p(z) = N(loc, diag(scale^2)), both learned with the model.
+
+    Example:
+        >>> prior = vae_tf.priors.LearnedNormal(2)
+        >>> [variable.name for variable in prior.trainable_variables]
+        ['loc', 'log_scale']
+        >>> prior.distribution().stddev().numpy()
+        array([1., 1.], dtype=float32)
+    """
 
     factorized = True
 

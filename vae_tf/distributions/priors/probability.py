@@ -17,16 +17,23 @@ from vae_tf.errors import ConfigError
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class DistributionPrior(Prior):
-    """p(z) as the user's own `tfd` object, fixed.
+    """p(z) as the user's own `tfd` object, which is not trained.
 
-    Saved as names and numbers: its class, its parameters, and theirs. A prior that learns
-    subclasses Prior instead; variables are refused, for their values would be frozen.
+    It is saved as names and numbers: its class, its parameters, and theirs. Variables are refused,
+    since their values would be frozen; for a trainable prior, subclass Prior.
 
     Args:
-        distribution: batch [], event [latent_dim], float32.
+        distribution: a distribution of batch [], event [latent_dim] and dtype float32.
 
     Raises:
-        ConfigError: another shape, or parameters that are neither numbers nor of TFP.
+        ConfigError: the distribution has another shape, or parameters that are neither numbers nor
+            objects of TFP.
+
+    Example:
+        >>> laplace = tfd.Independent(tfd.Laplace(tf.zeros(8), 1.0), 1)
+        >>> prior = vae_tf.priors.DistributionPrior(laplace)
+        >>> prior.latent_dim, prior.factorized
+        (8, True)
     """
 
     def __init__(self, distribution: tfd.Distribution, **kwargs):

@@ -20,10 +20,18 @@ class VampPrior(Prior):
 
     Args:
         latent_dim: L.
-        event_shape: of one example.
+        event_shape: shape of one example.
         components: K.
-        value_range: that the pseudo-inputs stay in, or None.
-        seed: of their start, uniform in that range, or N(0, 1).
+        value_range: range in which the pseudo-inputs stay; None for no bounds.
+        seed: seed of the initial pseudo-inputs, uniform in that range, or N(0, 1) without one.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> prior = vae_tf.priors.VampPrior(latent_dim=2, event_shape=(8,), components=10)
+        >>> vae = vae_tf.VAE(encoder, decoder, prior=prior)
+        >>> vae.prior.distribution().sample(3, seed=[0, 0]).shape.as_list()
+        [3, 2]
     """
 
     def __init__(
@@ -55,7 +63,7 @@ class VampPrior(Prior):
         """Returns a prior whose pseudo-inputs start at `components` of the examples `x`.
 
         Raises:
-            DataError: fewer examples than components, or examples outside `value_range`.
+            DataError: there are fewer examples than components, or some are outside `value_range`.
         """
         x, components = np.asarray(x, "float32"), whole("components", components)
         if len(x) < components:
@@ -72,18 +80,18 @@ class VampPrior(Prior):
         return prior
 
     def bind(self, encode: Callable[[tf.Tensor], tfd.Distribution]) -> None:
-        """Takes q(z|x) of the model it has become part of."""
+        """Receives the model's encoder, for priors built from it."""
         self._encode = encode
 
     def distribution(self) -> tfd.Distribution:
         """Returns the mixture, batch [], event [latent_dim].
 
         Raises:
-            ConfigError: it is not part of a model yet.
+            ConfigError: the prior is not part of a model yet.
         """
         if self._encode is None:
             fix = "Give it to a VAE first: `VAE(..., prior=prior)`."
-            raise ConfigError("A VampPrior is made of its model's q(z|x)", "no model", fix)
+            raise ConfigError("A VampPrior needs the encoder of its model", "no model", fix)
         u = tf.convert_to_tensor(self.pseudo_inputs)
         if self.value_range is not None:
             low, high = self.value_range

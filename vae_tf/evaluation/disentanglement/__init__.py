@@ -1,7 +1,7 @@
-"""How far each latent follows one factor of the data, by five scores of the literature.
+"""Five scores of disentanglement: how far each latent follows one factor of the data.
 
 They take codes [N, L], such as `vae.encode(x).mean()`, and the factors [N, K] of the same examples.
-Of generated data the table of all combinations is best; a sample of it will do.
+For generated data, the table of all combinations of factors is best; a sample of it is enough.
 """
 
 from vae_tf.evaluation.disentanglement.dci import DCI, dci

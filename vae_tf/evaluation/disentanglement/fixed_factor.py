@@ -9,20 +9,27 @@ from vae_tf.evaluation.disentanglement.given import checked
 
 
 def beta_vae_score(codes, factors, *, votes: int = 1000, pairs: int = 64, seed: int = 0) -> float:
-    """Returns how often a linear classifier names the factor shared by pairs (Higgins et al. 2017).
+    """Returns the accuracy of a classifier of the factor that pairs share (Higgins et al. 2017).
 
-    Logistic regression sees the mean of |z - z'| over pairs of rows that share one factor. Half of
-    the votes are for fitting. 1 / K is chance; codes that are rotated can have a score of 1.
+    Logistic regression sees the mean of |z - z'| over pairs of rows that share the value of one
+    factor. It is fitted to half of the votes and scored on the rest. Chance is 1 / K. Rotated codes
+    can have a score of 1.
 
     Args:
         codes: means of q(z|x), [N, L].
         factors: whole numbers, [N, K]; the pairs are drawn from these rows.
-        votes: how many.
-        pairs: of a vote.
-        seed: of the draws.
+        votes: number of votes.
+        pairs: number of pairs in a vote.
+        seed: seed of the draws.
 
     Raises:
         DataError: codes or factors that no score can be given for.
+
+    Example:
+        >>> factors = np.array([[i, j] for i in range(10) for j in range(10)])
+        >>> codes = factors[:, ::-1] * [1.0, -2.0]  # each latent follows one factor
+        >>> vae_tf.evaluation.disentanglement.beta_vae_score(codes, factors, votes=200)
+        1.0
     """
     from sklearn.linear_model import LogisticRegression  # a second to import
     from sklearn.pipeline import make_pipeline
@@ -48,23 +55,29 @@ def factor_vae_score(
     least_variance: float = 0.0,
     seed: int = 0,
 ) -> float:
-    """Returns how often the latent that varies least tells the shared factor (Kim and Mnih 2018).
+    """Returns how often the latent of least variance tells the shared factor (Kim and Mnih 2018).
 
     Latents are divided by their standard deviation over all examples. Each vote is a batch that
-    shares one factor. Half of the votes say which factor each latent stands for, the rest is
-    scored.
+    shares the value of one factor. Half of the votes decide which factor each latent stands for,
+    and the score is the accuracy on the rest.
 
     Args:
         codes: means of q(z|x), [N, L].
         factors: whole numbers, [N, K]; the batches are drawn from these rows.
-        votes: how many.
-        batch: examples of a vote.
-        least_variance: latents whose variance is not above it do not vote, as collapsed ones
-            should not; where none is, all do.
-        seed: of the draws.
+        votes: number of votes.
+        batch: number of examples in a vote.
+        least_variance: latents vote only if their variance is above it, as that of a collapsed
+            latent is not; if none is above it, all vote.
+        seed: seed of the draws.
 
     Raises:
         DataError: codes or factors that no score can be given for.
+
+    Example:
+        >>> factors = np.array([[i, j] for i in range(10) for j in range(10)])
+        >>> codes = factors[:, ::-1] * [1.0, -2.0]  # each latent follows one factor
+        >>> vae_tf.evaluation.disentanglement.factor_vae_score(codes, factors, votes=200)
+        1.0
     """
     codes, factors = checked(codes, factors)
     votes, batch = whole("votes", votes, least=2), whole("batch", batch, least=2)
@@ -86,10 +99,10 @@ def _draws(
 
     Args:
         factors: numbers from 0, [N, K].
-        votes: how often.
+        votes: number of votes.
         size: rows of a set.
         sets: rows that belong together.
-        seed: of the draws.
+        seed: seed of the draws.
         each: whether each member of a set has a value of its own, or the whole set has one.
     """
     rng = np.random.default_rng(whole("seed", seed, least=0))

@@ -12,15 +12,22 @@ def sap(codes, factors, *, seed: int = 0) -> float:
 
     A single latent predicts a factor of whole numbers by a linear support vector machine (C =
     0.01), fitted to half of the examples and scored by the balanced accuracy on the rest. Other
-    factors are scored by the squared correlation. The rival of a single latent is chance.
+    factors are scored by the squared correlation. If there is one latent, its score is compared
+    with chance.
 
     Args:
         codes: means or draws of q(z|x), [N, L].
         factors: numbers, [N, K].
-        seed: of the halves.
+        seed: seed of the halves.
 
     Raises:
-        DataError: codes or factors that no score can be given for.
+        DataError: there is no score of such codes or factors.
+
+    Example:
+        >>> factors = np.array([[i, j] for i in range(10) for j in range(10)])
+        >>> codes = factors[:, ::-1] * [1.0, -2.0]  # each latent follows one factor
+        >>> round(vae_tf.evaluation.disentanglement.sap(codes, factors / 2), 3)  # no whole numbers
+        1.0
     """
     codes, factors = checked(codes, factors, discrete=False)
     fitting, scoring = halves(len(codes), whole("seed", seed, least=0))

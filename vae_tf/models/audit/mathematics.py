@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from vae_tf import noise
 from vae_tf.errors import ConfigError
 from vae_tf.models.audit.subject import Failed, Skipped, Subject, names
 from vae_tf.models.problems import DATA, STAGES
@@ -150,6 +151,34 @@ def kl(s: Subject) -> str:
     return seen
 
 
+def draws(s: Subject) -> str:
+    """Draws made of noise, by which models train and exports draw, follow q(z|x) and p(z).
+
+    Their mean log-density must be that of the distribution's own draws.
+    """
+    parts, batch, latent = s.vae.parts, s.some(), s.vae.prior.latent_dim
+    seen, params = [], parts.encoded(batch)
+    if parts.posterior.from_noise(params, tf.zeros([1, len(s.x), latent])) is not None:
+        qz, z = parts.posterior.drawn(params, DRAWS, latent, s.key(10), 0)
+        own = qz.log_prob(qz.sample(DRAWS, seed=s.key(11)))
+        seen.append(_alike("q(z|x)", "posterior", qz.log_prob(z), own))
+    rows = DRAWS * len(s.x)
+    normal = noise.normals(s.key(12), 0, rows, latent)
+    uniform = noise.uniforms(s.key(12), 0, rows, 1)[:, 0]
+    try:
+        z = parts.drawn(normal, uniform, batch.repeated(DRAWS), tf.ones([latent]))
+    except ConfigError:  # a prior without `from_noise`
+        z = None
+    if z is not None:
+        pz = parts.p(batch)
+        z = tf.reshape(z, [DRAWS, len(s.x), latent])
+        own = pz.sample([DRAWS] if pz.batch_shape.rank else z.shape[:2], seed=s.key(13))
+        seen.append(_alike("p(z)", "prior", pz.log_prob(z), pz.log_prob(own)))
+    if not seen:
+        raise Skipped("neither posterior nor prior has a from_noise")
+    return "; ".join(seen)
+
+
 def posterior(s: Subject) -> str:
     """q(z|x) starts within reach of p(z)."""
     most = float(np.max(s.terms().kl))
@@ -163,6 +192,21 @@ def _shape(what: str, got, expected, where: str) -> None:
     if list(got) != list(expected):
         seen = f"{what} must be {list(expected)}, is {list(got)}."
         raise Failed(seen, f"Change the {where}.")
+
+
+def _alike(what: str, where: str, of_noise: tf.Tensor, own: tf.Tensor) -> str:
+    """Returns the mean log-densities of two sets of draws [S, B], if they are alike."""
+    pairs = [
+        _mean_and_error(np.mean(part.numpy().astype("float64"), 1)) for part in (of_noise, own)
+    ]
+    (have, first), (want, second) = pairs
+    error = np.hypot(first, second)
+    seen = f"log {what} {have:.4g}, sampled {want:.4g}"
+    if not abs(have - want) <= ERRORS * error + 1e-4 * abs(want):
+        raise Failed(
+            f"{seen} ± {error:.2g}.", f"Let from_noise of the {where} say what `distribution` says."
+        )
+    return seen
 
 
 def _mean_and_error(values: np.ndarray) -> tuple[float, float]:

@@ -32,6 +32,7 @@ CHECKS: dict[str, Callable[[Subject], str]] = {
     "density": mathematics.density,
     "past": past,
     "kl": mathematics.kl,
+    "draws": mathematics.draws,
     "posterior": mathematics.posterior,
     "outputs": outputs,
     "bounds": bounds,
@@ -62,13 +63,18 @@ GATES: dict[str, Callable[[Subject], bool]] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer to one question.
+    """The result of one check.
 
     Attributes:
-        name: of the check.
+        name: name of the check.
         status: "ok", "failed" or "skipped".
-        seen: what was seen, or why it was not asked.
-        fix: what to do, if it failed.
+        seen: the observation, or the reason for skipping the check.
+        fix: a remedy, if the check failed.
+
+    Example:
+        >>> from vae_tf.models.audit import Finding
+        >>> Finding("finite", "failed", seen="NaN in logits", fix="Lower the learning rate.").fix
+        'Lower the learning rate.'
     """
 
     name: str
@@ -79,10 +85,22 @@ class Finding:
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found; `str` is its table.
+    """The findings of an audit; `str` gives their table.
 
     Attributes:
-        findings: one for each check, in the order they were made.
+        findings: one for each check, in the order of the checks.
+
+    Example:
+        >>> from vae_tf.models.audit import Audit, Finding
+        >>> shapes = Finding("shapes", "ok", "x [8]")
+        >>> finite = Finding("finite", "failed", "NaN in logits")
+        >>> found = Audit((shapes, finite))
+        >>> found.ok, found["finite"].seen
+        (False, 'NaN in logits')
+        >>> print(found)
+        shapes  ok       x [8]
+        finite  failed   NaN in logits
+        1 ok, 1 failed, 0 skipped
     """
 
     findings: tuple[Finding, ...]
@@ -122,10 +140,17 @@ def audit(
     seed: int = 0,
     print_fn: Callable[[str], object] | None = print,
 ) -> Audit:
-    """Returns what the checks find about `vae` at `data`, having told it to `print_fn`.
+    """Returns the findings of all checks of `vae` at `data`, and passes their table to `print_fn`.
 
-    It raises nothing because of a model or of data: a check that does not come to its end has
-    failed, and says why.
+    It raises nothing because of the model or the data: a check that cannot be finished has failed,
+    and says why.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> vae = vae_tf.VAE(encoder, decoder)
+        >>> vae.check(np.eye(8), print_fn=None).ok
+        True
     """
     findings: list[Finding] = []
     try:

@@ -15,13 +15,22 @@ from vae_tf.objectives.penalties.base import Penalty
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class TotalCorrelation(Penalty):
-    """weight * TC, estimated from the batch by stratified sampling (Chen et al. 2018, S1.2).
+    """The penalty weight * TC, estimated by stratified sampling (Chen et al. 2018, S1.2).
 
-    With the ELBO at beta = 1 it makes the beta-TCVAE of TC weight 1 + `weight`.
+    TC is the total correlation KL(q(z) || prod_d q(z_d)) of the aggregate posterior, in nats. With
+    the ELBO at beta = 1 it makes the beta-TCVAE whose TC has the weight 1 + `weight`.
 
     Args:
         weight: beta - 1 of the beta-TCVAE.
-        num_examples: size N of the training set.
+        num_examples: N, the size of the training set.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> penalty = vae_tf.objectives.TotalCorrelation(5.0, num_examples=60_000)
+        >>> vae = vae_tf.VAE(encoder, decoder, penalties=[penalty])
+        >>> vae(np.ones((3, 8))).extra.shape.as_list()  # beside the bound, in nats
+        []
     """
 
     needs_factorized = True
@@ -60,17 +69,24 @@ def log_stratified_weights(batch_size: tf.Tensor, num_examples: int) -> tf.Tenso
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class FactorVAE(Penalty):
-    """weight * TC by a classifier of codes against permuted codes (Kim and Mnih 2018).
+    """The penalty weight * TC, by a classifier of codes against permuted ones (Kim and Mnih 2018).
 
-    The classifier's logit estimates log q(z) / prod_d q(z_d). It is trained by the same
-    optimizer on the same batches: its loss is added with a value of 0, and its weights count as
-    constants in the penalty.
+    The classifier's logit estimates log q(z) / prod_d q(z_d). The same optimizer trains it on the
+    same batches: its loss is added with the value 0, and its weights are constants in the penalty.
 
     Args:
         weight: gamma.
         latent_dim: L.
         hidden: widths of the classifier's hidden layers.
-        seed: of its initial weights.
+        seed: seed of its initial weights.
+
+    Example:
+        >>> encoder = vae_tf.networks.mlp_encoder((8,), latent_dim=2)
+        >>> decoder = vae_tf.networks.mlp_decoder(2, {"logits": (8,)})
+        >>> penalty = vae_tf.objectives.FactorVAE(10.0, latent_dim=2)
+        >>> vae = vae_tf.VAE(encoder, decoder, penalties=[penalty])
+        >>> vae(np.ones((3, 8))).extra.shape.as_list()  # beside the bound, in nats
+        []
     """
 
     slope = 0.2
@@ -116,7 +132,7 @@ class FactorVAE(Penalty):
         return h[:, 0]
 
     def penalty(self, z: tf.Tensor, inference: Inference) -> tf.Tensor:
-        """Returns weight * mean logit, with the gradient of the classifier's loss beside it."""
+        """Returns weight * mean logit, to whose gradient that of the classifier's loss is added."""
         codes = tf.stop_gradient(z)
         real = self.logit(codes, fixed=False)
         permuted = self.logit(permuted_by_dimension(codes, inference.seed), fixed=False)
