@@ -1,7 +1,6 @@
 """The one door: a source's name -> `ImageData`."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -12,11 +11,12 @@ from vae_tf.data.folders import read_folder
 from vae_tf.data.image_data import ImageData
 from vae_tf.data.pixels import check_image_size, white_level
 from vae_tf.data.randomness import check_seed
+from vae_tf.data.schemes import bare_path
 from vae_tf.data.source import SPLITS, Source
 from vae_tf.data.split import Split, binarized
 from vae_tf.data.storage import Storage
 from vae_tf.data.streams import SCHEMES, Stream, Streamed, open_folder, open_shards
-from vae_tf.errors import ConfigError, DataError, unknown
+from vae_tf.errors import ConfigError, unknown
 
 
 def load(
@@ -124,9 +124,8 @@ def _read(name, image_size, storage, data_dir, skip_unreadable, stream) -> Sourc
         return read_folder(path, image_size, storage, skip_unreadable)
     if scheme == "array":
         return read_arrays(path, image_size, storage)
-    if (os.sep in name and Path(name).exists()) or name.lower().endswith((".npy", ".npz")):
-        kind = "folder" if Path(name).is_dir() else "array"
-        raise DataError("A path must say what it is", repr(name), f"Pass '{kind}:{name}'.")
+    if (os.sep in name or "." in name) and (refused := bare_path(name)):
+        raise refused
     # Here, as importing TFDS takes time and other sources do not need it.
     from vae_tf.data.tfds_sets import read_tfds
 

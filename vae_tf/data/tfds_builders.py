@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 
 from vae_tf.data.digits import Digits
 from vae_tf.data.embedded import prepared
+from vae_tf.data.schemes import bare_path
 from vae_tf.data.shapes import Shapes
 from vae_tf.errors import DataError, VAEError, unknown
 
@@ -71,6 +72,8 @@ def prepare(builder: tfds.core.DatasetBuilder) -> None:
 
 
 def _unknown(name: str, base: str) -> VAEError:
+    if refused := bare_path(name):  # not earlier: a folder may have the name of a known set
+        return refused
     if re.search("[:/]", name):
         fix = (
             "Write folder:DIR, array:FILE, tfrecord:FILES, parquet:FILES or table:FILE for data of"

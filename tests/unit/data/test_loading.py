@@ -121,7 +121,12 @@ def test_a_set_must_be_named(name):
         data.load(name)
 
 
-def test_a_bare_path_is_told_what_to_say(tmp_path):
+def test_a_bare_path_is_told_what_to_say(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    for name, scheme in [("photos", "folder"), ("people.CSV", "table"), ("a.parquet", "table")]:
+        with pytest.raises(DataError, match=f"Pass '{scheme}:{name}'"):
+            data.load(name)
     with pytest.raises(DataError, match=f"Pass 'folder:{tmp_path}'"):
         data.load(str(tmp_path))
     with pytest.raises(DataError, match=r"Pass 'array:x\.npz'"):
