@@ -26,13 +26,15 @@ _PARTS = {
     "train with a Gaussian likelihood": "pass --likelihood gaussian-learned",
 }
 
+_PAIR = r"('[^']*'|\d+): '(\w+)'"  # of `kinds`
+
 
 def in_flags(text: str) -> str:
     """Returns a message with the flag for each argument of the same name, and for each part.
 
     `image_size=(28, 28)` becomes `--image-size 28 28`.
     """
-    text = re.sub(r"\bkinds=\{('[^']*'|\d+): '(\w+)'\}", _kind, text)
+    text = re.sub(rf"\bkinds=\{{({_PAIR}(?:, {_PAIR})*)\}}", _kinds, text)
     text = re.sub(r"\bobjective=ELBO\((?:num_samples=(\d+))?\)", _objective, text)
     for part, flag in _PARTS.items():
         text = re.sub(rf"`?\b{part}\b(\(\))?`?", flag, text)
@@ -47,8 +49,9 @@ def in_flags(text: str) -> str:
     return text
 
 
-def _kind(match: re.Match) -> str:
-    return "--kinds " + shlex.quote(f"{match[1].strip(chr(39))}={match[2]}")
+def _kinds(match: re.Match) -> str:
+    pairs = (f"{pair[1].strip(chr(39))}={pair[2]}" for pair in re.finditer(_PAIR, match[1]))
+    return " ".join(["--kinds", *map(shlex.quote, pairs)])
 
 
 def _objective(match: re.Match) -> str:

@@ -23,5 +23,5 @@ def check_table(config: Any) -> None:
     for name, values in only.items():
         if getattr(config, name) not in values:
             received = f"--{name.replace('_', '-')} {getattr(config, name)}"
-            fix = "Drop the flag; the likelihood of a table is that of its columns' kinds."
+            fix = "Drop the flag; the kinds of its columns decide."
             raise ConfigError("A table does without this flag", received, fix)

@@ -309,7 +309,7 @@ TEXTS = [f"note {i}" for i in range(60)]
         ),
         (
             [f"2024-{i % 12 + 1:02}-{i % 27 + 1:02}" for i in range(60)],
-            "must hold numbers. .*dates",
+            "must hold numbers. .*dates .*kinds={'strange': 'ignore'}",
         ),
         ([f"{i},5" for i in range(60)], r"decimal comma such as '\d+,5'.*decimal=\",\""),
         ([f"1,{i:03}.50" for i in range(60)], "commas between thousands such as"),
@@ -325,10 +325,19 @@ def test_columns_that_are_refused(values, message):
     assert Table.from_frame(frame, {"strange": "ignore"}).shape == (1,)
 
 
+def test_all_refused_columns_are_named_at_once():
+    frame = pd.DataFrame({"id": TEXTS, "x": np.arange(60.0), "day": DAYS})
+    with pytest.raises(DataError) as refused:
+        Table.from_frame(frame)
+    assert refused.value.received == "'id': 60 different texts in 60 rows; 'day': dates"
+    assert refused.value.fix.endswith("kinds={'id': 'ignore', 'day': 'ignore'}.")
+    assert Table.from_frame(frame, {"id": "ignore", "day": "ignore"}).shape == (1,)
+
+
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("real", "must suit the kind real. Received: text"),
+        ("real", "must suit the kind real. Received: text .*Choose positive, binary, category"),
         ("binary", "must suit the kind binary. Received: 3 different values"),
         ("count", "must suit the kind count. Received: text"),
         ("words", "The kind of 'colour' must be a known name"),

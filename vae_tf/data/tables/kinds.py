@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vae_tf.data.tables.column import KINDS, Column
@@ -27,6 +27,32 @@ def check_kinds(kinds: Mapping[Any, str] | None, names) -> dict[Any, str]:
         if kind not in KINDS:
             raise unknown(f"The kind of {name!r}", str(kind), KINDS)
     return dict(kinds or {})
+
+
+def columns_of(summaries: Iterable[Summary], kinds: Mapping[Any, str]) -> list[Column]:
+    """Returns the columns that `summaries` describe.
+
+    Args:
+        summaries: one a column, of its training rows.
+        kinds: as the user chose them, by column.
+
+    Raises:
+        DataError: a column cannot be used, or several, which are then all named at once.
+    """
+    columns: list[Column] = []
+    refused: dict[Any, DataError] = {}
+    for summary in summaries:
+        try:
+            columns.append(column_of(summary, kinds.get(summary.name)))
+        except DataError as error:
+            refused[summary.name] = error
+    if len(refused) == 1:
+        raise next(iter(refused.values()))
+    if refused:
+        received = "; ".join(f"{name!r}: {error.received}" for name, error in refused.items())
+        fix = f"Convert them, or leave them out with kinds={dict.fromkeys(refused, 'ignore')}."
+        raise DataError("Every column must hold numbers, or words that repeat", received, fix)
+    return columns
 
 
 def column_of(summary: Summary, kind: str | None = None) -> Column:
@@ -121,7 +147,8 @@ def _refuse_free_text(summary: Summary, distinct: float) -> None:
     written = _written(summary.example)
     if (distinct > MOST_CATEGORIES or unique) and written:
         received = f"{written} such as {summary.example[:30]!r}"
-        raise DataError(f"Column {name!r} must hold numbers", received, _WRITTEN[written])
+        fix = f"{_WRITTEN[written]} {_left_out(name)}"
+        raise DataError(f"Column {name!r} must hold numbers", received, fix)
     if distinct > MOST_CATEGORIES or unique:
         count = f"more than {MOST_CATEGORIES}" if distinct == math.inf else str(distinct)
         received = f"{count} different texts in {summary.seen} rows"
@@ -138,7 +165,7 @@ _FORMS = {
 }
 _AGAIN = "Read the file with pandas.read_csv and {}, and write it again."
 _WRITTEN = {
-    "dates": "Convert them to days, as (df.date - df.date.min()).dt.days does.",
+    "dates": "Convert them: days = pd.to_datetime(column); (days - days.min()).dt.days.",
     "numbers with a decimal comma": _AGAIN.format('decimal=","'),
     "numbers with commas between thousands": _AGAIN.format('thousands=","'),
     "percentages": "Write them without the sign.",
@@ -167,15 +194,19 @@ def _check(summary: Summary, kind: str) -> None:
         problem = f"values from {summary.low:g} to {summary.high:g}"
         problem += "" if summary.whole else ", not all of them whole"
     if problem:
-        fix = f"Choose another of {', '.join(KINDS)}."
+        fix = f"Choose {', '.join(other for other in KINDS if other != kind)}."
         raise DataError(f"Column {summary.name!r} must suit the kind {kind}", problem, fix)
 
 
 def _remedy(name) -> str:
     return (
-        "Convert it, dates for example to days: (df.date - df.date.min()).dt.days; or leave it out"
-        f" with kinds={{{name!r}: 'ignore'}}."
+        "Convert it, dates for example to days: (df.date - df.date.min()).dt.days."
+        f" {_left_out(name)}"
     )
+
+
+def _left_out(name) -> str:
+    return f"Or leave it out with kinds={{{name!r}: 'ignore'}}."
 
 
 def parsed_kinds(flags) -> dict[str, str]:

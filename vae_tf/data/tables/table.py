@@ -11,7 +11,7 @@ import numpy as np
 from vae_tf.data.batch import Batch
 from vae_tf.data.tables.answers import Answers
 from vae_tf.data.tables.column import Column
-from vae_tf.data.tables.kinds import check_kinds, column_of
+from vae_tf.data.tables.kinds import check_kinds, columns_of
 from vae_tf.data.tables.likelihood import likelihood_of
 from vae_tf.data.tables.pandas_library import pandas
 from vae_tf.data.tables.summary import Summary, check_column_names, check_rows
@@ -106,7 +106,7 @@ class Table(Answers):
                 summary.add(frame[name])
         if not summaries or not (len(frame) or any(s.rows for s in summaries.values())):
             raise DataError("A table must have rows and columns", "none", "Check the file.")
-        return cls([column_of(s, (kinds or {}).get(name)) for name, s in summaries.items()])
+        return cls(columns_of(summaries.values(), kinds or {}))
 
     @property
     def shape(self) -> tuple[int]:
