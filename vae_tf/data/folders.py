@@ -170,11 +170,12 @@ def _check_sizes(root: Path, headers: dict[Path, Header]) -> None:
     for file, header in headers.items():
         if header.size != headers[files[0]].size:
             first, second = headers[files[0]].size, header.size
+            advised = min(first[0], 64), min(first[1], 64)  # a photograph has millions of pixels
             raise DataError(
                 "Images of a folder must have one size (height x width)",
                 f"{files[0].relative_to(root)} is {first[0]}x{first[1]},"
                 f" {file.relative_to(root)} is {second[0]}x{second[1]}",
-                f"Pass image_size=({first[0]}, {first[1]}), for example, to resize them.",
+                f"Pass image_size={advised}, for example, to resize them.",
             )
 
 

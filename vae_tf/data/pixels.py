@@ -96,7 +96,7 @@ def _with_channels(name: str, array: np.ndarray) -> np.ndarray:
         raise DataError(
             f"`{name}` must be images of shape [N, H, W] or [N, H, W, C]",
             f"shape {array.shape}",
-            "Reshape rows of pixels to [N, H, W, C] before saving."
+            "Reshape rows of pixels to [N, H, W, C]; save other rows as CSV and pass table:FILE."
             if array.ndim == 2
             else "Save one image for each index of the first axis.",
         )
@@ -104,7 +104,7 @@ def _with_channels(name: str, array: np.ndarray) -> np.ndarray:
         raise DataError(
             f"`{name}` must hold at least one image of at least one pixel",
             f"shape {array.shape}",
-            "Leave an empty split out of the file.",
+            "Check what was saved, and leave empty splits out.",
         )
     if array.dtype.kind not in "biuf":
         raise DataError(
@@ -147,7 +147,7 @@ def _advice(low: float, high: float) -> str:
     if low >= 0 and high <= 255:
         return "Save x / 255."
     if low >= 0 and high <= 65535:
-        return "Save x / 65535 if they have 16 bits."
+        return "Save x / 65535 if they have 16 bits, or else x divided by the value of white."
     return "Save (x - x.min()) / (x.max() - x.min()), with one minimum and maximum for all splits."
 
 

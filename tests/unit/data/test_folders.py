@@ -165,6 +165,13 @@ def test_the_first_frame_of_an_animation_counts(root):
     np.testing.assert_array_equal(stored(load(root))[0, ..., 0], np.asarray(frames[0]))
 
 
+def test_the_size_that_is_advised_can_be_trained_on(root):
+    write(root / "a.png", np.full((90, 50), 40, np.uint8))
+    write(root / "b.png", np.full((80, 50), 40, np.uint8))
+    with pytest.raises(DataError, match=r"Pass image_size=\(64, 50\)"):
+        data.load(f"folder:{root}")
+
+
 def test_mixed_sizes_are_named_or_resized(root):
     write(root / "a.png", np.full((6, 5), 40, np.uint8))
     write(root / "b.png", np.full((6, 5), 40, np.uint8))
