@@ -17,7 +17,8 @@ from vae_tf.runs.report import cautions
 def show_report(report: dict, run: RunDirectory, bundle: Bundle | None) -> None:
     """Prints a run's numbers and where everything lies."""
     unit = report.get("unit", "image")  # runs of earlier versions were of images
-    table = _table(f"{report['dataset']}: test {unit}s, nats per {unit}")
+    units = ", in the units of the file" if "units" in report else ""
+    table = _table(f"{report['dataset']}: test {unit}s, nats per {unit}{units}")
     test, given = report["test"], ", label" if report["config"]["condition"] == "label" else ""
     table.add_row("ELBO", f"{test['elbo']:.2f}")
     table.add_row(f"  reconstruction, -log p(x|z{given})", f"{test['nll']:.2f}")
