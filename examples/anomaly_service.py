@@ -50,6 +50,8 @@ def server(directory: Path, port: int) -> ThreadingHTTPServer:
         def do_POST(self) -> None:
             try:
                 rows = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if not isinstance(rows, list):
+                    raise ValueError("Send a JSON list of rows, each an object with all columns")
                 x = tf.constant(table.encode(pd.DataFrame(rows)).x)
                 answer = model.signatures["score"](image=x, seed=tf.range(len(rows)))
                 nll = answer["nll"].numpy().tolist()
@@ -71,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     if not asked.bundle.exists():
         publish(asked.bundle, asked.epochs)
-    print(f"listening on http://localhost:{asked.port}")
+    print(f"listening on http://localhost:{asked.port}", flush=True)
     server(asked.bundle, asked.port).serve_forever()
 
 
