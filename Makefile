@@ -1,7 +1,7 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: demo web test test-ci test-all test-beam fuzz lint bench docs clean
+.PHONY: demo web test test-ci test-all test-beam fuzz lint bench docs matrix release clean
 
 # Train on the embedded digits, evaluate, draw, export, prove: runs/demo, artefacts/demo
 demo:
@@ -52,5 +52,13 @@ docs:
 	scripts/install docs
 	scripts/docs
 
+# The wheel with each Python, oldest and newest packages: docs/versions.md
+matrix:
+	scripts/matrix
+
+# The wheel and the source distribution, checked and proven: dist/
+release:
+	scripts/release
+
 clean:
-	rm -rf .venv .venv-beam .venv-bench .venv-docs docs/_build build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-beam .venv-bench .venv-release .venv-docs docs/_build build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -29,9 +29,9 @@ setup(
     },
     install_requires=[
         "ai-edge-litert>=2.3",
-        "importlib_resources",  # tensorflow-datasets imports it and does not say so
+        "importlib_resources>=6",  # tensorflow-datasets imports it and does not say so
         "keras>=3.12",
-        "matplotlib>=3.9",
+        "matplotlib>=3.9.2",
         "numpy>=2.0",
         "pillow>=11",
         "rich>=13",
@@ -44,14 +44,14 @@ setup(
     ],
     extras_require={
         # Bulk jobs, `vae_tf.bulk`; Beam wants older pillow, protobuf and pyarrow than others
-        "beam": ["apache-beam>=2.77,<3", "google-crc32c>=1.5", "pyarrow>=17"],
+        "beam": ["apache-beam>=2.77,<3", "google-crc32c>=1.7", "pyarrow>=18"],
         # Lossless compression, `vae_tf.codec`
-        "compress": ["constriction>=0.5", "scipy>=1.13"],
+        "compress": ["constriction>=0.5", "scipy>=1.14.1"],
         "onnx": ["onnx>=1.19", "onnxruntime>=1.23", "tf2onnx>=1.17"],
         # What serving/grpc_client.py of a bundle needs; exporting and serving do without
         "serving": ["tensorflow-serving-api>=2.21,<2.22"],
         # DataFrames, CSV and Parquet files
-        "tables": ["pandas>=2.2", "pyarrow>=17"],
+        "tables": ["pandas>=2.2.3", "pyarrow>=18"],
     },
     entry_points={
         "console_scripts": [
@@ -63,7 +63,8 @@ setup(
     },
     classifiers=[
         "License :: OSI Approved :: MIT License",
-        "Programming Language :: Python :: 3",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in (10, 11, 12, 13)),
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
     ],
 )

@@ -23,9 +23,9 @@ from budget import Budget
 
 import vae_tf
 from vae_tf import plots
+from vae_tf.environment import versions
 from vae_tf.runs.build import build_model, kind_of
 from vae_tf.runs.config import TrainConfig
-from vae_tf.runs.directory import versions
 
 ROOT = common.RESULTS.parents[1]
 MODELS, PICTURE = ROOT / "runs/benchmark_conditional", ROOT / "docs/images/conditional.png"

@@ -17,9 +17,9 @@ STARVED = 0.01  # nats; a latent with less is off
 
 INTRODUCTION = """# Priors, posteriors, objectives: measured
 
-Written by `python benchmarks/core_page.py` from the JSON files in `benchmarks/results/`; the
-scripts named below made those. One thing is changed at a time: data, networks, optimizer, number
-of epochs and seed are the same in every row.
+`python benchmarks/core_page.py` writes this page from the JSON files in `benchmarks/results/`,
+which come from the scripts named below. The rows of a table differ in one thing at a time: data,
+networks, optimizer, number of epochs and seed are the same in all of them.
 """
 
 
@@ -72,18 +72,19 @@ def nll_section() -> str:
         lines.append(f"| {names} | {nll} | {rest} |")
     commits = list(dict.fromkeys(row["commit"] for row in rows))
     measured = "; ".join(
-        f"{commit}: " + ", ".join(row["name"] for row in rows if row["commit"] == commit)
+        f"{commit} ({', '.join(row['name'] for row in rows if row['commit'] == commit)})"
         for commit in commits
     )
     return "\n".join(
         [
             "\n## Test NLL on binarized MNIST\n",
-            f"`python benchmarks/core_nll.py`: two layers of 300 units each way, 32 latents, "
-            f"{epochs} epochs of Adam, one seed; all 10,000 test images with {samples} importance "
-            "samples each. The standard error is over test images, and the same images are behind "
-            "every row, so differences between rows are surer than it says. Training times were "
-            "taken on a shared machine and only tell orders of magnitude. Rows are of the commits "
-            f"at which they were measured ({measured}); later changes are not in them.\n",
+            "`python benchmarks/core_nll.py` trains networks with two layers of 300 units each "
+            f"way and 32 latents, for {epochs} epochs of Adam with one seed. The test NLL is that "
+            f"of all 10,000 test images with {samples} importance samples each. Its standard error "
+            "is over test images. All rows have the same images, so the differences between rows "
+            "are more certain than the errors suggest. The training times were taken on a shared "
+            "machine and show only orders of magnitude. Each row was measured at one of these "
+            f"commits, and later changes are not in it: {measured}.\n",
             *lines,
             "",
             save(figure, "core_nll", "Test NLL of each prior, posterior and objective"),
@@ -125,12 +126,13 @@ def variance_section() -> str:
     return "\n".join(
         [
             "\n## Variance of the gradient estimators\n",
-            f"`python benchmarks/estimator_variance.py`: along one training with the ELBO, each "
-            f"estimator draws {result['gradients']} gradients for one batch of "
-            f"{result['examples']} test images; drawn is the trace of their covariance. The score "
-            f"function's is {readable(score)} times that of the reparametrized ELBO at epoch "
-            f"{last}, {readable(mean)} times with a running mean as baseline. IWAE, DReG and "
-            "VIMCO estimate the gradient of another bound, the importance-weighted one.\n",
+            "`python benchmarks/estimator_variance.py` runs one training with the ELBO. Along it "
+            f"each estimator draws {result['gradients']} gradients for one batch of "
+            f"{result['examples']} test images. The figure shows the trace of their covariance. At "
+            f"epoch {last} the trace of the score function is {readable(score)} times that of the "
+            f"reparametrized ELBO, and {readable(mean)} times with a running mean as baseline. "
+            "IWAE, DReG and VIMCO estimate the gradient of another bound, the importance-weighted "
+            "one.\n",
             save(figure, "core_variance", "Gradient variance of each estimator by epoch"),
             save(ratios, "core_variance_ratio", "Gradient variance relative to the ELBO's"),
         ]
@@ -140,7 +142,10 @@ def variance_section() -> str:
 def collapse_section() -> str:
     """Returns the figure of the KL per latent, with and without free bits."""
     rows = {row["name"]: row for row in load("core_binarized_mnist")}
-    pair = {"ELBO": rows["reference"], "free bits": rows["free bits, 0.1 nats a dimension"]}
+    pair = {
+        "without free bits": rows["reference"],
+        "with free bits": rows["free bits, 0.1 nats a dimension"],
+    }
     figure = Figure((8, 3), layout="constrained")
     axes = figure.subplots()
     words = []
@@ -149,8 +154,8 @@ def collapse_section() -> str:
         axes.plot(np.arange(1, len(kls) + 1), kls, marker=".", label=name)
         off = int(np.sum(kls < STARVED))
         words.append(
-            f"{name}: {off} of {len(kls)} latents hold less than {STARVED} nats, test NLL "
-            f"{row['test_nll']:.2f}"
+            f"{name.capitalize()}, {off} of {len(kls)} latents hold less than {STARVED} nats, and "
+            f"the test NLL is {row['test_nll']:.2f}."
         )
     axes.set_yscale("log")
     axes.set_xlabel("latents, in the order of their KL")
@@ -160,8 +165,8 @@ def collapse_section() -> str:
     return "\n".join(
         [
             "\n## Collapse, with and without free bits\n",
-            f"Of the same runs; {'; '.join(words)}. Free bits keep every latent near "
-            "or above its free nats; whether that pays is the test NLL's to say.\n",
+            f"Two of the runs above differ only in free bits. {' '.join(words)} Free bits keep "
+            "every latent near or above its free nats. The test NLL decides whether that pays.\n",
             save(figure, "core_collapse", "KL of each latent with and without free bits"),
         ]
     )
@@ -187,12 +192,12 @@ def bits_section() -> str:
     return "\n".join(
         [
             "\n## Bits per dimension on Fashion-MNIST, 256 levels\n",
-            f"`python benchmarks/bits.py`: {first['epochs']} epochs, "
-            f"{first['test_examples']:,} test images, {first['importance_samples']} importance "
-            "samples. The discretized likelihoods give each grey level a probability. The "
-            "Gaussians were trained and tested on uniformly dequantized images, for which their "
-            "density bounds the code length of the levels (Theis et al. 2016); their scales are no "
-            "smaller than one grey level, the package's default.\n",
+            f"`python benchmarks/bits.py` trains each model for {first['epochs']} epochs and "
+            f"measures {first['test_examples']:,} test images with {first['importance_samples']} "
+            "importance samples. The discretized likelihoods give each grey level a probability. "
+            "The Gaussians were trained and tested on uniformly dequantized images, for which the "
+            "density bounds the code length of the levels (Theis et al. 2016). Their scales are no "
+            "smaller than one grey level, which is the package's default.\n",
             *lines,
             "",
             save(figure, "core_bits", "Bits per dimension of four likelihoods"),

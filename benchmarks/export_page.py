@@ -12,14 +12,14 @@ PAGE = Path(__file__).parents[1] / "docs/exports.md"
 DETAILED = ("mixture", "conv")
 HEAD = """# What was measured of the exports
 
-Written by `benchmarks/export_page.py` from
+`benchmarks/export_page.py` writes this page from
 [export_parity.json](../benchmarks/results/export_parity.json) (`benchmarks/export_parity.py`) and
-[export_load.json](../benchmarks/results/export_load.json) (`benchmarks/export_load.py`). Small
-models of binarized MNIST, trained for a few epochs; MLPs of 500-500 with 40 latent variables, or
-convolutions. An error is the largest difference from Keras over the largest output; NLL is the
-importance-weighted one of 256 test images, and its change is in nats. Times are of one row, or of
-the file's batch, on a machine shared with other work: they compare within a column, not across
-days.
+[export_load.json](../benchmarks/results/export_load.json) (`benchmarks/export_load.py`).
+The models are small and were trained on binarized MNIST for a few epochs. They are MLPs of 500-500
+with 40 latent variables, or convolutional networks. The error is the largest difference from Keras,
+divided by the largest output. The [NLL](glossary.md#nll) is the importance-weighted one of 256 test
+images, and its change is in nats. Each time is that of one row, or of the batch of the file. The
+machine was shared with other work, so compare times within a column, not across days.
 """
 
 
@@ -77,9 +77,9 @@ def load(result: dict) -> str:
     """Returns the load's numbers."""
     of = result["signatures"]
     text = (
-        f"{result['requests']:,} requests from {result['threads']} threads, all signatures and "
-        f"batches of {', '.join(map(str, result['batch_sizes']))}: no error, "
-        f"{result['requests_per_second']:,.0f} requests/s, memory from "
+        f"{result['threads']} threads made {result['requests']:,} requests to all signatures, in "
+        f"batches of {', '.join(map(str, result['batch_sizes']))}. There was no error. The loader "
+        f"answered {result['requests_per_second']:,.0f} requests/s, and its memory went from "
         f"{result['resident_mib'][0]:.0f} to {result['resident_mib'][-1]:.0f} MiB.\n\n"
     )
     lines = [
@@ -98,10 +98,10 @@ def load(result: dict) -> str:
 
 LAYERS = """## Keras's layers
 
-Each alone, with weights of its own (`benchmarks/export_layers.py`,
-[export_layers.json](../benchmarks/results/export_layers.json)): the largest error of the
-SavedModel in TensorFlow's C++ loader, and of float32 files in LiteRT, of any batch and of one row.
-A layer that LiteRT lacks is in the SavedModels all the same; the remark is the export's.
+Each layer was exported alone, with its own weights (`benchmarks/export_layers.py`,
+[export_layers.json](../benchmarks/results/export_layers.json)). The table has the largest error of
+the SavedModel in TensorFlow's C++ loader, and of the float32 files in LiteRT, for any batch and for
+one row. A layer that LiteRT lacks is still in the SavedModels. The export itself gives the remarks.
 """
 
 
@@ -120,16 +120,16 @@ def layers(entries: list[dict]) -> str:
 
 TIME = """## Time of an export
 
-Of all that `vae_tf.export` makes and proves by default, with fresh weights and 2,000 images of each
-split (`benchmarks/export_time.py`, [export_time.json](../benchmarks/results/export_time.json)).
-The machine did nothing else meanwhile.
+This is the time of everything that `vae_tf.export` makes and proves by default, with fresh weights
+and 2,000 images of each split (`benchmarks/export_time.py`,
+[export_time.json](../benchmarks/results/export_time.json)). The machine did nothing else meanwhile.
 """
 
 
 def measured(entry: dict, commits: str) -> str:
     """Returns where and of what a section's numbers were taken."""
     machine = entry["machine"]
-    return f"Measured at {commits} on {machine['cpu']}, {machine['cores']} cores.\n"
+    return f"Measured at commit {commits} on {machine['cpu']}, {machine['cores']} cores.\n"
 
 
 def time(entries: list[dict]) -> str:
@@ -147,7 +147,7 @@ def main() -> None:
     for case in DETAILED:
         of = [row for row in rows if row["case"] == case]
         title = f"## {of[0]['network']}, prior {of[0]['prior']}\n"
-        parts += [title, "In bold what the export recommends.\n", detail(of)]
+        parts += [title, "The files in bold are those that the export recommends.\n", detail(of)]
     parts.append(measured(rows[0], ", ".join(sorted({row["commit"] for row in rows}))))
     parts += ["## Load on the C++ loader\n"]
     loaded = json.loads((common.RESULTS / "export_load.json").read_text())

@@ -24,10 +24,10 @@ from budget import Budget
 
 import vae_tf
 from vae_tf import data
+from vae_tf.environment import versions
 from vae_tf.models.optimizers import KernelAdamW
 from vae_tf.networks import mlp_decoder, mlp_encoder, mlp_ladder
 from vae_tf.objectives import LinearWarmup
-from vae_tf.runs.directory import versions
 
 ROOT = common.RESULTS.parents[1]
 MODELS = ROOT / "runs/benchmark_hierarchical"

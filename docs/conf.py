@@ -35,6 +35,7 @@ html_title = f"vae_tf {release}"
 html_static_path = ["_static"]
 # What `explorer.py` writes
 html_extra_path = ["_build/extra"] if (HERE / "_build/extra").exists() else []
+html_favicon = "../vae_tf/exporting/web/page/icon.svg"
 html_css_files = ["quiet.css"]
 html_math_renderer = "svg"
 html_show_copyright = html_show_sphinx = html_copy_source = False

@@ -54,7 +54,7 @@ def pytest_runtest_makereport(item):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """With --durations, processor time of the slowest tests and files: CONTRIBUTING.md's budget."""
+    """With --durations, processor time of the slowest tests and files; budget: tests/README.md."""
     if not config.option.durations:
         return
     tests, files = collections.Counter(), collections.Counter()

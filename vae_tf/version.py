@@ -1,3 +1,3 @@
 """The only version string; setup.py reads it as text."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

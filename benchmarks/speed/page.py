@@ -13,42 +13,45 @@ from benchmarks.speed import pictures, results
 HOME = results.PATH.parents[1]
 INTRODUCTION = """# Speed
 
-Written by `scripts/bench page` from [results/speed.json](results/speed.json); `make bench` measures
-all anew, in an environment of its own (`.venv-bench`, forty minutes on two cores), and
-`scripts/bench SECTION ...` some of it.
+`scripts/bench page` writes this page from [results/speed.json](results/speed.json). `make bench`
+measures everything again, in an environment of its own (`.venv-bench`, forty minutes on two cores),
+and `scripts/bench SECTION ...` measures single sections.
 
-Contenders are processes that stay alive for the whole race and are measured in turn, A B C A B C,
-so that whatever else the machine does hits all alike; a ratio is of rates of the same round. Tables
-give the median over rounds, with the least and the greatest. All have all cores, the data in
-memory, and what compiles or warms up is not counted. PyTorch's threads wait for each other as is
-fastest for PyTorch on the machine at the time; `waiting` in the JSON says how that was found.
+The contenders are processes that stay alive for the whole race and are measured in turn (A B C,
+A B C), so other work on the machine affects all of them alike. "Speed-up of X" is the rate of X
+divided by the rate of the row, both from the same round. The tables give the median over rounds,
+with the least and the greatest value in brackets. Every contender may use all cores and has its
+data in memory. Compilation and warm-up are not counted. PyTorch's threads wait for each other in
+the way that is fastest for PyTorch on the machine at the time; `waiting` in the JSON says how that
+way was found.
 """
 TRAINING = """
-MLP 784-500-500-32 and keras.io's conv VAE, relu, Adam, Bernoulli. `fit` is `vae.fit(x,
-batch_size=...)` on an array, `training_batches` what `train.py` feeds, with a new binarization each
-epoch; Keras is the recipe of keras.io; PyTorch a loop written by hand over batches gathered from
-memory; pythae its trainer, as it is. TensorFlow by hand is a loop in one graph, for this network
-alone, that checks and reports nothing. The share is that of the multiplications which a 2048x2048
-matmul of the same precision, measured in the same race, does in the same time.
+The networks are the MLP 784-500-500-32 and keras.io's conv VAE, with relu, Adam and a Bernoulli
+likelihood. `fit` is `vae.fit(x, batch_size=...)` on an array. `training_batches` is the data that
+`train.py` feeds, with a new binarization each epoch. Keras is the recipe of keras.io. PyTorch is a
+loop written by hand over batches gathered from memory, and pythae is its own trainer, unchanged.
+TensorFlow by hand is a loop in one graph, for this network alone, without checks or reports. The
+share of the ceiling compares a contender's multiplications with those of a 2048x2048 matmul of the
+same precision in the same time, measured in the same race.
 """
 NLL = """
-`log_likelihood` beside pythae's `get_nll` (as it is, but without a graph for gradients) and a
-vectorised PyTorch loop, which runs the encoder once and sums weights by chunk. A sample is one
-decoded draw.
+`log_likelihood` is compared with pythae's `get_nll` (unchanged, but without a graph for gradients)
+and with a vectorised PyTorch loop, which runs the encoder once and sums weights by chunk. A sample
+is one decoded draw.
 """
 GENERATION = """
-From memory to memory. `sample()` and `encode()` are methods of `vae_tf.VAE`, SavedModel and LiteRT
-what `vae_tf.export` writes, the rest others' ways with the same networks. `sample()` and PyTorch
-draw their latents; the others are given them.
+Inputs and outputs are in memory. `sample()` and `encode()` are methods of `vae_tf.VAE`, and
+`vae_tf.export` writes the SavedModel and the LiteRT file. The other rows run the same networks in
+other libraries. `sample()` and PyTorch draw their latents; the others are given theirs.
 """
 ABLATION = """
-`fit` as it is, and with one thing changed: a ratio above 1 is what that thing brings, below 1 what
-it would cost. docs/speed.md says why.
+`fit` is compared with `fit` after one change. If the speed-up is above 1, the changed part
+makes `fit` faster by that factor; below 1, the change would. docs/speed.md gives the reasons.
 """
 NOTES = {"training": TRAINING, "ablation": ABLATION, "nll": NLL, "generation": GENERATION}
 TITLES = {
     "training": "Training",
-    "ablation": "What brings what",
+    "ablation": "The gain from each part",
     "nll": "Importance-weighted NLL",
     "generation": "Generation and encoding",
 }
@@ -79,7 +82,7 @@ def origin(result: Mapping[str, Any], section: str) -> str:
 def table(race: Mapping[str, Any], comparisons: list[Mapping[str, Any]]) -> str:
     """Returns a race: rates, and for each of ours the ratio to the others."""
     ratios = {c["name"]: c for c in comparisons}
-    headings = ["", race["unit"], *(f"{own}: times as fast" for own in race["ours"])]
+    headings = ["", race["unit"], *(f"speed-up of {own}" for own in race["ours"])]
     shares = race.get("share", {})
     if shares:
         headings.insert(2, "share of the ceiling")
@@ -103,10 +106,10 @@ def roofline(result: Mapping[str, Any]) -> str:
     rates = section["memory"]["rates"].get("copy", [])
     parts = ["## Roofline\n", origin(result, "roofline"), *lines(["", "GFLOP/s"], rows), ""]
     if rates:
-        parts.append(f"Copying: {spread(rates, '{:.1f}')} GB/s read and written.\n")
+        parts.append(f"Copying reads and writes {spread(rates, '{:.1f}')} GB/s.\n")
     steps = list(bounds(result)) if rates else []
     headings = ["a step of", "GFLOP", "MB, if no weight stays in a cache"]
-    headings += ["ms for the one, in bf16", "ms for the other", "ms it took, `fit` in bf16"]
+    headings += ["ms to compute, in bf16", "ms to read and write", "ms of `fit`, in bf16"]
     return "\n".join([*parts, *lines(headings, steps), ""])
 
 

@@ -38,7 +38,7 @@ def signed(app, what, name, obj, options, signature, returned):
     if what == "class" and signature == "(*args, **kwargs)":
         for init in (base.__dict__.get("__init__") for base in obj.__mro__):
             if init is not None and not str(own := signature_of(init)).startswith("(*args"):
-                return stringify_signature(own), returned
+                return stringify_signature(own, unqualified_typehints=True), returned
     return None
 
 

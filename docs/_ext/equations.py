@@ -4,7 +4,6 @@ MathML would do as well, where the reader's machine has such a font; many have n
 """
 
 import html
-import re
 
 import docutils.nodes
 import ziamath
@@ -15,7 +14,7 @@ ziamath.config.svg2 = False  # <path> for each sign, which copies of a page keep
 
 def drawn(latex: str, inline: bool) -> str:
     """Returns one equation, aligned with the line that it stands in."""
-    latex = re.sub(r"\\(log|max)\s+", r"\\\1\\,", latex.strip())
+    latex = latex.strip()
     made = ziamath.Latex(latex, size=18, inline=inline, color="currentColor")
     shift = f' style="vertical-align: {made.getyofst():.2f}px"' if inline else ""
     picture = made.svg().replace("<svg ", f"<svg aria-hidden='true'{shift} ", 1)

@@ -50,6 +50,9 @@ ELSEWHERE = {
     "benchmarks/README.md": "measurements.md",
     "export/serving/README.md": "serving.md",
     "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
+    "examples/README.md": "examples.md",
+    "tests/README.md": "testing.md",
     "CONTRIBUTING.md": "contributing.md",
 }
 

@@ -45,7 +45,9 @@ def described(module_name: str, only: str | None = None) -> str:
         kind = "class" if inspect.isclass(value) else "function" if callable(value) else "data"
         lines += ["", f".. auto{kind}:: {module_name}.{name}"]
         if kind == "class":
-            lines += ["   :members:", "   :show-inheritance:"]
+            lines.append("   :members:")
+            if any(base.__name__ in names for base in value.__bases__):
+                lines.append("   :show-inheritance:")
             # What a VAE can do is spread over its own base classes
             if name == "VAE":
                 lines += ["   :inherited-members: Model"]

@@ -129,7 +129,14 @@ def test_pictures_exist():
             assert ((ROOT / page).parent / picture).stat().st_size > 1000
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{p}.md" for p in PAGES)])
+@pytest.mark.parametrize(
+    "page",
+    [
+        *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"),
+        *("tests/README.md", "examples/README.md"),
+        *(f"docs/{p}.md" for p in (*PAGES, "architecture", "versions")),
+    ],
+)
 def test_links_and_pictures_lead_somewhere(page):
     links = re.findall(r"\]\(((?!http)[^)#]+)\)", (ROOT / page).read_text("utf-8"))
     assert links or page != "README.md"

@@ -17,7 +17,7 @@ WORDS = {
     "file": ("file of the row, below the input's first directory", "path"),
     "row": ("number of the row in its file", "0 for the first"),
     KEY: ("the row's own name, as the data have it", "text"),
-    "seed": ("what the row's randomness comes from", "any int32"),
+    "seed": ("source of the row's randomness", "any int32"),
 }
 
 

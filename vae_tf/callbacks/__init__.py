@@ -16,3 +16,7 @@ __all__ = [
     "manifold",
     "write_animation",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -27,34 +27,34 @@ COMMANDS = ("encode", "decode", "score", "generate", "impute")
 class BulkFlags:
     """Run a signature of an exported bundle over many files: rows in, shards and a manifest out.
 
-    COMMAND is one of encode, decode, score, generate and impute. Beam's own flags follow after --,
-    for runners on other machines.
+    COMMAND is one of encode, decode, score, generate and impute. Flags of Beam, for runners on
+    other machines, follow after --.
     """
 
     bundle: Annotated[Path | None, _takes("DIR")] = None
     """The directory that the export wrote."""
     input: Annotated[str | None, _takes("GLOB")] = None
-    """Files of one kind, .parquet, .npy, .tfrecord or images; of a directory, all below it."""
+    """Files of one kind: .parquet, .npy, .tfrecord or images. A directory means all files in it."""
     output: Annotated[str | None, _takes("DIR")] = None
-    """Where shards and manifest go."""
+    """The directory to write shards and manifest to."""
     rows: Annotated[int | None, _takes("N")] = None
-    """How many rows to generate, where no condition has to be given."""
+    """Number of rows to generate, if the model has no condition."""
     seed: int = 0
-    """Seed of all randomness, together with the file and number of a row."""
+    """Seed of all draws. A row's own seed follows from it and from the row's file and number."""
     temperature: float = 1.0
-    """Factor on the prior's noise, for generate."""
+    """Factor for the prior's noise, in generate."""
     signature: Annotated[str | None, _takes("NAME")] = None
-    """Another signature of the bundle than the one called like the command."""
+    """A signature of the bundle to run in place of the one that COMMAND names."""
     format: Literal["parquet", "tfrecord"] = "parquet"
-    """What shards are written as."""
+    """File format of the shards."""
     shard_rows: int = 10_000
-    """Rows of a shard; TFRecord files and row groups of Parquet are never divided."""
+    """Rows in a shard. TFRecord files and row groups of Parquet are never divided."""
     batch_rows: int = 256
-    """Rows of a call of the signature, at most those that the bundle allows."""
+    """Rows in a call of the signature, at most as many as the bundle allows."""
     processes: int = 1
-    """Processes of the in-process runner."""
+    """Number of processes of the in-process runner."""
     skip_corrupt: bool = False
-    """Leave out what cannot be read, and count it in the manifest."""
+    """Leave out files that cannot be read, and list them in the manifest."""
     overwrite: bool = False
     """Replace the output if it exists."""
 
@@ -62,7 +62,7 @@ class BulkFlags:
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code after doing as the flags say."""
     flags = list(sys.argv[1:] if argv is None else argv)
-    return app.run(lambda: _main(flags), "the same command goes on")
+    return app.run(lambda: _main(flags), "the same command continues")
 
 
 def parsed(argv: Sequence[str]) -> tuple[str, BulkFlags, list[str]]:

@@ -27,13 +27,13 @@ class Compress:
     run: Annotated[Path | None, tyro.conf.Positional, _takes("RUN")] = None
     """The run directory that train.py made."""
     input: Annotated[Path | None, tyro.conf.Positional, _takes("INPUT")] = None
-    """A .npy file [N, ...], or a folder of image files, whose pixels are kept, not their names."""
+    """A .npy file [N, ...], or a folder of images. Their pixels are kept, but not their names."""
     output: Annotated[Path | None, _takes("FILE")] = None
     """The compressed file."""
     chains: Annotated[int | None, _takes("N")] = None
-    """How many images are coded at once; one for each thousand, 16 at most, if not given."""
+    """Number of images coded at once. By default one for each thousand, and 16 at most."""
     bins: int = 12
-    """Bits that tell a latent."""
+    """Bits for each latent."""
     overwrite: bool = False
     """Replace the output if it exists."""
 
@@ -47,12 +47,12 @@ class Decompress:
     input: Annotated[Path | None, tyro.conf.Positional, _takes("INPUT")] = None
     """The compressed file."""
     output: Annotated[Path | None, _takes("FILE")] = None
-    """The .npy file."""
+    """The .npy file to write."""
     overwrite: bool = False
     """Replace the output if it exists."""
 
 
-DESCRIPTION = "Compress data with a trained run, and decompress them to the last bit."
+DESCRIPTION = "Compress data with a trained run, and restore them to the last bit."
 KINDS: dict[str, type] = {"compress": Compress, "decompress": Decompress}
 Flags = (
     Annotated[Compress, tyro.conf.subcommand("compress")]

@@ -16,16 +16,17 @@ class CompareFlags:
     """Compare a VAE with a normal, probabilistic PCA and a Gaussian mixture on unseen data."""
 
     dataset: str = "digits"
-    """As train.py takes it; or heights, or houses, which are generated from a known truth."""
+    """A data set as for train.py, or heights or houses, which are drawn from a known density."""
     output: Path | None = None
-    """Where the VAE's run, compare.json and samples.png go. runs/compare/<dataset> if not given."""
+    """Directory for the VAE's run, compare.json and samples.png. By default
+    runs/compare/<dataset>."""
     kinds: tuple[str, ...] = ()
-    """COLUMN=KIND for columns of a table, as train.py takes them."""
+    """COLUMN=KIND for columns of a table, as in train.py."""
     likelihood: str = "auto"
     """The VAE's likelihood of images. auto: bernoulli for black and white, discretized-logistic for
     grey levels and colours."""
     epochs: int | None = None
-    """Most epochs of the VAE's training; as train.py has them if not given."""
+    """Maximum number of epochs of the VAE's training. By default the number of train.py."""
     importance_samples: int = 500
     """Draws of z for each test example."""
     seed: int = 0
@@ -35,7 +36,7 @@ class CompareFlags:
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code after comparing as the flags say."""
     flags = list(sys.argv[1:] if argv is None else argv)
-    return app.run(lambda: _main(flags), "the same command goes on from the last epoch", in_flags)
+    return app.run(lambda: _main(flags), "the same command continues from the last epoch", in_flags)
 
 
 def _main(argv: list[str]) -> None:

@@ -25,38 +25,38 @@ class ExportFlags:
     run: Annotated[Path | None, tyro.conf.Positional, _takes("RUN")] = None
     """The run directory that train.py made."""
     output: Annotated[Path | None, _takes("DIR")] = None
-    """Where the bundle goes."""
+    """The directory to write the bundle to."""
     version: int = 1
-    """TF Serving's version number; one that exists is refused."""
+    """Version number for TF Serving. A version that exists is refused."""
     data_dir: Annotated[str | None, _takes("DIR")] = None
-    """Where the run's TFDS data lie, by which int8 files are made and all are judged;
-    TFDS_DATA_DIR or TFDS's own default if not given."""
+    """Directory of the run's TFDS data, from which int8 files are made and all files are judged. By
+    default TFDS_DATA_DIR, or else TFDS's own directory."""
     image_dtype: Literal["float32", "uint8"] = "float32"
-    """What image inputs are: intensities as the model takes them, or bytes from 0 to 255."""
+    """Type of image inputs: float32, as the model takes them, or uint8, bytes from 0 to 255."""
     only: Annotated[str | None, _takes("savedmodel")] = None
-    """savedmodel: no LiteRT file at all, in a fraction of the time."""
+    """savedmodel: make no LiteRT file at all, which takes a fraction of the time."""
     litert: Annotated[str | None, _takes("NAMES")] = None
-    """Precisions of the files in litert/, such as float32,int8; all of float32, float16, dynamic
-    and int8 if not given."""
+    """Precisions of the files in litert/, such as float32,int8. By default float32, float16,
+    dynamic and int8."""
     batch: Annotated[str | None, _takes("SIZES")] = None
-    """Batch sizes of these files, such as 1,16; `any` is a free one; any,1,16 if not given."""
+    """Batch sizes of these files, such as 1,16; `any` is a free size. By default any,1,16."""
     whole: bool = True
     """Write the third SavedModel, `vae`, with reconstruct, score, impute and surprisal."""
     importance_samples: Annotated[int | None, _takes("N")] = None
-    """Draws of z for each row in score, impute and surprisal; 64 if not given."""
+    """Draws of z for each row in score, impute and surprisal. By default 64."""
     false_alarm_rate: Annotated[float | None, _takes("X")] = None
-    """Share of ordinary images above the threshold on score; 0.01 if not given."""
+    """Share of ordinary images that may exceed the threshold on score. By default 0.01."""
     vectors: Annotated[str | None, _takes("NAMES")] = None
-    """Names of conditions, by commas, that are vectors of any numbers and no classes."""
+    """Names of conditions, separated by commas, that are vectors of numbers and not classes."""
     max_rows: Annotated[int | None, _takes("N")] = None
-    """Most rows that one request to a SavedModel may have; if not given, for each signature as many
-    as keep its largest tensor below 1 GiB, between 32 and 4096."""
+    """Maximum number of rows of a request to a SavedModel. By default each signature has the number
+    that keeps its largest tensor below 1 GiB, from 32 to 4096."""
     web: bool = False
     """Also write a page, output/web/, that runs encoder and decoder in the browser."""
     onnx: bool = False
-    """Also write onnx/<version>/; needs `pip install "vae_tf[onnx]"`."""
+    """Also write onnx/<version>/. This needs `pip install "vae_tf[onnx]"`."""
     verify: Annotated[Path | None, _takes("DIR")] = None
-    """Check this bundle instead: its hashes, and every signature against its golden vectors."""
+    """Verify this bundle instead: its hashes, and every signature against its golden vectors."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -136,8 +136,8 @@ def _listed(text: str | None) -> tuple[str, ...] | None:
 
 def _size(word: str) -> int | None:
     if word != "any" and not (word.isascii() and word.isdecimal() and len(word) < 10):
-        fix = "Call it as in --batch any,1,16."
-        raise ConfigError("--batch must be sizes by commas, or any", repr(word), fix)
+        fix = "Write it as in --batch any,1,16."
+        raise ConfigError("--batch must be sizes separated by commas, or any", repr(word), fix)
     return None if word == "any" else int(word)
 
 

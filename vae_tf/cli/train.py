@@ -19,7 +19,7 @@ OWN_RECIPE = ("table", "text", "series")  # of data that begin with such a word 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code after training as the flags say."""
     flags = list(sys.argv[1:] if argv is None else argv)
-    return app.run(lambda: _main(flags), "--resume goes on from the last finished epoch", in_flags)
+    return app.run(lambda: _main(flags), "--resume continues after the last epoch", in_flags)
 
 
 def parse(argv: Sequence[str]) -> TrainConfig:

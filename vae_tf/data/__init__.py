@@ -28,3 +28,7 @@ __all__ = [
     "mixed",
     "with_mask",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

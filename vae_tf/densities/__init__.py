@@ -6,3 +6,7 @@ from vae_tf.densities.mixture import GaussianMixture
 from vae_tf.densities.normal import Normal, ProbabilisticPCA
 
 __all__ = ["Density", "GaussianMixture", "Heights", "Houses", "Normal", "ProbabilisticPCA"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

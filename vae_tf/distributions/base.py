@@ -27,14 +27,14 @@ class ModelPart(Settings, keras.layers.Layer):
     use = "Use its `distribution(...)` method."
     restated: ClassVar[tuple[str, ...]] = ()
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs) -> None:
         super().__init_subclass__(**kwargs)
         base = next(parent for parent in cls.__mro__ if "restated" in vars(parent))
         if "distribution" in vars(cls):
             for name in set(cls.restated) - set(vars(cls)):
                 setattr(cls, name, getattr(base, name))
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs) -> None:
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         self.built = True  # variables are made in __init__; there is no input shape to wait for

@@ -41,3 +41,7 @@ __all__ = [
     "weigh_components",
     "with_components",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

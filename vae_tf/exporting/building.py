@@ -22,6 +22,7 @@ from vae_tf.formats.onnx import directory as onnx_directory
 from vae_tf.formats.runtimes import saved_model
 from vae_tf.signatures.endpoint import Arrays, Endpoint, describe
 from vae_tf.signatures.halves import Halves
+from vae_tf.signatures.probes import probes
 
 GOLDEN_ROWS = 5
 TOLD_IN_FILES = ("version", "fingerprint", "prior", "posterior", "likelihood", "preprocessing")
@@ -56,9 +57,7 @@ def build(
     version = str(facts["version"])
     # Keras first: a model whose own numbers are wrong needs no further work.
     golden_inputs = {e.name: _golden_inputs(e, halves, images) for e in endpoints}
-    expected = {
-        e.name: parity.reference(e, [*parity.probes(e), golden_inputs[e.name]]) for e in endpoints
-    }
+    expected = {e.name: parity.reference(e, [*probes(e), golden_inputs[e.name]]) for e in endpoints}
     golden_outputs = {name: outputs.pop() for name, outputs in expected.items()}
     endpoints = [e.limited(options.max_rows) for e in endpoints]
     signatures = {
@@ -175,7 +174,7 @@ def _write_around(
 
 def _golden_inputs(endpoint: Endpoint, halves: Halves, images: Mapping[str, Batch]) -> Arrays:
     """Returns one batch, of test images where there are some."""
-    batch = next(b for b in parity.probes(endpoint) if len(next(iter(b.values()))) == GOLDEN_ROWS)
+    batch = next(b for b in probes(endpoint) if len(next(iter(b.values()))) == GOLDEN_ROWS)
     given = batch.get("image")
     if given is None or given.dtype != np.float32 or "test" not in images:
         return batch

@@ -2,21 +2,17 @@
 
 import datetime
 import hashlib
-import importlib.metadata
 import json
-import platform
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
+from vae_tf.environment import versions
 from vae_tf.errors import ExportError
 from vae_tf.exporting.reading import AGAIN, check_manifest, parsed, shown, version_of
 from vae_tf.formats.plain import plain, write_json
-from vae_tf.version import __version__
 
 NAME = "manifest.json"
 FORMAT_VERSION = 2
@@ -26,21 +22,8 @@ END = "\n}\n"
 
 def packages() -> dict[str, str]:
     """Returns the versions that took part in an export."""
-
-    def installed(name: str) -> str:
-        try:
-            return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            return "unknown"
-
-    return {
-        "vae_tf": __version__,
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "tensorflow_probability": installed("tensorflow-probability"),
-        "ai_edge_litert": installed("ai-edge-litert"),
-        "python": platform.python_version(),
-    }
+    parts = ("tensorflow", "keras", "tensorflow-probability", "ai-edge-litert")
+    return {name.replace("-", "_"): version for name, version in versions(parts).items()}
 
 
 def fingerprint(parts: Iterable[Any], settings: Any) -> str:

@@ -7,14 +7,14 @@ from typing import Any
 from vae_tf.exporting.snippets import snippets
 
 CAPTIONS = {
-    "samples": "Images the decoder makes of draws from the prior.",
+    "samples": "Images that the decoder makes from draws of the prior.",
     "reconstructions": "Test images, each row above its reconstruction.",
-    "label_swap": "Test images, and the style of each under every label.",
-    "interpolations": "Straight lines between two test images in latent space.",
+    "label_swap": "Test images, and the style of each one under every label.",
+    "interpolations": "Images along straight lines between two test images in latent space.",
     "manifold": "The two-dimensional latent space.",
-    "codes": "Where the codes of test images lie in it.",
-    "marginals": "Each column, of the training rows and of samples.",
-    "pairs": "Pairs of columns, of the training rows and of samples.",
+    "codes": "The codes of the test images in the latent space.",
+    "marginals": "Each column, in the training rows and in samples.",
+    "pairs": "Pairs of columns, in the training rows and in samples.",
 }
 NUMBERS = {  # key in the run's report -> what it is; nats per image
     "elbo": "ELBO",
@@ -81,10 +81,11 @@ def _head(manifest: Mapping[str, Any], pictures: Sequence[str]) -> str:
     lines = [
         f"# A variational autoencoder{of}, version {manifest['version']}",
         "",
-        f"Encoder and decoder between data of shape {_shape(shape)} and {latent} latent variables: "
-        f"prior `{kinds['prior']}`, posterior `{kinds['posterior']}`, likelihood "
-        f"`{kinds['likelihood']}`. Exported {manifest['created_at']} by vae_tf "
-        f"{manifest['packages']['vae_tf']}; nothing of it is needed to run these files.",
+        f"The encoder and the decoder translate between data of shape {_shape(shape)} and {latent} "
+        f"latent variables. The prior is `{kinds['prior']}`, the posterior "
+        f"`{kinds['posterior']}` and the likelihood `{kinds['likelihood']}`. vae_tf "
+        f"{manifest['packages']['vae_tf']} exported the model on {manifest['created_at']}; "
+        "you do not need vae_tf to run these files.",
     ]
     inputs = {k: v for s in manifest["signatures"].values() for k, v in s["inputs"].items()}
     conditions = [f"`{name}`" for name, spec in inputs.items() if spec.get("role") == "condition"]
@@ -127,14 +128,14 @@ def _numbers(manifest: Mapping[str, Any]) -> str:
             rows.append((meaning, f"{test[key]:.2f}" + (f" ± {error:.2f}" if error else "")))
     text = ""
     if rows:
-        text = "On the test images, in nats per image.\n\n" + _table(("", "nats"), rows)
+        text = "Mean over the test images, in nats per image.\n\n" + _table(("", "nats"), rows)
     anomaly = manifest.get("anomaly")
     if anomaly:
         text += (
-            f"\n\nAn image is called unusual if `score` gives it an `nll` above "
-            f"**{anomaly['threshold']:.2f} nats**: of images like the {anomaly['examples']} "
-            f"held-out ones it was calibrated on, at most "
-            f"{anomaly['false_alarm_rate']:.0%} are above it, on average."
+            f"\n\nAn image counts as unusual if `score` gives it an `nll` above "
+            f"**{anomaly['threshold']:.2f} nats**. This threshold was calibrated on "
+            f"{anomaly['examples']} held-out images. Of images like these, on average at most "
+            f"{anomaly['false_alarm_rate']:.0%} are above it."
         )
     return text.strip()
 
@@ -154,8 +155,11 @@ def _signatures(signatures: Mapping[str, Any]) -> str:
     rows = [
         (*cells(name, s), side(s["inputs"]), side(s["outputs"])) for name, s in signatures.items()
     ]
-    text = "B is the batch, of at most so many rows in a request; LiteRT files have no limit.\n\n"
-    return text + _table(("signature", "SavedModel", "rows at most", "inputs", "outputs"), rows)
+    text = (
+        "B is the batch size. Each signature has a limit for the rows of a request; LiteRT files "
+        "have none.\n\n"
+    )
+    return text + _table(("signature", "SavedModel", "most rows", "inputs", "outputs"), rows)
 
 
 def _litert(manifest: Mapping[str, Any]) -> str:
@@ -175,7 +179,7 @@ def _litert(manifest: Mapping[str, Any]) -> str:
     if not rows:
         return ""
     heading = ("file", "bytes", "largest error", "NLL, change in nats", "µs a call")
-    text = "In bold the one to take; times are of the machine that exported.\n\n"
+    text = "The recommended file is in bold. The times were measured on the exporting machine.\n\n"
     text += _table(heading, rows)
     taken = [f"`{name}`: `{file}`" for name, file in litert["signatures"].items()]
     text += "\n\nThe file to take for each signature:\n\n" + _listed(taken)
@@ -191,7 +195,7 @@ def _agreement(manifest: Mapping[str, Any]) -> str:
         [f"`{signature}`", *(f"{row[r]:.1e}" if r in row else "" for r in runtimes)]
         for signature, row in errors.items()
     ]
-    text = "Largest error against Keras, in units of the largest output (`parity.json`).\n\n"
+    text = "Largest difference from Keras, divided by the largest output (`parity.json`).\n\n"
     return text + _table(["signature", *(r.replace("_", " ") for r in runtimes)], rows)
 
 
@@ -199,9 +203,9 @@ def _limits(manifest: Mapping[str, Any]) -> str:
     outputs = {name for s in manifest["signatures"].values() for name in s["outputs"]}
     means = ["An `image` is a mean, E[x|z], not a sample of p(x|z)."] if "image" in outputs else []
     limits = [
-        "It knows images like those it was trained on; of others, reconstructions and "
-        "likelihoods say little. A low likelihood is no proof that an image is unusual, nor a "
-        "high one that it is not.",
+        "The model knows only images like those it was trained on. For other images, its "
+        "reconstructions and likelihoods mean little. A low likelihood does not prove that an "
+        "image is unusual, and a high one does not prove that it is not.",
         *means,
         *(f"`{name}`: {text}" for name, text in manifest["remarks"].items()),
     ]
@@ -210,9 +214,10 @@ def _limits(manifest: Mapping[str, Any]) -> str:
 
 def _use(manifest: Mapping[str, Any]) -> str:
     return (
-        "`serving/` holds the configuration of TF Serving, a compose file and three clients; "
-        "`manifest.json` all of this for programs; `golden/` inputs of every signature with "
-        "what Keras made of them. Whether the bundle is what it was:\n\n"
+        "`serving/` holds the configuration of TF Serving, a compose file and three clients. "
+        "`manifest.json` has everything on this page in a form for programs, and `golden/` the "
+        "inputs of every signature with the outputs that Keras computed. To check that the bundle "
+        "is unchanged, run\n\n"
         "```\npython -m export --verify DIR  # or: vae-tf-export --verify DIR\n```"
     )
 

@@ -7,9 +7,10 @@ from typing import Any
 Ends = Mapping[str, Mapping[str, Any]]
 TYPES = {"float32": "float", "int32": "int"}
 SHOWN = ("generate", "decode")  # the first that there is
-HEAD = """`{file}`, one row at a time, by the names of its inputs and outputs. Kotlin with
-`com.google.ai.edge.litert:litert`, Java with `org.tensorflow:tensorflow-lite`, Swift with the pod
-`TensorFlowLiteSwift`; `path` is the file's, and Android takes it from the assets."""
+HEAD = """This code runs `{file}` on one row at a time, by the names of its inputs and outputs.
+Kotlin uses `com.google.ai.edge.litert:litert`, Java `org.tensorflow:tensorflow-lite`, and Swift
+the pod `TensorFlowLiteSwift`. `path` is the path of the file; Kotlin reads it from the app's
+assets."""
 
 
 def snippets(manifest: Mapping[str, Any]) -> str:

@@ -6,3 +6,7 @@ from vae_tf.models.sequences import SequenceVAE
 from vae_tf.models.vae import VAE
 
 __all__ = ["VAE", "Continuations", "SequenceVAE", "language_model"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

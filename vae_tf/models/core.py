@@ -90,6 +90,13 @@ class Core(keras.Model):
         for part in self._settings_of_parts():
             part.freeze()
         self.frozen = True
+        self.make_state()
+
+    def make_state(self) -> None:
+        """Makes the variables that a subclass keeps beside the parts; the last step of `__init__`.
+
+        A subclass with an `__init__` of its own would hide the names of the arguments.
+        """
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets an attribute; the parts of a finished model are refused."""
@@ -185,7 +192,7 @@ class Core(keras.Model):
 
     # Saving
 
-    def save(self, filepath, *args, **kwargs):
+    def save(self, filepath, *args, **kwargs) -> None:
         """Writes the model to a `.keras` file, as `keras.Model.save` does.
 
         Raises:
@@ -203,7 +210,7 @@ class Core(keras.Model):
             fix = "Save its weights by save_weights, and build the networks anew to load them."
             received = f"{shared[0]} in encoder and decoder"
             raise ConfigError("A saved VAE's networks must not share layers", received, fix)
-        return super().save(filepath, *args, **kwargs)
+        super().save(filepath, *args, **kwargs)
 
     def save_own_variables(self, store):
         """Saves the model's own state, the random state of its networks included."""

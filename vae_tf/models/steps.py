@@ -17,8 +17,8 @@ from vae_tf.objectives.terms import weighted_mean
 class Steps(Core):
     """Steps of a model whose `call` returns Terms and adds the KL term as a loss."""
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
+    def make_state(self) -> None:
+        """Makes what is counted and reported of the steps."""
         own_bound = () if self.objective.has_kl_term else ("bound",)
         names = ("loss", "nll", "kl", "elbo", *own_bound, "beta", "regularization")
         self.means = Means(names)

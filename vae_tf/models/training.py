@@ -2,9 +2,10 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from vae_tf.data.batch import Batch
@@ -94,7 +95,7 @@ class Training(Steps):
         validation_split=0.0,
         validation_data=None,
         **kwargs,
-    ):
+    ) -> keras.callbacks.History:
         """Returns the history of training the model, as `keras.Model.fit` does.
 
         Raises:
@@ -175,7 +176,7 @@ class Training(Steps):
 
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
-    ):
+    ) -> Any:
         """Returns loss and metrics on `x` in nats, as `keras.Model.evaluate` does.
 
         Raises:
@@ -195,7 +196,7 @@ class Training(Steps):
             raise DataError(f"The {role} data must hold examples", "an empty dataset", fix)
         return keras.tree.map_structure(float, values)  # Keras 3.12 returns tensors
 
-    def predict(self, x, *args, **kwargs):
+    def predict(self, x, *args, **kwargs) -> np.ndarray:
         """Returns reconstructions, as `keras.Model.predict` does.
 
         Raises:

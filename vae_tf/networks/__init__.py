@@ -34,3 +34,7 @@ __all__ = [
     "resnet_encoder",
     "resnet_ladder",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -80,3 +80,7 @@ __all__ = [
     "log_ratio",
     "weighted_mean",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

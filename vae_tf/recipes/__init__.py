@@ -34,3 +34,7 @@ def recipe(name: str) -> TrainConfig:
 
 
 __all__ = ["RECIPES", "recipe"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -23,20 +23,20 @@ class TrainConfig:
     """Train a variational autoencoder on any data; evaluate, draw and save it."""
 
     dataset: str = "digits"
-    """KIND:PATH, or a TFDS set. folder: of image files; array: a .npy or .npz file;
+    """KIND:PATH, or the name of a TFDS set. folder: image files; array: a .npy or .npz file;
     tfrecord:, parquet: images in shards, which are read while the model trains;
-    table: a .csv, .tsv or .parquet file; text: a file of one text a line, or
+    table: a .csv, .tsv or .parquet file; text: a file with one text per line, or
     text:tiny_shakespeare; series: [N, T, D] in a .npy file, or x with lengths in a .npz file;
-    digits are embedded."""
+    digits: a small set that needs no download."""
     kinds: tuple[str, ...] = ()
-    """COLUMN=KIND where a table's kinds are inferred wrongly. Kinds are real, positive, binary,
+    """COLUMN=KIND to override inferred kinds of a table. Kinds are real, positive, binary,
     category and count, and ignore leaves a column out."""
     tokens: Literal["bytes", "words"] = "bytes"
-    """What a text is made of. bytes of UTF-8; words: the 10,000 most frequent ones."""
+    """The tokens of a text. bytes: those of UTF-8; words: the 10,000 most frequent ones."""
     max_length: int | None = None
-    """Most tokens of a text, its end included. That of the longest line if not given."""
+    """Maximum number of tokens of a text, its end included. By default that of the longest line."""
     data_dir: str | None = None
-    """Where TFDS data lie. TFDS_DATA_DIR, or TFDS's own default, if not given."""
+    """Directory of the TFDS data. By default TFDS_DATA_DIR, or else TFDS's own directory."""
     image_size: tuple[int, int] | None = None
     """Resize images to this height and width."""
     skip_unreadable: bool = False
@@ -45,7 +45,7 @@ class TrainConfig:
     """Read the images of a folder while the model trains, not beforehand. For more than fit into
     memory and onto the disk."""
     binarization: Literal["auto", "none", "static", "dynamic"] = "auto"
-    """Draw each pixel as 0 or 1 with its grey value as probability. dynamic: anew each epoch;
+    """Draw each pixel as 0 or 1 with its grey value as probability. dynamic: again in each epoch;
     static: once; auto: dynamic for the bernoulli likelihood, none for the others."""
 
     network: Literal["auto", "mlp", "conv", "resnet", "gru", "causal"] = "auto"
@@ -53,9 +53,9 @@ class TrainConfig:
     recurrent; causal: convolutional over the steps of a text; auto: mlp for tables and small
     images, conv for larger ones, gru for texts and series."""
     hidden: Literal["auto"] | tuple[int, ...] = "auto"
-    """Widths of the mlp's hidden layers; the decoder has them in reverse. auto: 500 500; of a
-    table 128 128, and 128 below 1,000 training rows; of a gru 256, and 64 for series; of causal
-    four of 128."""
+    """Widths of the mlp's hidden layers; the decoder has them in reverse. auto: 500 500; for a
+    table 128 128, or 128 with fewer than 1,000 training rows; for gru 256, or 64 for series; for
+    causal four layers of 128."""
     filters: tuple[int, ...] = (32, 64)
     """Channels of each level of conv and resnet; the decoder has them in reverse."""
     activation: str = "silu"
@@ -65,44 +65,45 @@ class TrainConfig:
     input_dropout: float = 0.0
     """Share of the encoder's inputs dropped in training (mlp)."""
     word_dropout: float = 0.0
-    """Share of the past tokens hidden from a text's decoder in training, so that it asks z."""
+    """Share of the past tokens hidden from a text's decoder in training, so that it uses z."""
     shortcut: bool = False
-    """Give the mlp decoder's outputs the latents too, by a linear map. It suits tables."""
+    """Add a linear map from the latents to the outputs of the mlp decoder. It suits tables."""
     condition: Literal["none", "label"] = "none"
-    """What encoder and decoder are given too. label: the class of each image, so that the
-    model draws images of a class that you choose."""
+    """Extra input of encoder and decoder. label: the class of each image, so that the model draws
+    images of a class that you choose."""
     labels: int = 0
-    """Training images that keep their label, equally many of each class, for a classifier that
-    learns with a model of all of them. 0: there is no classifier."""
+    """Number of training images that keep their label, equally many of each class. A classifier
+    learns from them and from all other images. 0: there is no classifier."""
     label_seed: int = 0
     """Seed of the choice of --labels."""
     labelled_share: float = 0.5
-    """Share of each batch that has a label, with --labels."""
+    """Share of labelled images in each batch, with --labels."""
     classifier_weight: float = 1.0
-    """Weight of the classifier's loss at each labelled image."""
+    """Weight of the classifier's loss for each labelled image."""
     codes: int = 0
-    """Latents of a VAE that is trained first, whose codes the model is of, with --labels. 0: it is
-    of the images."""
+    """Number of latents of a VAE that is trained first, with --labels. The model is then trained on
+    its codes. 0: the model is trained on the images."""
     latent_dim: Literal["auto"] | int = "auto"
-    """Number of latent variables. auto: 40, and of a table as many as columns, from 2 to 32; of a
-    text 32 and of a series 8."""
+    """Number of latent variables. auto: 40; for a table as many as it has columns, from 2 to 32;
+    for texts 32 and for series 8."""
     latents: tuple[int, ...] = ()
-    """Latents of each group of a hierarchy, the top first, in place of --latent-dim. mlp: numbers;
-    resnet: a number of the top, and the channels of the feature maps below. Prior and posterior
-    are those of the top; --hidden has a number for each group, --filters at least that many."""
+    """Latents of each group of a hierarchy, the top first, in place of --latent-dim. mlp: their
+    numbers; resnet: the number of the top, and the channels of the feature maps below. --prior and
+    --posterior apply to the top; --hidden needs a number for each group, --filters at least that
+    many."""
     prior: Literal[
         "auto", "normal", "learned-normal", "mixture", "vamp", "realnvp", "maf", "conditional"
     ] = "auto"
     """The prior p(z). normal: N(0, I); learned-normal: diagonal; mixture: of diagonal normals;
-    vamp: a mixture of posteriors of learned pseudo-inputs; realnvp, maf: normalizing flows;
+    vamp: a mixture of the posteriors of learned inputs; realnvp, maf: normalizing flows;
     conditional: p(z|c), a diagonal normal for each class; auto: conditional with --condition
     label, normal with --labels, else mixture."""
     prior_components: Literal["auto"] | int = "auto"
-    """Components of the mixture and vamp priors. auto: 500, fewer below 10,000 training
-    examples."""
+    """Components of the mixture and vamp priors. auto: 500, or fewer with less than
+    10,000 training examples."""
     posterior: Literal["diagonal", "full", "iaf"] = "diagonal"
-    """The posterior q(z|x). diagonal, full: covariance of a normal; iaf: an inverse autoregressive
-    flow."""
+    """The posterior q(z|x). diagonal, full: a normal with such a covariance; iaf: an inverse
+    autoregressive flow."""
     likelihood: Literal[
         "auto",
         "bernoulli",
@@ -119,10 +120,10 @@ class TrainConfig:
     [0, 1]; discretized-logistic and discretized-logistic-mixture: the probability of each of 256
     grey levels."""
     scale: Literal["auto"] | float = "auto"
-    """Standard deviation of the gaussian likelihood; where gaussian-learned starts. auto: 0.1, and
-    to start from that of the pixels."""
+    """Standard deviation of the gaussian likelihood, or first value of gaussian-learned. auto: 0.1,
+    or the standard deviation of the pixels as first value."""
     objective: Literal["elbo", "stl", "iwae", "dreg", "renyi", "score-function", "vimco"] = "elbo"
-    """The bound on log p(x). Its name is that of the estimator of its gradient as well."""
+    """The bound on log p(x). The name also stands for the estimator of its gradient."""
     objective_samples: int = 1
     """Draws of z for each example and step. 5 is usual for iwae, dreg, renyi and vimco."""
     beta: float = 1.0
@@ -132,50 +133,50 @@ class TrainConfig:
     beta_schedule: Literal["linear", "cosine", "cyclical"] = "linear"
     """How beta rises. cyclical: four times, from 0 each time."""
     free_bits: float = 0.0
-    """Nats each latent may hold without paying, with a diagonal posterior and a normal prior.
-    With --latents each group."""
+    """Nats that each latent may hold without paying, with a diagonal posterior and a normal prior.
+    With --latents they are for each group."""
 
     epochs: Literal["auto"] | int = "auto"
-    """Most passes over the training data. auto: 150, more for few examples and fewer for very
-    many."""
+    """Maximum number of passes over the training data. auto: 150, more for few examples and fewer
+    for very many."""
     patience: Literal["auto"] | int = "auto"
-    """Epochs without a better validation ELBO before stopping. 0 never stops; auto: a third of
+    """Epochs without a better validation ELBO before training stops. 0: never; auto: a third of
     the epochs."""
     batch_size: Literal["auto"] | int = "auto"
-    """Examples a step. auto: 250, fewer below 10,000 training examples."""
+    """Examples in a training step. auto: 250, or fewer with less than 10,000 training examples."""
     learning_rate: Literal["auto"] | float = "auto"
-    """Adam's step size, at its highest. auto: 0.002, and for an mlp on large images less."""
+    """Highest step size of Adam. auto: 0.002, or less for an mlp on large images."""
     lr_schedule: Literal["cosine", "constant"] = "cosine"
     """How the step size falls. cosine: to 0 at the last epoch."""
     lr_warmup_epochs: int = 1
     """Epochs over which the step size rises from 0."""
     weight_decay: Literal["auto"] | float = "auto"
-    """Decoupled decay (AdamW) of the networks' kernels. auto: 0.2, and 0.02 below 10,000 training
-    examples."""
+    """Decoupled decay (AdamW) of the networks' kernels. auto: 0.2, or 0.02 with less than
+    10,000 training examples."""
     clipnorm: float | None = None
     """Largest norm of the whole gradient."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    """Arithmetic of the networks. Likelihoods are float32 always."""
+    """Arithmetic of the networks. Likelihoods are always float32."""
 
     seed: int = 0
-    """Seed of all that is random. That is weights, data order, binarization and latent draws."""
+    """Seed of everything random. This is weights, data order, binarization and latent draws."""
     deterministic: bool = False
-    """Compute the same numbers at every run, bit for bit. Slower on GPUs."""
+    """Compute the same numbers in every run, bit for bit. This is slower on GPUs."""
     importance_samples: int = 5000
-    """Samples of z in the test images' log p(x). 0 skips the estimate."""
+    """Samples of z to estimate log p(x) of an image. 0 skips the estimate."""
 
     animate: bool = False
     """Draw the manifold of two latents after each epoch. pictures/manifold.gif shows how it
     unfolds."""
     run_dir: str | None = None
-    """Where the run is kept. runs/<dataset> if not given."""
+    """Directory of the run. By default runs/<dataset>."""
     resume: bool = False
-    """Go on from the last checkpoint of the run in --run-dir. It is started if there is none.
-    Flags that are not given are those of the run; with more --epochs a finished run goes on."""
+    """Continue the run in --run-dir from its last checkpoint. Without a run there, start one. Flags
+    that you leave out keep the values of the run; more --epochs continue a finished run."""
     overwrite: bool = False
-    """Delete the run that is in --run-dir first."""
+    """Delete the run in --run-dir first."""
     profile: bool = False
-    """Show first where the time of a training step goes. Says what to change, and traces steps."""
+    """First show where a training step spends its time. Gives advice, and traces some steps."""
     export: str | None = None
     """Export the trained model into this directory."""
 

@@ -1,20 +1,17 @@
 """What a run leaves behind, and whose run a directory holds."""
 
-import importlib.metadata
 import json
 import os
-import platform
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vae_tf.environment import versions
 from vae_tf.errors import RunError
 from vae_tf.runs.config import FURTHER, TrainConfig
 from vae_tf.runs.files import remove, remove_leftovers, sha256, write_json
-from vae_tf.version import __version__
 
-PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
 MODEL_SHA256 = "model_sha256"  # in report.json
 
 
@@ -226,9 +223,3 @@ def _is_further(name: str, old, now) -> bool:
 def _plain(values: dict) -> dict:
     """Returns the values as JSON gives them back."""
     return json.loads(json.dumps(values))
-
-
-def versions() -> dict[str, str]:
-    """Returns the versions of what computes a run."""
-    found = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"vae_tf": __version__, "python": platform.python_version(), **found}

@@ -6,10 +6,10 @@ import math
 import numpy as np
 
 from vae_tf.data import Split
+from vae_tf.environment import versions
 from vae_tf.evaluation import LogLikelihood
 from vae_tf.models import VAE
 from vae_tf.runs.config import TrainConfig
-from vae_tf.runs.directory import versions
 
 FEW_DRAWS = 5  # effective ones, of an example
 MUCH = 0.1  # a share of the examples

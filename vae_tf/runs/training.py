@@ -12,6 +12,7 @@ import tensorflow as tf
 from vae_tf import evaluation, plots
 from vae_tf.callbacks import ResumableEarlyStopping
 from vae_tf.data.pipeline import told
+from vae_tf.environment import versions
 from vae_tf.errors import ConfigError, RunError
 from vae_tf.files import write_aside
 from vae_tf.models import VAE
@@ -21,7 +22,7 @@ from vae_tf.runs.checkpoints import CheckpointEveryEpoch, Checkpoints, best_epoc
 from vae_tf.runs.claim import claimed
 from vae_tf.runs.codes import first_stage
 from vae_tf.runs.config import TrainConfig
-from vae_tf.runs.directory import MODEL_SHA256, RunDirectory, run_path, versions
+from vae_tf.runs.directory import MODEL_SHA256, RunDirectory, run_path
 from vae_tf.runs.files import reserve, sha256, write_json
 from vae_tf.runs.further import go_further
 from vae_tf.runs.kind import Kind

@@ -15,7 +15,7 @@ from vae_tf.signatures.endpoint import INPUTS, Input, Words
 from vae_tf.wiring import FIELDS, Wiring, num_classes
 
 CLASS: Words = ("class of the row, which all outputs are conditional on", "number from 0")
-VALUES: Words = ("what all outputs of the row are conditional on", "as in training")
+VALUES: Words = ("condition of all outputs of the row", "as in training")
 ONE = "condition"  # the name of a condition that is no dict
 
 

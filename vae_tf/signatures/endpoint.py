@@ -17,7 +17,7 @@ INPUTS: dict[str, Words] = {
     "image, uint8": ("image before the preprocessing stated here", "level, 0 to 255"),
     "image_bytes": ("file of an image, of any size and colours", "PNG, JPEG, GIF, BMP or WebP"),
     "z": ("latent vector", "dimensionless"),
-    "seed": ("what the row's randomness comes from; equal seeds give equal rows", "any int32"),
+    "seed": ("source of the row's randomness; equal seeds give equal rows", "any int32"),
     "temperature": ("factor on the prior's normal noise, finite, >= 0", "dimensionless"),
 }
 OUTPUTS: dict[str, Words] = {

@@ -28,7 +28,7 @@ MASK: Words = ("1 where the image is known, 0 where it is not; nothing else", "0
 WORDS: dict[str, Words] = {
     "image": ("the known pixels, and the mean of the others given them", "intensity")
 }
-NO_ELEMENTS = "p(x|z) tells no density of single elements, so none can be left out."
+NO_ELEMENTS = "p(x|z) gives no density of single elements, so none can be left out."
 CLASSES = "Classes have no mean."
 
 

@@ -17,7 +17,7 @@ from vae_tf.signatures.imputation import mask_input, observed
 from vae_tf.signatures.inference import drawn
 from vae_tf.signatures.weighing import draws, over
 
-NO_ELEMENTS = "p(x|z) tells no density of single elements."
+NO_ELEMENTS = "p(x|z) gives no density of single elements."
 WORDS = {"surprisal": ("-log p of each element given the row; 0 where it is masked out", "nats")}
 
 

@@ -24,7 +24,7 @@ TEXT: Meaning = ("text, up to its end; empty for a temperature below 0", "UTF-8"
 WORDS: dict[str, Meaning] = {
     "x": ("numbers of tokens, see `texts`, 0 from its end on", "token"),
     "token": ("the token chosen last, 0 being the end; -1 before the first", "token"),
-    "state": ("what the last call returned; zeros before the first", "opaque"),
+    "state": ("state that the last call returned; zeros before the first", "opaque"),
     "temperature": ("divides the logits; 0 takes the most probable token", "dimensionless"),
     "log_prob": ("log p of each next token, 0 being the end", "nats"),
 }

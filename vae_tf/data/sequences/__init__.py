@@ -10,3 +10,7 @@ from vae_tf.data.sequences.texts import Texts
 from vae_tf.data.sequences.vocabulary import Bytes, Given, Vocabulary, Words
 
 __all__ = ["Bytes", "Given", "Series", "Texts", "Vocabulary", "Words"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

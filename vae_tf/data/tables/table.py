@@ -4,7 +4,7 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from vae_tf.data.tables.pandas_library import pandas
 from vae_tf.data.tables.summary import Summary, check_column_names, check_rows
 from vae_tf.errors import ConfigError, DataError
 from vae_tf.files import write_aside
+
+if TYPE_CHECKING:  # TensorFlow is imported when a likelihood is asked for
+    from vae_tf.distributions.likelihoods import Mixed
 
 FORMAT = 1  # of the JSON file
 
@@ -205,7 +208,7 @@ class Table(Answers):
         )
         return np.sum(slopes if mask is None else np.where(mask, slopes, 0.0), 1)
 
-    def likelihood(self):
+    def likelihood(self) -> "Mixed":
         """Returns p(x|z) for the columns, a `likelihoods.Mixed`."""
         return likelihood_of(self.modelled)
 

@@ -18,3 +18,7 @@ __all__ = [
     "Ladder",
     "Posterior",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

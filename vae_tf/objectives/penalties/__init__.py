@@ -14,3 +14,7 @@ __all__ = [
     "Penalty",
     "TotalCorrelation",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

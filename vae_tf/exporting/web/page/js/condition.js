@@ -30,7 +30,7 @@ export async function condition({ root, bundle, latent, say, failed }) {
     };
     const group = root.createElement("fieldset");
     group.append(Object.assign(root.createElement("legend"), { textContent: name }));
-    group.setAttribute("aria-label", name || "What is asked for");
+    group.setAttribute("aria-label", name || "The class or number to ask for");
     group.append(...(spec.range ? classes(spec, set) : numbers(spec, set)));
     panel.append(group);
   }

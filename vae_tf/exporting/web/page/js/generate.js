@@ -17,7 +17,7 @@ export function generate({ root, bundle, format, latent, shown, say, failed }) {
   if (!bundle.has("generate")) {
     form.hidden = temperature.parentElement.hidden = true;
     root.querySelector("#generate-help").textContent =
-      `Nothing can be made up here. ${bundle.content.generate.reason ?? ""}`;
+      `This model cannot make up anything here. ${bundle.content.generate.reason ?? ""}`;
     return;
   }
 
