@@ -209,5 +209,5 @@ def test_a_header_that_python_cannot_read(tmp_path):
     np.save(path, np.zeros((4, 3, 1)))
     path.write_bytes(path.read_bytes().replace(b"(4, 3, 1), }", b"(4, 3, 1, {{"))
     for read in (lambda: load_series(str(path)), lambda: reading.read(path, (3, 1))):
-        with pytest.raises(DataError, match="x.npy"):
+        with pytest.raises(DataError, match=r"x\.npy"):
             read()
