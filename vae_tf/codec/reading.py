@@ -27,7 +27,7 @@ def read(path: Path, event_shape: tuple[int, ...]) -> np.ndarray:
         )
     try:
         return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # tokenize, struct and NumPy each have their own
         received = f"{path}: {str(error).splitlines()[0] if str(error) else 'a damaged file'}"
         fix = "Write it by `np.save(path, x)`."
         raise DataError("The input must be a .npy file of numbers", received, fix) from None

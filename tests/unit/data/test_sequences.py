@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vae_tf.codec import reading
 from vae_tf.data import Bytes, Given, Series, Texts, Words
 from vae_tf.data.sequences.sequence_data import SequenceData
 from vae_tf.data.sequences.series_data import load_series
@@ -200,3 +201,13 @@ def test_series_that_cannot_be_used(arguments, message):
         arguments = {"mask": np.full((2, 4), 2.0)}
     with pytest.raises(DataError, match=message):
         Series.of(**{"x": np.zeros((2, 4, 1)), **arguments})
+
+
+def test_a_header_that_python_cannot_read(tmp_path):
+    """NumPy hands an old header to Python's own tokenizer, which has errors of its own."""
+    path = tmp_path / "x.npy"
+    np.save(path, np.zeros((4, 3, 1)))
+    path.write_bytes(path.read_bytes().replace(b"(4, 3, 1), }", b"(4, 3, 1, {{"))
+    for read in (lambda: load_series(str(path)), lambda: reading.read(path, (3, 1))):
+        with pytest.raises(DataError, match=r"x\.npy"):
+            read()

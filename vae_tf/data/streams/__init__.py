@@ -10,3 +10,7 @@ from vae_tf.data.streams.stream import Stream
 from vae_tf.data.streams.streamed import Streamed
 
 __all__ = ["SCHEMES", "Stream", "Streamed", "open_folder", "open_shards"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -29,6 +29,7 @@ class Form:
         dtype: theirs, uint8 or float32.
         white: the value that means 1.0.
         encoded: whether rows hold image files rather than numbers.
+        levels: whether they hold the bytes of uint8 levels.
         raw: shape of a row of numbers.
         resizing: (height, width) to resize to, if that was asked for.
     """
@@ -39,6 +40,7 @@ class Form:
     encoded: bool
     raw: tuple[int, ...] = ()
     resizing: tuple[int, int] | None = None
+    levels: bool = False
 
     def images(self, rows: Any, where: Sequence[str]) -> np.ndarray:
         """Returns what some rows hold, [n, H, W, C] of `dtype`.
@@ -52,7 +54,9 @@ class Form:
         """
         if self.encoded:
             return self._decoded(rows, where)
-        if isinstance(rows, list) or rows.shape[1:] != self.raw:
+        if self.levels and all(len(row) == self.raw[0] for row in rows):
+            rows = _levels(rows)
+        if not isinstance(rows, np.ndarray) or rows.shape[1:] != self.raw:
             received = f"others in {where[0]}" if len(where) else "others"
             fix = "Write them again; a flat list of numbers is all right if all are as long."
             expected = f"All rows must hold images of the shape {list(self.raw)}"
@@ -119,6 +123,9 @@ def form_of(
     Raises:
         DataError: they are no images, or not all alike.
     """
+    if _hold_levels(rows, image_size):
+        numbers = [_levels(block) for block in rows]
+        return replace(form_of(numbers, where, image_size), levels=True)
     if not isinstance(rows[0], np.ndarray) or rows[0].dtype == object:
         names = [
             _named(one, name)
@@ -155,6 +162,25 @@ def _unflattened(numbers: int, image_size: tuple[int, int] | None) -> tuple[int,
         expected = f"Flat rows of images of {height} x {width} must hold a multiple of as many"
         raise DataError(expected, f"{numbers} numbers", "Pass the size that they have.")
     return height, width, numbers // (height * width)
+
+
+def _hold_levels(rows: Sequence[Any], image_size: tuple[int, int] | None) -> bool:
+    """Returns whether rows are bytes of levels, not files: one to four for each pixel."""
+    if image_size is None:
+        return False
+    lengths = {len(one) if isinstance(one, bytes) else 0 for block in rows for one in block}
+    height, width = image_size
+    if not lengths < {height * width * channels for channels in (1, 3, 4)} or len(lengths) != 1:
+        return False
+    try:
+        read_header(Path("an image"), rows[0][0])
+    except DataError:
+        return True
+    return False
+
+
+def _levels(rows: Sequence[bytes]) -> np.ndarray:
+    return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), -1)
 
 
 def _named(one: Any, where: str) -> tuple[Path, bytes | None]:

@@ -224,6 +224,28 @@ def test_encoded_images(tmp_path, x, encoded):
     assert larger.test.labels is None
 
 
+@pytest.mark.parametrize("ending", ["tfrecord", "parquet"])
+def test_bytes_of_levels(tmp_path, x, ending):
+    several = [image.tobytes() for image in x[:40]]
+    path = tmp_path / f"0.{ending}"
+    if ending == "tfrecord":
+        with tf.io.TFRecordWriter(str(path)) as file:
+            for content in several:
+                made = tf.train.Example()
+                made.features.feature["image"].bytes_list.value.append(content)
+                file.write(made.SerializeToString())
+    else:
+        pq.write_table(pa.table({"image": several}), path, row_group_size=7)
+    data = vae_tf.data.load(f"{ending}:{path}", image_size=(SIDE, SIDE))
+    assert data.white == 255
+    found = np.concatenate([data.train.array(), data.validation.array(), data.test.array()])
+    assert as_set(found.reshape(-1, 16)) == sorted(several)
+    with pytest.raises(DataError, match=f"0.{ending}"):
+        vae_tf.data.load(f"{ending}:{path}")
+    with pytest.raises(DataError, match=f"0.{ending}"):
+        vae_tf.data.load(f"{ending}:{path}", image_size=(SIDE, SIDE + 1))
+
+
 def test_folders_of_splits(tmp_path, x):
     for name, part in (("train", x[:20]), ("val", x[20:25]), ("test", x[25:30])):
         (tmp_path / name).mkdir()
