@@ -53,7 +53,7 @@ def test_every_option_has_a_flag():
         (["--only", "savedmodel", "--batch", "1", "--onnx"], "Received: --batch and --onnx"),
         (["--litert", "float32,float8"], r"precisions must be known. Received: ['float8']"),
         (["--batch", "0"], "batches must be sizes, positive integers"),
-        (["--batch", "1,x"], "--batch must be sizes by commas, or any. Received: 'x'"),
+        (["--batch", "1,x"], "--batch must be sizes separated by commas, or any. Received: 'x'"),
         (["--batch", "-1"], "--batch must be sizes"),
         (["--batch", ""], "batches must be sizes"),
         (["--batch", "9" * 5000], "--batch must be sizes"),
