@@ -15,7 +15,9 @@ from vae_tf.data.schemes import bare_path
 from vae_tf.data.source import SPLITS, Source
 from vae_tf.data.split import Split, binarized
 from vae_tf.data.storage import Storage
-from vae_tf.data.streams import SCHEMES, Stream, Streamed, open_folder, open_shards
+from vae_tf.data.streams.opening import SCHEMES, open_folder, open_shards
+from vae_tf.data.streams.stream import Stream
+from vae_tf.data.streams.streamed import Streamed
 from vae_tf.errors import ConfigError, unknown
 
 

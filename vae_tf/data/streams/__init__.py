@@ -4,13 +4,3 @@ The way of one example: a reader (`tfrecord`, `parquet`, `folder`) finds the blo
 reads rows of a block; `Form` makes pixels of what a row holds; a `Stream` answers for any rows, as
 an array would; `Streamed` is a split that feeds them, block by block in training.
 """
-
-from vae_tf.data.streams.opening import SCHEMES, open_folder, open_shards
-from vae_tf.data.streams.stream import Stream
-from vae_tf.data.streams.streamed import Streamed
-
-__all__ = ["SCHEMES", "Stream", "Streamed", "open_folder", "open_shards"]
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
