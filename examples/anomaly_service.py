@@ -15,7 +15,6 @@ import pandas as pd
 import tensorflow as tf
 
 import vae_tf
-from vae_tf.data import Table
 from vae_tf.exporting import Options
 
 
@@ -27,12 +26,11 @@ def publish(directory: Path, epochs: int) -> None:
     mode = np.where(heat + rng.normal(0, 2, heat.size) > 60, "fast", "slow")
     frame = pd.DataFrame({"heat": heat, "vibration": vibration, "mode": mode})
     validation, train = frame[:800], frame[800:]  # the threshold is calibrated on the former
-    table = Table.from_frame(train)
-    likelihood = table.likelihood()
-    outputs = likelihood.parameter_shapes(table.shape)
+    table = vae_tf.data.Table.from_frame(train)
+    outputs = table.likelihood().parameter_shapes(table.shape)
     encoder = vae_tf.networks.mlp_encoder(table.shape, 3, (64,), features=table.features)
     decoder = vae_tf.networks.mlp_decoder(3, outputs, (64,), shortcut=True)
-    vae = vae_tf.VAE(encoder, decoder, likelihood=likelihood)
+    vae = vae_tf.VAE(encoder, decoder, likelihood=table.likelihood())
     vae.compile(optimizer="adam")
     vae.fit(table.encode(train), batch_size=50, epochs=epochs, verbose=2)
     options = Options(whole=True, only="savedmodel", false_alarm_rate=0.01)
@@ -43,7 +41,7 @@ def publish(directory: Path, epochs: int) -> None:
 def server(directory: Path, port: int) -> ThreadingHTTPServer:
     """Returns a server that answers rows with -log p(x) in nats and whether that is unusual."""
     threshold = json.loads((directory / "manifest.json").read_text())["anomaly"]["threshold"]
-    table = Table.load(directory / "table.json")
+    table = vae_tf.data.Table.load(directory / "table.json")
     model = tf.saved_model.load(str(directory / "vae/1"))
 
     class Handler(BaseHTTPRequestHandler):

@@ -46,8 +46,8 @@ def test_a_campaign_kills_so_often_and_tells_what_differs(faults, tmp_path, last
     assert found["identical"] is (last == 20)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("part", ["train", "stream"])
+@pytest.mark.slow  # a training from memory is killed in test_resume, too
+@pytest.mark.parametrize("part", [pytest.param("train", marks=pytest.mark.long), "stream"])
 def test_a_training_that_is_killed_twice(faults, tmp_path, part):
     found = faults.measured(part, 2, 1, tmp_path)
     assert found["kills"] == 2

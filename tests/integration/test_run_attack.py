@@ -109,5 +109,5 @@ def test_a_run_that_is_told_to_end(whole, tmp_path):
         process.wait()
     assert process.returncode == 128 + signal.SIGTERM
     assert "Traceback" not in err
-    assert "stopped by SIGTERM; --resume goes on" in err
+    assert "stopped by SIGTERM; --resume continues" in err
     assert not [path for path in run.rglob(".*")]

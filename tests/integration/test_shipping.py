@@ -14,7 +14,11 @@ PAGE = (ROOT / "docs/shipping.md").read_text("utf-8")
 TRAINING = "python train.py --recipe demo --run-dir runs/digits"
 QUICK = ["--epochs", "2", "--hidden", "32", "--latent-dim", "3", "--importance-samples", "2"]
 # Later versions have the files that their lines of the page are about, and few others
-LATER = {"--version 2": "--only savedmodel", "--onnx": "--litert float32"}
+LATER = {
+    "--version 2": "--only savedmodel",
+    "--web": "--litert float32",
+    "--onnx": "--litert float32",
+}
 CLIENTS = re.compile(r"(localhost[: ])(8500|8501)$")
 TOOLS = {"make": ("g++", "make"), "npm": ("npm",), "--web": ("npm",), "predict": ("g++", "make")}
 
