@@ -124,3 +124,15 @@ def test_the_tables_are_the_measured_ones(benchmarks, monkeypatch, tmp_path, nam
     monkeypatch.setattr(module, "PAGE", tmp_path / "results.md")
     module.page()
     assert (tmp_path / "results.md").read_text("utf-8") == text
+
+
+def test_the_table_of_workers_is_the_measured_one():
+    result = json.loads((BENCHMARKS / "results/scale.json").read_text())
+    page = (BENCHMARKS.parent / "docs/scale.md").read_text("utf-8")
+    assert result["rows"]
+    for row in result["rows"]:
+        start = f"| {row['network']} | {row['replicas']} | "
+        (line,) = (x for x in page.splitlines() if x.startswith(start))
+        assert line.endswith(f" {row['loss']:.4f} |")
+        if row["replicas"] <= result["machine"]["cores"]:
+            assert f" {row['images_per_second']:,.0f} | {row['ratio']:.2f} |" in line
