@@ -310,7 +310,7 @@ def main(part: str, number: str, seed: str = "0") -> None:
     lines = [known for known in lines if known["what"] != line["what"]]
     lines.append({**line, "machine": common.machine(), "commit": common.commit()})
     path.write_text(json.dumps(lines, indent=1) + "\n")
-    text = "| what | kills, or full disks | equal to what nothing happened to |\n|---|---|---|\n"
+    text = "| what | kills, or full disks | same result as undisturbed |\n|---|---|---|\n"
     for known in lines:
         text += (
             f"| {known['what']} | {known['kills']} | {'yes' if known['identical'] else 'no'} |\n"

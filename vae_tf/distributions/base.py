@@ -30,8 +30,8 @@ class ModelPart(Settings, keras.layers.Layer):
     def __init_subclass__(cls, **kwargs) -> None:
         super().__init_subclass__(**kwargs)
         base = next(parent for parent in cls.__mro__ if "restated" in vars(parent))
-        if "distribution" in vars(cls):
-            for name in set(cls.restated) - set(vars(cls)):
+        for name in cls.restated:
+            if _home(cls, "distribution") < _home(cls, name):
                 setattr(cls, name, getattr(base, name))
 
     def __init__(self, **kwargs) -> None:
@@ -48,6 +48,11 @@ class ModelPart(Settings, keras.layers.Layer):
     def call(self, inputs):
         """Refuses: this is not a layer of a network."""
         raise ConfigError(f"{type(self).__name__} is not a layer of a network", "a call", self.use)
+
+
+def _home(cls: type, name: str) -> int:
+    """Returns the place of the class, among `cls` and those it inherits from, that defines it."""
+    return next(i for i, parent in enumerate(cls.__mro__) if name in vars(parent))
 
 
 def named_parameters(params, names: Sequence[str], owner: str) -> dict[str, tf.Tensor]:

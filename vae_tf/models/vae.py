@@ -71,8 +71,7 @@ class VAE(Gaps):
             raise ConfigError("A VAE is no layer of another model", "a symbolic input", fix)
         if replicas.count() > 1 and kwargs.get("first") is None:
             # Here, for replicas take turns at it, and `call` reads losses that they share
-            rows = tf.shape(tf.nest.flatten(args or kwargs["data"])[0])[0]
-            kwargs["first"] = replicas.before(rows)[0]
+            kwargs["first"] = replicas.examples_before(args[0] if args else kwargs["data"])
         return super().__call__(*args, **kwargs)
 
     def call(self, data, seed=None, first=None, training: bool = False) -> Terms:

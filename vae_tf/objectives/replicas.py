@@ -73,6 +73,12 @@ def before(count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.reduce_sum(tf.where(replicas < number, counts, 0)), tf.reduce_sum(counts)
 
 
+def examples_before(data) -> tf.Tensor:
+    """Returns the number of examples that the replicas before this one have, of fields [B, ...]."""
+    fields = (field for field in tf.nest.flatten(data) if field is not None)
+    return before(tf.shape(next(fields))[0])[0]
+
+
 def several_workers() -> bool:
     """Returns whether the replicas are those of several processes."""
     strategy = tf.distribute.get_strategy()

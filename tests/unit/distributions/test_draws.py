@@ -134,6 +134,15 @@ def test_what_restates_a_distribution_is_not_inherited_by_another_one():
         def distribution(self, params):
             return tfd.Independent(tfd.Laplace(params["loc"], 1.0), 1)
 
+    class Tailed:
+        """Of no package, and before the parent in the order of classes."""
+
+        def distribution(self, params):
+            return tfd.Independent(tfd.Laplace(params["loc"], 1.0), 1)
+
+    class Mixed(Tailed, likelihoods.Gaussian):
+        pass
+
     class Named(likelihoods.Gaussian):
         """Has the old distribution, and so all that is said of it."""
 
@@ -144,6 +153,7 @@ def test_what_restates_a_distribution_is_not_inherited_by_another_one():
     assert prior.mixture() is None
     assert prior.from_noise(tf.zeros([1, LATENT]), tf.fill([1], 0.5)) is None
     assert Sharp().from_uniforms(loc, tf.fill([2, 3], 0.5)) is None
+    assert Mixed().from_uniforms(loc, tf.fill([2, 3], 0.5)) is None
     assert Sharp().from_statistics({"loc": loc["loc"]}) is None
     # -log 2 is the density of a Laplace distribution at its mean
     np.testing.assert_allclose(Sharp().elements(loc, loc["loc"]), -np.log(2), rtol=1e-6)

@@ -50,8 +50,8 @@ def open_folder(path: str, image_size: tuple[int, int] | None) -> Source:
     root = Path(path).expanduser()
     if not root.is_dir():
         raise DataError("`folder:PATH` must name a folder", repr(path), "Check the path.")
-    names = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
-    splits = {split: [str(root / name)] for name in names if (split := split_of(name))}
+    inside = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
+    splits = {split: [str(root / name)] for name in inside if (split := split_of(name))}
     folders: dict[str, list[str]] = splits if "train" in splits else {"train": [str(root)]}
     reader = ImageFiles(classes_of([folder for members in folders.values() for folder in members]))
     return _source("folder of image files", reader, folders, image_size, reader.classes or None)

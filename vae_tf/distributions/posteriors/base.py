@@ -31,7 +31,7 @@ class Posterior(ModelPart):
         array([-1.386], dtype=float32)
     """
 
-    restated = ("from_noise", "with_noise")
+    restated = ("from_noise", "with_noise", "point")
     parameters: tuple[str, ...] = ()
     factorized = False
 
