@@ -8,11 +8,22 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "vae_tf/version.py").read_text("utf-8"))[1]
 
+
+def long_description(text: str) -> str:
+    """Returns the README as a package index can show it.
+
+    The index has the README alone, and the project declares no address where its other files are:
+    pictures of the clone are left out with their captions, and links into it become their words.
+    """
+    text = re.sub(r"!\[[^]]*\]\((?!https?:)[^)]*\)\n+(\*[^*]+\*\n+)?", "", text)
+    return re.sub(r"\[([^]]+)\]\((?!https?:|#)[^)]*\)", r"\1", text)
+
+
 setup(
     name="vae_tf",
     version=VERSION,
     description="Variational autoencoders for Keras: fit, trusted likelihoods, exports that run",
-    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description=long_description((HERE / "README.md").read_text("utf-8")),
     long_description_content_type="text/markdown",
     license="MIT",
     license_files=["LICENSE"],

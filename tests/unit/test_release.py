@@ -75,6 +75,23 @@ def test_pins_are_made_of_the_same_bounds_as_the_wheel():
     assert requirements(wanted) == pinned
 
 
+def test_the_description_has_no_link_that_a_package_index_cannot_follow():
+    tree = ast.parse(text("setup.py"))
+    (function,) = (n for n in tree.body if isinstance(n, ast.FunctionDef))
+    names = {"re": re}
+    exec(compile(ast.Module([function], []), "setup.py", "exec"), names)
+    readme = text("README.md")
+    shown = names["long_description"](readme)
+    targets = re.findall(r"\]\(([^)]*)\)", shown) + re.findall(r"^\[\w+\]: (.*)$", shown, re.M)
+    assert targets
+    assert all(target.startswith("https://") for target in targets)
+    assert "This is what it draws" not in shown  # the caption of a picture that is not there
+    assert "\ndocs/results.md has the pictures" in shown
+    headings = re.findall(r"^#.*", readme, re.M)
+    assert re.findall(r"^#.*", shown, re.M) == headings
+    assert "```python\nimport vae_tf" in shown
+
+
 def test_the_table_of_versions_is_the_measured_one():
     result = ROOT / "benchmarks/results/matrix.json"
     page = text("docs/versions.md")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from vae_tf.exporting.snippets import snippets
+from vae_tf.exporting.snippets import python_lines, snippets
 
 CAPTIONS = {
     "samples": "Images that the decoder makes from draws of the prior.",
@@ -37,6 +37,7 @@ def model_card(manifest: Mapping[str, Any], pictures: Sequence[str] = ()) -> str
         ("Numbers", _numbers(manifest)),
         ("Signatures", _signatures(manifest["signatures"])),
         ("LiteRT files", _litert(manifest)),
+        ("In Python", python_lines(manifest)),
         ("On a phone", snippets(manifest)),
         ("Agreement", _agreement(manifest)),
         ("Limits", _limits(manifest)),

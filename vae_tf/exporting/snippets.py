@@ -1,16 +1,50 @@
-"""Code for phones, made of the manifest: a signature run by the names of its inputs and outputs."""
+"""Code for Python and phones, made of the manifest: a signature run by the names of its ends."""
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from vae_tf.signatures.endpoint import example_of
+
 Ends = Mapping[str, Mapping[str, Any]]
 TYPES = {"float32": "float", "int32": "int"}
 SHOWN = ("generate", "decode")  # the first that there is
+IN_PYTHON = ("generate", "generate_columns", "generate_text", "decode")
+PYTHON_HEAD = """Python needs only TensorFlow. In the directory of the bundle, these lines run
+`{name}` on one row:"""
 HEAD = """This code runs `{file}` on one row at a time, by the names of its inputs and outputs.
 Kotlin uses `com.google.ai.edge.litert:litert`, Java `org.tensorflow:tensorflow-lite`, and Swift
 the pod `TensorFlowLiteSwift`. `path` is the path of the file; Kotlin reads it from the app's
 assets."""
+
+
+def python_lines(manifest: Mapping[str, Any]) -> str:
+    """Returns Markdown with the Python code that loads the decoder and runs a signature of it."""
+    name = next(name for name in IN_PYTHON if name in manifest["signatures"])
+    entry = manifest["signatures"][name]
+    given = [f'    "{i}": {_tensor(spec)},' for i, spec in entry["inputs"].items()]
+    lines = [
+        "import tensorflow as tf",
+        "",
+        f'model = tf.saved_model.load("{entry["saved_model"]}")',
+        "inputs = {",
+        *given,
+        "}",
+        f'outputs = model.signatures["{name}"](**inputs)',
+        "print({name: value.shape for name, value in outputs.items()})",
+    ]
+    code = "\n".join(["```python", *lines, "```"])
+    return f"{PYTHON_HEAD.format(name=name)}\n\n{code}"
+
+
+def _tensor(spec: Mapping[str, Any]) -> str:
+    """Returns the code for one row of an input."""
+    value = example_of(spec)
+    if value is None:
+        value = 7 if spec["dtype"].startswith("int") and "range" not in spec else 1
+    sides = [1 if side is None else side for side in spec["shape"]]
+    return f'tf.fill({sides}, tf.constant({json.dumps(value)}, "{spec["dtype"]}"))'
 
 
 def snippets(manifest: Mapping[str, Any]) -> str:

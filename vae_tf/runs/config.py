@@ -169,7 +169,8 @@ class TrainConfig:
     """Draw the manifold of two latents after each epoch. pictures/manifold.gif shows how it
     unfolds."""
     run_dir: str | None = None
-    """Directory of the run. By default runs/<dataset>."""
+    """Directory of the run. By default runs/<dataset>, for data other than images with their kind,
+    as in runs/wine-table."""
     resume: bool = False
     """Continue the run in --run-dir from its last checkpoint. Without a run there, start one. Flags
     that you leave out keep the values of the run; more --epochs continue a finished run."""

@@ -13,6 +13,7 @@ from vae_tf.runs.config import FURTHER, TrainConfig
 from vae_tf.runs.files import remove, remove_leftovers, sha256, write_json
 
 MODEL_SHA256 = "model_sha256"  # in report.json
+NAMED_KINDS = ("table", "text", "series")  # whose runs are called after their kind as well
 
 
 class RunDirectory:
@@ -197,12 +198,41 @@ class RunDirectory:
 
 
 def run_path(config: TrainConfig) -> Path:
-    """Returns where the run is kept: `run_dir`, or runs/<the data's name>."""
-    path = Path(config.dataset.rpartition(":")[2])
+    """Returns where the run is kept: `run_dir`, or runs/<the data's name>.
+
+    The kind follows the name where the data are no images, as in runs/wine-table: images and a
+    table of one name have a directory each.
+
+    Raises:
+        RunError: the run to be resumed lies where earlier versions kept it, without its kind.
+    """
+    if config.run_dir:
+        return Path(config.run_dir)
+    scheme, _, source = config.dataset.rpartition(":")
+    path = Path(source)
     while set("*?[") & set(path.name):  # a pattern, such as shards/*.parquet
         path = path.parent
-    name = path.stem or "data"
-    return Path(config.run_dir or Path("runs") / name)
+    plain = Path("runs") / (path.stem or "data")
+    if scheme not in NAMED_KINDS:
+        return plain
+    own = plain.with_name(f"{plain.name}-{scheme}")
+    if config.resume and not (own / "config.json").exists():
+        _refuse_unnamed(plain, own, config.dataset)
+    return own
+
+
+def _refuse_unnamed(earlier: Path, own: Path, dataset: str) -> None:
+    """Refuses to begin anew beside a run of the same data that version 0.2 kept in `earlier`."""
+    try:
+        found = RunDirectory(earlier).read()["config"].get("dataset")
+    except RunError:
+        return
+    if found == dataset:
+        raise RunError(
+            f"A run of {dataset} is resumed in {own}",
+            f"no run there, but one in {earlier}, where earlier versions kept it",
+            f"Pass --run-dir {earlier}.",
+        )
 
 
 def config_of(saved: Mapping[str, Any]) -> TrainConfig:

@@ -4,9 +4,11 @@ import re
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from vae_tf.exporting.snippets import snippets
+from vae_tf.exporting.snippets import python_lines, snippets
 
 FLOATS = {"dtype": "float32", "shape": [None, 3]}
 ENDS = {
@@ -68,3 +70,27 @@ def test_none_without_a_file_of_one_row():
     assert snippets({"litert": None, "signatures": ENDS}) == ""
     free = {"decode": "decoder-int8.tflite"}
     assert snippets({"litert": {"signatures": free}, "signatures": ENDS}) == ""
+
+
+def test_the_python_of_a_card_runs_its_bundle(exported, monkeypatch, capsys):
+    card = (exported.bundle.directory / "README.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    monkeypatch.chdir(exported.bundle.directory)
+    names = {}
+    exec(code, names)
+    assert "'image': TensorShape([1, 6, 5, 1])" in capsys.readouterr().out
+    (z,) = names["outputs"]["z"].numpy()
+    decoded = exported.parts["decoder"](z[None])["logits"]
+    np.testing.assert_allclose(names["outputs"]["image"], tf.sigmoid(decoded), atol=1e-6)
+
+
+def test_the_python_of_a_card_gives_every_input_its_kind():
+    text = python_lines({"signatures": {k: v | {"saved_model": "d/1"} for k, v in ENDS.items()}})
+    (code,) = re.findall(r"inputs = \{.*?\n\}", text, re.DOTALL)
+    names = {"tf": tf}
+    exec(code, names)
+    given = names["inputs"]
+    for name, spec in ENDS["generate"]["inputs"].items():
+        assert given[name].dtype == spec["dtype"]
+        assert given[name].shape == (1, *spec["shape"][1:])
+    assert 0 <= int(given["condition"][0]) < 4

@@ -1,10 +1,11 @@
 import dataclasses
+import json
 import math
 from pathlib import Path
 
 import pytest
 
-from vae_tf.errors import ConfigError
+from vae_tf.errors import ConfigError, RunError
 from vae_tf.recipes import RECIPES, recipe
 from vae_tf.runs.config import INCIDENTAL, TrainConfig
 from vae_tf.runs.directory import run_path
@@ -70,7 +71,35 @@ def test_an_animation_needs_images_on_two_latents(flags, received):
 
 @pytest.mark.parametrize(
     ("dataset", "name"),
-    [("parquet:a/shards/*.parquet", "shards"), ("tfrecord:b/*/x-*", "b"), ("folder:c/d", "d")],
+    [
+        ("parquet:a/shards/*.parquet", "shards"),
+        ("tfrecord:b/*/x-*", "b"),
+        ("folder:c/d", "d"),
+        ("mnist", "mnist"),
+        ("table:c/d.csv", "d-table"),
+        ("text:d.txt", "d-text"),
+        ("series:d.npz", "d-series"),
+    ],
 )
 def test_a_run_is_called_after_its_data(dataset, name):
     assert run_path(TrainConfig(dataset=dataset)) == Path("runs") / name
+
+
+def test_a_run_of_an_earlier_name_is_not_begun_anew(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = TrainConfig(dataset="table:wine.csv", resume=True)
+    assert run_path(table) == Path("runs/wine-table")  # nothing is there to be resumed
+    for dataset in ("folder:wine", "table:wine.csv"):
+        saved = {"config": {"dataset": dataset}, "data": {}, "versions": {}}
+        Path("runs/wine").mkdir(parents=True, exist_ok=True)
+        Path("runs/wine/config.json").write_text(json.dumps(saved))
+        if dataset == "folder:wine":
+            assert run_path(table) == Path("runs/wine-table")
+    with pytest.raises(RunError, match=r"one in runs/wine, .* Pass --run-dir runs/wine\."):
+        run_path(table)
+    named = dataclasses.replace(table, run_dir="runs/wine")
+    assert run_path(named) == Path("runs/wine")
+    assert run_path(dataclasses.replace(table, resume=False)) == Path("runs/wine-table")
+    Path("runs/wine-table").mkdir()
+    Path("runs/wine-table/config.json").write_text("{}")
+    assert run_path(table) == Path("runs/wine-table")
