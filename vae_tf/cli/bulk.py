@@ -87,6 +87,7 @@ def parsed(argv: Sequence[str]) -> tuple[str, BulkFlags, list[str]]:
 
 
 def _main(argv: list[str]) -> None:
+    """Runs the job that the flags describe, and prints what it wrote."""
     word, flags, beams = parsed(argv)
     assert flags.bundle is not None
     assert flags.output is not None

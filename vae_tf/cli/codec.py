@@ -87,6 +87,7 @@ def parsed(argv: Sequence[str]) -> Compress | Decompress:
 
 
 def _main(argv: list[str]) -> None:
+    """Compresses or decompresses as the flags say, and prints the sizes."""
     flags = parsed(argv)
     assert flags.run is not None
     assert flags.input is not None
@@ -116,5 +117,6 @@ def _main(argv: list[str]) -> None:
 
 
 def _save(path: Path, x: np.ndarray) -> None:
+    """Writes an array to a .npy file of exactly this name."""
     with path.open("wb") as file:  # np.save would add .npy to another name
         np.save(file, x)

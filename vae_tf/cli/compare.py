@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> None:
+    """Compares as the flags say, and shows table and samples."""
     given = parsed(CompareFlags, argv, "python -m vae_tf.compare")
     app.import_tensorflow()
     from vae_tf import plots

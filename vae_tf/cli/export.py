@@ -72,6 +72,7 @@ def parsed(argv: Sequence[str]) -> ExportFlags:
 
 
 def _main(argv: list[str]) -> None:
+    """Exports a run, or verifies a bundle, as the flags say."""
     program, flags = app.program("vae-tf-export", "python -m export"), parsed(argv)
     if flags.verify is not None:
         if flags != ExportFlags(verify=flags.verify):
@@ -135,6 +136,7 @@ def _listed(text: str | None) -> tuple[str, ...] | None:
 
 
 def _size(word: str) -> int | None:
+    """Returns one batch size of --batch; None, which is any size, for `any`."""
     if word != "any" and not (word.isascii() and word.isdecimal() and len(word) < 10):
         fix = "Write it as in --batch any,1,16."
         raise ConfigError("--batch must be sizes separated by commas, or any", repr(word), fix)
@@ -142,6 +144,7 @@ def _size(word: str) -> int | None:
 
 
 def _verify(directory: Path) -> None:
+    """Verifies a bundle, and prints what was found in order."""
     app.import_tensorflow()
     from vae_tf.exporting import verify_bundle
 

@@ -50,13 +50,16 @@ def in_flags(text: str) -> str:
 
 
 def _kinds(match: re.Match) -> str:
+    """Returns the flag for a dict of kinds as Python writes it."""
     pairs = (f"{pair[1].strip(chr(39))}={pair[2]}" for pair in re.finditer(_PAIR, match[1]))
     return " ".join(["--kinds", *map(shlex.quote, pairs)])
 
 
 def _objective(match: re.Match) -> str:
+    """Returns the flags for an objective with its number of samples."""
     return "--objective elbo" + (f" --objective-samples {match[1]}" if match[1] else "")
 
 
 def _values(flag: str, match: re.Match) -> str:
+    """Returns a flag with its values, which Python separates by commas."""
     return " ".join([flag, *match[1].replace(",", " ").split()])

@@ -54,6 +54,7 @@ class ConsoleWatcher(Watcher):
         show_profile(profile, run)
 
     def _close(self) -> None:
+        """Takes the bar off the screen, if there is one."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
@@ -103,6 +104,7 @@ class TrainingProgress(keras.callbacks.Callback):
 
 
 def _bar(console: Console) -> Progress:
+    """Returns a bar with the percentage, the rate, the time that is left and a note."""
     return Progress(
         TextColumn("  {task.description}"),
         BarColumn(bar_width=24),

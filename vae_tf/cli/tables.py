@@ -100,6 +100,7 @@ def _remarks(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _paths(bundle: Bundle) -> dict:
+    """Returns the paths in a bundle that a reader looks for first, by name."""
     files = bundle.manifest["litert"] or {"recommended": {}}
     litert = bundle.directory / "litert" / str(bundle.version)
     return {
@@ -114,6 +115,7 @@ def _paths(bundle: Bundle) -> dict:
 
 
 def _show(table: Table, paths: dict) -> None:
+    """Prints a table, and below it the paths, relative to here where they can be."""
     console = Console()
     console.print(table)
     for name, path in paths.items():  # below the table: a path must not be broken
@@ -123,6 +125,7 @@ def _show(table: Table, paths: dict) -> None:
 
 
 def _table(title: str) -> Table:
+    """Returns an empty table of names and values."""
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")

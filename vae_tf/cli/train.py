@@ -57,6 +57,7 @@ def _first(*flags: str) -> argparse.ArgumentParser:
 
 
 def _main(argv: list[str]) -> None:
+    """Trains as the flags say, exports if asked to, and shows the report."""
     config = parse(argv)
     app.import_tensorflow()  # after the flags are known to be good: it takes seconds
     from vae_tf.cli.progress import ConsoleWatcher

@@ -72,6 +72,7 @@ class Bundle:
         return self._litert(self.decoder)
 
     def _litert(self, half: Path) -> Path | None:
+        """Returns the first LiteRT file of a half; None where it has none."""
         entries = self.manifest["signatures"].values()
         own = [e["litert"] for e in entries if self.directory / e["saved_model"] == half]
         file = next(filter(None, own), None)
@@ -289,6 +290,7 @@ def _check_arguments(
 
 
 def _open(directory: Path) -> Bundle:
+    """Returns the bundle of a directory whose manifest and parity report are readable."""
     facts = manifest.read(directory)
     try:
         parity = parsed((directory / "parity.json").read_text("utf-8"))

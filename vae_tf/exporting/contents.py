@@ -69,6 +69,7 @@ def _page(directory: Path) -> dict[str, Any]:
 
 
 def _check_digests(root: Path, files: set[str], expected: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuses a file that is missing, or is not the one that the manifest lists."""
     for name, want in expected.items():
         have = manifest.digest(root / name)["sha256"] if name in files else "no such file"
         if have != want["sha256"]:
@@ -103,5 +104,6 @@ def _found(directory: Path) -> tuple[set[str], set[str]]:
 
 
 def _parents(name: str) -> Iterable[str]:
+    """Returns the directories above a file, the outermost first."""
     parts = name.split("/")
     return ("/".join(parts[:end]) for end in range(1, len(parts)))

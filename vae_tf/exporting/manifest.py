@@ -121,4 +121,5 @@ def read(directory: Path) -> dict[str, Any]:
 
 
 def _last_entry(text: str) -> str:
+    """Returns the end of a manifest: the digest of all the text before it."""
     return f',\n  "sha256": "{hashlib.sha256(text.encode()).hexdigest()}"{END}'

@@ -73,6 +73,7 @@ def _metadata(manifest: Mapping[str, Any]) -> str:
 
 
 def _head(manifest: Mapping[str, Any], pictures: Sequence[str]) -> str:
+    """Returns title, summary and pictures."""
     data = manifest["provenance"].get("data") or {}
     kinds = {k: manifest[k]["class_name"] for k in ("prior", "posterior", "likelihood")}
     encode, decode = (_first(manifest["signatures"], half) for half in ("encoder", "decoder"))
@@ -105,6 +106,7 @@ def _first(signatures: Mapping[str, Any], half: str) -> Mapping[str, Any]:
 
 
 def _data(manifest: Mapping[str, Any]) -> str:
+    """Returns the table of what the model was trained on."""
     data = manifest["provenance"].get("data") or {}
     rows = []
     if data.get("source"):
@@ -121,6 +123,7 @@ def _data(manifest: Mapping[str, Any]) -> str:
 
 
 def _numbers(manifest: Mapping[str, Any]) -> str:
+    """Returns the table of test results, and the threshold of unusual images."""
     test = (manifest["provenance"].get("report") or {}).get("test") or {}
     rows = []
     for key, meaning in NUMBERS.items():
@@ -142,6 +145,8 @@ def _numbers(manifest: Mapping[str, Any]) -> str:
 
 
 def _signatures(signatures: Mapping[str, Any]) -> str:
+    """Returns the table of signatures with their inputs and outputs."""
+
     def side(values: Mapping[str, Any]) -> str:
         return "; ".join(
             f"`{name}` {v['dtype']} {_shape(v['shape'])}, {v['meaning']} ({v['unit']})".replace(
@@ -164,6 +169,7 @@ def _signatures(signatures: Mapping[str, Any]) -> str:
 
 
 def _litert(manifest: Mapping[str, Any]) -> str:
+    """Returns the table of LiteRT files and what was left out; nothing without files."""
     litert = manifest.get("litert") or {}
     rows = []
     for row in litert.get("files", ()):
@@ -190,6 +196,7 @@ def _litert(manifest: Mapping[str, Any]) -> str:
 
 
 def _agreement(manifest: Mapping[str, Any]) -> str:
+    """Returns the table of differences from Keras by signature and runtime."""
     errors = manifest["parity"]["max_relative_error"]
     runtimes = list(dict.fromkeys(runtime for row in errors.values() for runtime in row))
     rows = [
@@ -201,6 +208,7 @@ def _agreement(manifest: Mapping[str, Any]) -> str:
 
 
 def _limits(manifest: Mapping[str, Any]) -> str:
+    """Returns the list of what the model cannot do."""
     outputs = {name for s in manifest["signatures"].values() for name in s["outputs"]}
     means = ["An `image` is a mean, E[x|z], not a sample of p(x|z)."] if "image" in outputs else []
     limits = [
@@ -214,6 +222,7 @@ def _limits(manifest: Mapping[str, Any]) -> str:
 
 
 def _use(manifest: Mapping[str, Any]) -> str:
+    """Returns what the other files of the bundle are for."""
     return (
         "`serving/` holds the configuration of TF Serving, a compose file and three clients. "
         "`manifest.json` has everything on this page in a form for programs, and `golden/` the "
@@ -224,19 +233,23 @@ def _use(manifest: Mapping[str, Any]) -> str:
 
 
 def _listed(items: Iterable[str]) -> str:
+    """Returns a list in Markdown."""
     return "\n".join(f"- {text}" for text in items)
 
 
 def _shape(shape: Iterable[int | None]) -> str:
+    """Returns a shape in brackets, with B for the batch."""
     return "[" + ", ".join("B" if side is None else str(side) for side in shape) + "]"
 
 
 def _words(value: Any) -> str:
+    """Returns a value of the preprocessing in words."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {item}" for key, item in value.items() if item is not None)
     return str(value)
 
 
 def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Returns a table in Markdown."""
     lines = [heading, ["---"] * len(heading), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -86,6 +86,7 @@ class Options:
 
 
 def _positive(value: object, least: int = 1) -> bool:
+    """Returns whether a value is a whole number of at least `least`."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 

@@ -147,6 +147,7 @@ def recover(directory: Path) -> list[dict[str, Any]]:
 
 
 def _can_publish(stage: Path, directory: Path, name: str) -> bool:
+    """Returns whether an entry is in one place alone, or is a file, which may be replaced."""
     staged, final = (stage / name).exists(), (directory / name).exists()
     return staged != final or (staged and (stage / name).is_file())
 
@@ -199,6 +200,7 @@ def _discard(stage: Path) -> None:
 
 
 def _fsync(path: Path) -> None:
+    """Makes sure that a file or directory is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -100,6 +100,7 @@ def shown(value: Any) -> str:
 
 
 def _check_signature(name: str, signature: Any, facts: Mapping[str, Any]) -> None:
+    """Refuses a signature without its files, or with tensors that cannot be."""
     where = f"signatures, {shown(name)},"
     litert = _the(signature, "litert", where)
     needed = [f"{_the(signature, 'saved_model', where)}/saved_model.pb"]
@@ -115,6 +116,7 @@ def _check_signature(name: str, signature: Any, facts: Mapping[str, Any]) -> Non
 
 
 def _check_tensor(entry: Any, where: str) -> None:
+    """Refuses a tensor of unknown dtype, or of a shape or limits that cannot be."""
     dtype, shape = _the(entry, "dtype", where), _the(entry, "shape", where)
     if not isinstance(dtype, str) or dtype not in RANGES:
         _refuse(where, f"a dtype among {', '.join(RANGES)}", dtype)
@@ -133,6 +135,7 @@ def _check_tensor(entry: Any, where: str) -> None:
 
 
 def _check_versions(names: Iterable[str], where: str, version: int, versioned=False) -> None:
+    """Refuses file names of another version than that of the bundle."""
     for name in names:
         number = version_of(name)
         if number != str(version) and (versioned or number is not None):
@@ -146,17 +149,20 @@ def version_of(name: str) -> str | None:
 
 
 def _object(value: Any, where: str, least: int = 0) -> dict[str, Any]:
+    """Returns a value that must be a dict of at least so many entries."""
     if not isinstance(value, dict) or len(value) < least:
         _refuse(where, "an object with entries" if least else "an object", value)
     return value
 
 
 def _the(value: Any, key: str, where: str = "it") -> Any:
+    """Returns the entry of a dict that must have it."""
     if not isinstance(value, dict) or key not in value:
         _refuse(where, f"an object with {key!r}", value)
     return value[key]
 
 
 def _refuse(where: str, expected: str, received: Any) -> NoReturn:
+    """Raises the error that says which part of the manifest is wrong."""
     said = f"the manifest must be that of a bundle: {where.rstrip(',')} must be {expected}"
     raise ExportError(said, shown(received), AGAIN)

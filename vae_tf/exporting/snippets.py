@@ -65,6 +65,8 @@ def snippets(manifest: Mapping[str, Any]) -> str:
 
 
 def _kotlin(name: str, file: str, inputs: Ends, outputs: Ends) -> str:
+    """Returns the Kotlin that runs a signature with LiteRT."""
+
     def given(spec: Mapping[str, Any]) -> str:
         kind = TYPES[spec["dtype"]]
         one = f"{kind}ArrayOf({_value(spec, 'f')})"
@@ -84,6 +86,8 @@ val image = outputs.getValue("image").readFloat()  // {_shape(outputs["image"])}
 
 
 def _java(name: str, inputs: Ends, outputs: Ends) -> str:
+    """Returns the Java that runs a signature with the interpreter."""
+
     def given(spec: Mapping[str, Any]) -> str:
         kind = TYPES[spec["dtype"]]
         return _either(spec, f"{kind}[] {{{_value(spec, 'f')}}}", f"{kind}[1][{{}}]")
@@ -102,6 +106,8 @@ try (Interpreter interpreter = new Interpreter(new File(path))) {{
 
 
 def _swift(name: str, inputs: Ends, outputs: Ends) -> str:
+    """Returns the Swift that runs a signature with the interpreter."""
+
     def given(spec: Mapping[str, Any]) -> str:
         kind = spec["dtype"].title()
         many = f" = [{kind}](repeating: 0, count: {{}})"
@@ -135,12 +141,15 @@ def _value(spec: Mapping[str, Any], suffix: str = "") -> str:
 
 
 def _listed(ends: Ends) -> str:
+    """Returns the names in quotes, separated by commas."""
     return ", ".join(f'"{name}"' for name in ends)
 
 
 def _sides(spec: Mapping[str, Any]) -> str:
+    """Returns the dimensions of an array of one row, as Java writes them."""
     return "".join(f"[{side}]" for side in (1, *spec["shape"][1:]))
 
 
 def _shape(spec: Mapping[str, Any]) -> str:
+    """Returns the shape of a row in words."""
     return " x ".join(map(str, spec["shape"][1:]))

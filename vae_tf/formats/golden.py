@@ -52,6 +52,7 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
 
 
 def _packed(name: str, value: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns one array without objects: strings become their bytes and lengths."""
     if value.dtype.kind not in "OS":
         return {name: value}
     rows = [bytes(row) for row in value.tolist()]
@@ -62,6 +63,7 @@ def _packed(name: str, value: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _unpacked(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the arrays as they were before `_packed`."""
     result = {}
     for name, value in arrays.items():
         if name.endswith(LENGTHS):

@@ -53,6 +53,7 @@ def reference(endpoint: Endpoint, batches: Sequence[Arrays]) -> list[dict[str, n
 
 
 def _runnable(endpoint: Endpoint) -> Callable[..., dict[str, tf.Tensor]]:
+    """Returns the signature's function as a graph; as it is where it goes step by step."""
     if endpoint.stepwise:
         return endpoint.function
     graph = tf.function(endpoint.function, input_signature=endpoint.specs, autograph=False)

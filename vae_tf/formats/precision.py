@@ -29,6 +29,7 @@ def policies(model: keras.Model) -> list[str]:
 
 
 def _plain(model: keras.Model, x: tf.Tensor) -> Any:
+    """Returns the outputs of a model for x."""
     return model(x, training=False)
 
 
@@ -89,6 +90,7 @@ def float32_config(config: Any) -> Any:
 
 
 def _remade(model: keras.Model) -> keras.Model:
+    """Returns a model made anew of the configuration of another."""
     config = keras.saving.serialize_keras_object(model)
     config.pop("compile_config", None)
     layers = model._flatten_layers(include_self=True, recursive=True)
@@ -101,6 +103,7 @@ def _remade(model: keras.Model) -> keras.Model:
 
 
 def _copy_weights(model: keras.Model, copy: keras.Model) -> None:
+    """Copies the weights into a model that must have the same ones."""
     theirs, ours = model.weights, copy.weights
     if [w.shape for w in theirs] != [w.shape for w in ours]:
         raise ExportError(
@@ -118,6 +121,7 @@ def _check_drift(
     input_shape: Sequence[int],
     call: Callable[[keras.Model, tf.Tensor], Any],
 ) -> None:
+    """Refuses a copy whose outputs are others than those of the model."""
     x = tf.constant(np.random.default_rng(0).uniform(size=(4, *input_shape)), tf.float32)
     outputs = [keras.tree.flatten(call(network, x)) for network in (model, copy)]
     pairs = zip(*outputs, strict=True)
@@ -133,4 +137,5 @@ def _check_drift(
 
 
 def _first_line(error: BaseException) -> str:
+    """Returns the first line of what an error says."""
     return (str(error).strip().splitlines() or ["no message"])[0]

@@ -129,6 +129,7 @@ def _ladder(
 
 
 def _activation(config: TrainConfig) -> str:
+    """Returns the name of the activation, which Keras must know."""
     try:
         keras.activations.get(config.activation)
     except ValueError:
@@ -145,6 +146,7 @@ def _networks(
     condition: int | None,
     options: Mapping[str, Any],
 ):
+    """Returns encoder and decoder of the settings."""
     latent_dim = config.number("latent_dim")
     heads = posterior.parameter_shapes(latent_dim)
     outputs = likelihood.parameter_shapes(event_shape)
@@ -175,6 +177,7 @@ def _networks(
 
 
 def _objective(config: TrainConfig, event_shape, num_classes: int | None) -> Objective:
+    """Returns the objective; with labels, the one with a classifier beside it."""
     if not (config.labels and num_classes):
         return parts.OBJECTIVES[config.objective](config.objective_samples)
     widths = config.hidden if config.network == "mlp" else config.filters
@@ -190,6 +193,7 @@ def _objective(config: TrainConfig, event_shape, num_classes: int | None) -> Obj
 
 
 def _optimizer(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """Returns Adam, or AdamW where weights are to decay."""
     rate = _learning_rate(config, steps_per_epoch)
     if not config.weight_decay:
         return keras.optimizers.Adam(rate, global_clipnorm=config.clipnorm)
@@ -199,6 +203,7 @@ def _optimizer(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Op
 
 
 def _learning_rate(config: TrainConfig, steps_per_epoch: int):
+    """Returns the learning rate: a number, or a schedule with warm-up and decay."""
     warmup = config.lr_warmup_epochs * steps_per_epoch
     steps = max(1, config.number("epochs") * steps_per_epoch - warmup)
     target = float(config.learning_rate)

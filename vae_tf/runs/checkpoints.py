@@ -89,6 +89,7 @@ class Checkpoints:
         model.load_weights(weights)
 
     def _state(self, epoch: int) -> dict:
+        """Returns the state of one epoch, if it is the one that was written."""
         try:
             state = json.loads((self._path(epoch) / _STATE).read_text("utf-8"))
             checksum = state.pop(_CHECKSUM, None)  # none in runs of version 0.1.0
@@ -100,6 +101,7 @@ class Checkpoints:
         return state
 
     def _damaged(self, epoch: int, what: str) -> RunError:
+        """Returns the error on a checkpoint that is damaged, with the way out."""
         path = self._path(epoch)
         earlier = [e for e in self.epochs() if e < epoch]
         fix = "Start it again in another --run-dir, or with --overwrite, which deletes this run."
@@ -108,6 +110,7 @@ class Checkpoints:
         return RunError(f"The checkpoint {path} must be whole", what, fix)
 
     def _path(self, epoch: int) -> Path:
+        """Returns the directory of one epoch."""
         return self.directory / f"epoch-{epoch:05d}"
 
 
@@ -146,9 +149,11 @@ def _stored(dtype: str) -> str:
 
 
 def _write_state(path: Path, epochs: int, finished: bool, digest: str, history: list) -> None:
+    """Writes the state of an epoch with its checksum."""
     state = {"epochs": epochs, "finished": finished, "sha256": digest, "history": history}
     write_json(path, {**state, _CHECKSUM: _checksum(state)})
 
 
 def _checksum(state: dict) -> str:
+    """Returns the SHA-256 of a state."""
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()

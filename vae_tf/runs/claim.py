@@ -45,6 +45,7 @@ def claimed(directory: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _refusals(directory: Path) -> Iterator[None]:
+    """Turns errors of a full disk or a read-only directory into refusals."""
     try:
         yield
     except OSError as error:
@@ -62,10 +63,12 @@ def _refusals(directory: Path) -> Iterator[None]:
 
 
 def _no_room(directory: Path, received: str) -> RunError:
+    """Returns the error on a full disk."""
     fix = "Free some space; --resume then goes on from the last checkpoint."
     return RunError(f"The run directory {directory} must have room for the run", received, fix)
 
 
 def _no_directory(directory: Path, received: str) -> RunError:
+    """Returns the error on a directory that cannot be written."""
     expected = f"The run directory {directory} must be a directory that can be written"
     return RunError(expected, received, "Pass another --run-dir.")

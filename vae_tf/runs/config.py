@@ -224,12 +224,14 @@ class TrainConfig:
         check_animation(self)
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
+        """Refuses the value of a flag for which a condition does not hold."""
         if not holds:  # a comparison with NaN does not hold
             flag = f"--{name.replace('_', '-')}"
             fix = "See --help for its default."
             raise ConfigError(f"{flag} must be {expected}", repr(getattr(self, name)), fix)
 
     def _auto(self, name: str) -> bool:
+        """Returns whether the data are to decide a setting."""
         return getattr(self, name) == "auto"
 
     def number(self, name: str) -> int:

@@ -177,6 +177,7 @@ class RunDirectory:
         return f"{stage} of {max(epochs)} epochs"
 
     def _refuse_another(self, saved: dict, wanted: dict) -> None:
+        """Refuses to resume with settings or data other than those of the run."""
         # Runs of earlier versions did what a flag that they had not does by default
         own = {**saved["config"], **_plain(config_of(saved).identity())}
         before = {**saved, "config": own}

@@ -172,6 +172,7 @@ class Shown(NamedTuple):
 
 
 def _of_all(vae: VAE, chosen: Shown) -> dict:
+    """Returns the figures that every model of images has, by name."""
     x = chosen.x
     ends = max(1, min(6, len(x) // 2))  # a tiny test split has few pairs, or one image
     figures = {

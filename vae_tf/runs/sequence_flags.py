@@ -55,4 +55,5 @@ def check_sequences(config: Any) -> None:
 
 
 def _flag(name: str) -> str:
+    """Returns the flag of a setting."""
     return f"--{name.replace('_', '-')}"

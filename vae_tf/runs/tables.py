@@ -158,4 +158,5 @@ def _remarks(data: TableData) -> list[str]:
 
 
 def _log_jacobian(table: Table, split: Split) -> np.ndarray:
+    """Returns what turns log p of scaled rows into that of the user's units, [N]."""
     return table.log_jacobian(split.array(), split.mask())

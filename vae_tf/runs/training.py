@@ -91,6 +91,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None, workers: Workers 
 
 
 def _train(config: TrainConfig, run: RunDirectory, watcher: Watcher, workers: Workers):
+    """Returns the report of a run in a directory that is claimed."""
     if config.deterministic:  # for the whole process; TensorFlow has no public way back
         tf.config.experimental.enable_op_determinism()
     if config.codes:
@@ -220,6 +221,7 @@ def _mended(report, vae: VAE, config, kind, history, run, checkpoints, watcher) 
 
 
 def _fit(config, vae: VAE, kind: Kind, run, checkpoints, history, watcher, workers) -> None:
+    """Trains from the last checkpoint on, with the callbacks that the settings ask for."""
     done, size = len(history), config.number("batch_size")
     labels, callbacks = config.conditional, []
     if patience := config.number("patience"):
@@ -245,6 +247,7 @@ def _fit(config, vae: VAE, kind: Kind, run, checkpoints, history, watcher, worke
 
 
 def _log_likelihood(config: TrainConfig, vae: VAE, data, run, watcher: Watcher):
+    """Returns the importance-weighted estimate for the test split; None if not asked for."""
     if not config.importance_samples:
         return None
     total, samples = data.test.num_examples, config.importance_samples

@@ -34,6 +34,7 @@ EXAMPLE = (
 
 @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
 def _added(values: tf.Tensor) -> tf.Tensor:
+    """Returns the sum of the values over all replicas."""
     context = tf.distribute.get_replica_context()
     own = tf.identity(values)  # of this device; what was passed in is of none
     return context.all_reduce(tf.distribute.ReduceOp.SUM, own)
@@ -244,6 +245,7 @@ def _told_of_deaths() -> Iterator[None]:
 
 
 def _death() -> RunError:
+    """Returns the error on a worker that is gone."""
     # What the strategy's threads have to say at the end of the process is no news
     sys.unraisablehook = lambda _: None
     return RunError(
@@ -260,5 +262,6 @@ def _digest(value: Any) -> int:
 
 
 def _short(value: Any) -> str:
+    """Returns a value as text of at most some hundred signs."""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
     return text if len(text) <= 100 else f"{text[:100]}..."

@@ -81,4 +81,5 @@ def decode_endpoint(halves: Halves) -> Endpoint:
 
 
 def _float32(statistics: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Returns the statistics as float32."""
     return {name: tf.cast(value, tf.float32) for name, value in statistics.items()}

@@ -83,6 +83,7 @@ def surprisal_endpoint(table: Table, halves: Halves, prior: Both, num_samples: i
 
 
 def _columns(table: Table) -> dict[str, Column]:
+    """Returns the modelled columns by names that a signature can have."""
     names = identifiers([column.name for column in table.modelled])
     return dict(zip(names, table.modelled, strict=True))
 
@@ -259,12 +260,14 @@ def _choices(column: Column) -> np.ndarray:
 
 
 def _input(name: str, column: Column, gaps: bool) -> Input:
+    """Returns the input of one column, with its limits."""
     text = column.kind in NAMED and _choices(column).dtype == object
     limits = _limits(column) | ({"missing": "" if text else "NaN"} if gaps else {})
     return Input(name, "string" if text else "float64", words=_words(column), more=limits)
 
 
 def _words(column: Column) -> Words:
+    """Returns meaning and unit of a column."""
     return f"column {column.name!r}, {column.kind}", "as in the table"
 
 

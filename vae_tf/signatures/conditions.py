@@ -128,6 +128,7 @@ def condition_of(
 
 
 def _input(key: str, everyone: Sequence[Wiring], vectors: Sequence[str]) -> Input:
+    """Returns the input of one condition: a class where its number is known, else a vector."""
     # A key of a dict may be called like another input.
     name = f"{ONE}_{key}" if key in {known.split(",")[0] for known in INPUTS} else key
     counts = [] if key in vectors else [num_classes(everyone, key), *_embedded(everyone, key)]

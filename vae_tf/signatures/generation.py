@@ -151,6 +151,7 @@ def _sampled(halves: Halves, decode: Endpoint, trial: Trial) -> tuple[Endpoint |
 def _endpoint(
     decode: Endpoint, inputs: tuple[Input, ...], function: Callable[..., Any], **options: Any
 ) -> Endpoint:
+    """Returns the signature `generate` on top of a decoding one."""
     required = decode.required | {"z"}
     own = {"through": decode.name, **options}
     return Endpoint("generate", decode.half, inputs, required, function, **own)

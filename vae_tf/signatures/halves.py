@@ -52,6 +52,7 @@ class Halves:
 
     @functools.cached_property
     def _wirings(self) -> dict[str, Any]:
+        """Returns which fields of a batch each network takes, by the name of the part."""
         prior = getattr(self.parts.prior, "wiring", None)
         wirings = {"encoder": self.parts.encoder_wiring, "decoder": self.parts.decoder_wiring}
         return wirings if prior is None else {**wirings, "prior": prior}
@@ -113,6 +114,7 @@ class Halves:
 
     @functools.cached_property
     def _drawn(self) -> int:
+        """Returns the size L of a draw of the posterior."""
         # As the encoder has it: where the prior has another, that is found by running it. A graph
         # being traced meanwhile is not to keep the example.
         with tf.init_scope():
@@ -180,6 +182,7 @@ class Halves:
 
 
 def _limits(likelihood: Any) -> tuple[float, float, bool]:
+    """Returns lowest and highest value of the data, and whether they are counts."""
     low, high = likelihood.support
     start = np.clip(0.0, low, high)
     # Values off a grid are scored as the nearest on it.
@@ -188,6 +191,7 @@ def _limits(likelihood: Any) -> tuple[float, float, bool]:
 
 
 def _takes(likelihood: Any, value: float) -> bool:
+    """Returns whether a likelihood has a density at a value."""
     try:
         likelihood.check_support(np.full([1], value, "float32"))
     except DataError:

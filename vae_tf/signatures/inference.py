@@ -108,6 +108,7 @@ def _score(
 
 
 def _negative_entropy(qz: tfd.Distribution, log_qz: tf.Tensor) -> tf.Tensor:
+    """Returns -H(q(z|x)), [B], in closed form or by the draw that was made."""
     try:
         return -qz.entropy()
     except NotImplementedError:  # TFP's word for it

@@ -100,4 +100,5 @@ AS_IT_IS = Preprocessing()
 
 
 def _number(value: Any) -> bool:
+    """Returns whether a value is a number, and not NaN."""
     return isinstance(value, int | float) and not isinstance(value, bool) and value == value

@@ -59,6 +59,7 @@ def picture(rng: np.random.Generator) -> bytes:
 
 
 def _values(given: Input, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yields values [size, *shape] of an input, the extremes among them."""
     shape = (size, *given.shape)
     if given.more:
         return _of_column(given, size, rng)

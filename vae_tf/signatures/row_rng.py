@@ -56,6 +56,7 @@ def seeds(seed: tf.Tensor, n: int) -> tf.Tensor:
 
 
 def _minus_log(u: tf.Tensor) -> tf.Tensor:
+    """Returns -log u, as exact next to 1 as elsewhere."""
     # LiteRT's logarithm is off by 1e-7 next to 1, which in the square root becomes 3e-4.
     v = 1.0 - u  # exact
     series = v * (1 + v * (1 / 2 + v * (1 / 3 + v / 4)))  # short of 2e-7 of itself at v = 1/32
@@ -63,6 +64,7 @@ def _minus_log(u: tf.Tensor) -> tf.Tensor:
 
 
 def _unit(seed: tf.Tensor, stream: int, n: int) -> tf.Tensor:
+    """Returns uniform numbers in (0, 1), [B, n], for seeds [B]."""
     bits = _logical_shift(_words(seed, stream, n), 32 - BITS)
     return (tf.cast(bits, tf.float32) + 0.5) * 2.0**-BITS
 
@@ -77,12 +79,14 @@ def _words(seed: tf.Tensor, stream: int, n: int) -> tf.Tensor:
 
 
 def _mix(x: tf.Tensor) -> tf.Tensor:
+    """Returns the bits of int32 words, mixed by shifts and multiplications."""
     x = tf.bitwise.bitwise_xor(x, _logical_shift(x, 16)) * _int32(0x7FEB352D)
     x = tf.bitwise.bitwise_xor(x, _logical_shift(x, 15)) * _int32(0x846CA68B)
     return tf.bitwise.bitwise_xor(x, _logical_shift(x, 16))
 
 
 def _logical_shift(x: tf.Tensor, places: int) -> tf.Tensor:
+    """Returns int32 words shifted to the right, with zeros from the left."""
     # The shift of int32 keeps the sign, and LiteRT has no unsigned one and no bitwise and:
     # the remainder, which is never negative, drops the copies of the sign.
     shifted = tf.bitwise.right_shift(x, tf.constant(places))
@@ -90,6 +94,7 @@ def _logical_shift(x: tf.Tensor, places: int) -> tf.Tensor:
 
 
 def _xor(x: tf.Tensor, word: int) -> tf.Tensor:
+    """Returns the exclusive or of words and a constant."""
     return tf.bitwise.bitwise_xor(x, tf.constant(_int32(word)))
 
 

@@ -83,6 +83,7 @@ def signature_table(described: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
 
 
 def _models_config(models: list[str]) -> str:
+    """Returns the `model_config_list` of models.config."""
     configs = "".join(
         f'  config {{\n    name: "{model}"\n    base_path: "{MOUNT}/{model}"\n'
         '    model_platform: "tensorflow"\n'
@@ -107,10 +108,12 @@ def _shell(table: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _is_file(spec: Mapping[str, Any]) -> bool:
+    """Returns whether an input is an encoded picture."""
     return spec["dtype"] == "string" and not {"choices", "drawn"} & set(spec)
 
 
 def _row(spec: Mapping[str, Any]) -> Any:
+    """Returns one row of an input as the REST API takes it."""
     if spec["dtype"] == "string":
         return {"b64": spec["example"]}
     return [spec["example"]] * spec["shape"][1] if len(spec["shape"]) == 2 else spec["example"]

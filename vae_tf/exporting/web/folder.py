@@ -118,11 +118,13 @@ def _check_replaceable(target: Path) -> None:
 
 
 def _is_empty(path: Path) -> bool:
+    """Returns whether a path is a directory, and no link, with nothing in it."""
     return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
 
 
 @contextlib.contextmanager
 def _refusals(target: Path) -> Iterator[None]:
+    """Turns the errors of the system into refusals that name the directory."""
     try:
         yield
     except OSError as error:

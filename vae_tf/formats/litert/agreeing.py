@@ -66,5 +66,6 @@ def write(
 
 
 def _errors(content: bytes, endpoint: Endpoint, expected: Sequence[Arrays]) -> dict[str, Any]:
+    """Returns the errors of a LiteRT file at the probes of a signature."""
     received = litert.run(content, endpoint.name, probes(endpoint))
     return parity.compare("litert", endpoint.name, expected, received)

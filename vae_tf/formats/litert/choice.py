@@ -86,6 +86,7 @@ def holders(report: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _smallest(entries: Sequence[Mapping[str, Any]]) -> str | None:
+    """Returns the file to recommend: small, and among files about as small a fast one."""
     kept = [e for e in entries if not e["refused"]]
     kept = [e for e in kept if e["batch"] == 1] or kept
     if not kept:

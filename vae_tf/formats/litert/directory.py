@@ -93,6 +93,7 @@ def write(
 
 
 def _held_out(halves: Halves, examples: Batch | None, count: int) -> HeldOut:
+    """Returns at most `count` of the examples, to measure the loss of precision by."""
     if examples is not None:
         some = np.random.default_rng(0).permutation(len(examples.x))[:count]
         condition = {name: values[some] for name, values in examples.condition.items()}

@@ -66,6 +66,7 @@ def rsqrt(x: tf.Tensor) -> tf.Tensor:
 
 
 def _polynomial(x: tf.Tensor, coefficients: Sequence[float]) -> tf.Tensor:
+    """Returns the polynomial with these coefficients, by Horner, the constant first."""
     *others, value = coefficients
     for coefficient in reversed(others):
         value = coefficient + x * value
@@ -82,6 +83,7 @@ WAYS = {
 
 
 def _name(op: str) -> str:
+    """Returns the name of what stands in for an operation."""
     return f"exact_{op}"
 
 

@@ -160,6 +160,7 @@ class _Builder(flatbuffers.Builder):
     """A builder that aligns buffers as the schema says, which the generated code forgets."""
 
     def CreateNumpyVector(self, x):
+        """Writes an array where LiteRT can map it into memory."""
         self.Prep(ALIGNMENT, x.nbytes)
         return super().CreateNumpyVector(x)
 
@@ -200,6 +201,7 @@ def _named_operations(message: str) -> list[str]:
 
 
 def _unsupported(signatures: Sequence[str], names: Sequence[str]) -> ExportError:
+    """Returns the error on operations that LiteRT has not, with remedies."""
     fixes = [fix for begun, fix in REMEDIES.items() if any(n.startswith(begun) for n in names)]
     return ExportError(
         f"{' and '.join(signatures)} must be expressible in LiteRT's builtin operators",

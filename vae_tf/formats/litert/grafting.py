@@ -103,6 +103,7 @@ def with_others(content: bytes, whole: bytes, through: Collection[str]) -> bytes
 
 
 def _added(model: schema.ModelT) -> schema.SubGraphT:
+    """Returns a new, empty graph of the model."""
     graph = schema.SubGraphT()
     graph.tensors, graph.operators = [], []
     model.subgraphs.append(graph)

@@ -83,6 +83,7 @@ class _Trial:
 
 
 def _trial(endpoint: Endpoint, held_out: HeldOut, probed: Sequence[Arrays]) -> _Trial:
+    """Returns inputs and expected outputs by which files of a signature are judged."""
     nll = held_out.by.get(endpoint.name)
     if nll is None:
         return _Trial(_joined(probes(endpoint)), _joined(probed), None, None, None)
@@ -145,6 +146,7 @@ def _inputs(endpoint: Endpoint, held_out: HeldOut) -> dict[str, np.ndarray]:
 
 
 def _outputs(content: bytes, signature: str, batch: int | None, inputs: Arrays) -> Arrays:
+    """Returns what a LiteRT file computes for the inputs, batch by batch."""
     outputs = _joined(litert.run(content, signature, _parts(inputs, batch)))
     return {name: value[: _rows(inputs)] for name, value in outputs.items()}
 
@@ -163,6 +165,7 @@ def _parts(inputs: Arrays, batch: int | None) -> list[dict[str, np.ndarray]]:
 
 
 def _rows(inputs: Arrays) -> int:
+    """Returns the number of rows."""
     return len(next(iter(inputs.values())))
 
 

@@ -112,6 +112,7 @@ class HeldOut:
         return self._nll(self._qz, self._draws, log_px)
 
     def _check(self) -> None:
+        """Raises LookupError where the NLL cannot be computed, with the reason."""
         if self._reason:
             raise LookupError(self._reason)
 

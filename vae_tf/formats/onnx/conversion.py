@@ -109,6 +109,7 @@ def _label(model: Any, signature: str, described: Mapping[str, Any]) -> None:
 
 
 def _unsupported(signature: str, received: str) -> ExportError:
+    """Returns the error on operations that ONNX has not."""
     return ExportError(
         f"{signature} must be expressible in ONNX's operators",
         received,

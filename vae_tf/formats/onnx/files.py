@@ -111,6 +111,7 @@ def _session(content: bytes) -> Callable[[Arrays], dict[str, np.ndarray]]:
 
 
 def _unusable(error: Exception) -> ExportError:
+    """Returns the error on a file that ONNX Runtime does not run."""
     return ExportError(
         "the .onnx file must run in ONNX Runtime",
         " ".join(str(error).split()),

@@ -80,6 +80,7 @@ HANDLERS: dict[str, tuple[Any, list]] = {
 
 
 def _constant(graph: Any, dtype: int, value: float) -> str:
+    """Returns the name of a new constant in the graph."""
     utils = extra("tf2onnx").utils
     array = np.array(value, utils.map_onnx_to_numpy_type(dtype))
     return graph.make_const(utils.make_name("constant"), array).output[0]

@@ -69,6 +69,7 @@ def run(calls: Sequence[Call]) -> list[list[dict[str, np.ndarray]]]:
 
 
 def _answer(request: dict) -> list[dict[str, np.ndarray]]:
+    """Returns the outputs that a process with the C++ loader gives for a request."""
     # The accelerator is the parent's, and its rounding is not what is asked for here.
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     try:
@@ -92,6 +93,7 @@ def _answer(request: dict) -> list[dict[str, np.ndarray]]:
 
 
 def _refusal(received: str) -> ExportError:
+    """Returns the error on SavedModels that the C++ loader does not run."""
     return ExportError(
         "the SavedModels must run in the C++ loader that servers use",
         received,
@@ -100,6 +102,7 @@ def _refusal(received: str) -> ExportError:
 
 
 def _packed(array: np.ndarray) -> dict:
+    """Returns an array as JSON can hold it."""
     if array.dtype.kind in "OS":
         strings = [base64.b64encode(string).decode() for string in array.ravel().tolist()]
         return {"dtype": "string", "shape": list(array.shape), "data": strings}
@@ -108,6 +111,7 @@ def _packed(array: np.ndarray) -> dict:
 
 
 def _unpacked(array: dict) -> np.ndarray:
+    """Returns the array of what `_packed` made."""
     if array["dtype"] == "string":
         strings = np.array([*map(base64.b64decode, array["data"]), None], object)[:-1]
         return strings.reshape(array["shape"])
