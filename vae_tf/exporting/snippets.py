@@ -20,8 +20,13 @@ assets."""
 
 
 def python_lines(manifest: Mapping[str, Any]) -> str:
-    """Returns Markdown with the Python code that loads the decoder and runs a signature of it."""
-    name = next(name for name in IN_PYTHON if name in manifest["signatures"])
+    """Returns Markdown with the Python code that loads the decoder and runs a signature of it.
+
+    Empty where the bundle has none of IN_PYTHON.
+    """
+    name = next((name for name in IN_PYTHON if name in manifest["signatures"]), None)
+    if name is None:
+        return ""
     entry = manifest["signatures"][name]
     given = [f'    "{i}": {_tensor(spec)},' for i, spec in entry["inputs"].items()]
     lines = [
@@ -42,7 +47,8 @@ def _tensor(spec: Mapping[str, Any]) -> str:
     """Returns the code for one row of an input."""
     value = example_of(spec)
     if value is None:
-        value = 7 if spec["dtype"].startswith("int") and "range" not in spec else 1
+        whole = spec["dtype"].startswith("int")
+        value = (int(spec["range"][0]) if "range" in spec else 7) if whole else 1
     sides = [1 if side is None else side for side in spec["shape"]]
     return f'tf.fill({sides}, tf.constant({json.dumps(value)}, "{spec["dtype"]}"))'
 
