@@ -178,6 +178,9 @@ def _objective(config: TrainConfig, event_shape, num_classes: int | None) -> Obj
     if not (config.labels and num_classes):
         return parts.OBJECTIVES[config.objective](config.objective_samples)
     widths = config.hidden if config.network == "mlp" else config.filters
+    own = {}
+    if config.network == "mlp":
+        own = {"dropout": config.dropout, "input_dropout": config.input_dropout}
     classifier = NETWORKS[config.network][0](
         event_shape,
         config.number("latent_dim"),
@@ -185,6 +188,7 @@ def _objective(config: TrainConfig, event_shape, num_classes: int | None) -> Obj
         activation=config.activation,
         outputs={"logits": (num_classes,)},
         seed=2 * config.seed + 2,
+        **own,
     )
     return SemiSupervised(classifier, config.objective_samples, config.classifier_weight)
 

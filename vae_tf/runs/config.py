@@ -63,7 +63,7 @@ class TrainConfig:
     dropout: float = 0.0
     """Share of the mlp's hidden units dropped in training."""
     input_dropout: float = 0.0
-    """Share of the encoder's inputs dropped in training (mlp)."""
+    """Share of the encoder's and the classifier's inputs dropped in training (mlp)."""
     word_dropout: float = 0.0
     """Share of the past tokens hidden from a text's decoder in training, so that it uses z."""
     shortcut: bool = False
