@@ -150,7 +150,7 @@ class TrainConfig:
     """How the step size falls. cosine: to 0 at the last epoch."""
     lr_warmup_epochs: Literal["auto"] | int = "auto"
     """Epochs over which the step size rises from 0. auto: 1, or more where an epoch has fewer than
-    100 steps."""
+    200 steps."""
     weight_decay: Literal["auto"] | float = "auto"
     """Decoupled decay (AdamW) of the networks' kernels. auto: 0.2, or 0.02 with less than
     10,000 training examples."""

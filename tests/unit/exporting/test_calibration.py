@@ -1,5 +1,7 @@
 """The threshold of `score`: which order statistic it is, and how often it is passed."""
 
+import copy
+
 import numpy as np
 import pytest
 import yaml
@@ -32,7 +34,7 @@ def test_too_few_images_give_none(scores):
     assert scores(np.arange(18), 0.05) is None
     assert scores(np.arange(98), 0.01) is None
     remark = calibration.lacking({"image": np.arange(98)}, 0.01)
-    assert "0.01 needs at least 99 images for validation, and 98 were given" in remark
+    assert "0.01 needs at least 99 examples for validation, and 98 were given" in remark
     assert "and 0 were given" in calibration.lacking(None, 0.01)
 
 
@@ -61,6 +63,15 @@ def test_card_of_a_bundle_without_anything_extra(exported):
     rows = [line for line in text.splitlines() if line.startswith("|")]
     pipes = {line: line.replace("\\|", "").count("|") for line in rows}
     assert min(pipes.values()) >= 3
+
+
+def test_card_of_a_model_that_was_tested_on_one_image(exported):
+    manifest = copy.deepcopy(dict(exported.bundle.manifest))
+    first, *_ = manifest["litert"]["files"]
+    first |= {"delta_nll": 0.25, "delta_nll_stderr": None}
+    assert "| +0.250 |" in model_card.model_card(manifest)
+    first |= {"delta_nll_stderr": 0.125}
+    assert "| +0.250 ± 0.125 |" in model_card.model_card(manifest)
 
 
 def test_card_begins_with_metadata_that_hubs_read(exported):

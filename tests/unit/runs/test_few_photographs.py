@@ -9,8 +9,8 @@ from vae_tf.runs.build import build_model, kind_of
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.suited import suited
 
-SIDE = 64
-EPOCHS = 25  # of two steps
+SIDE = 48
+EPOCHS = 24  # of two steps
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def photographs(tmp_path_factory):
 
 
 def elbos(folder, **settings):
-    """The validation ELBO before the training and after each epoch, and the largest KL."""
+    """The validation ELBO before the training, those of all epochs, and those of training."""
     asked = TrainConfig(dataset=f"folder:{folder}", **settings)
     kind = kind_of(asked)
     config, _ = suited(asked, kind)
@@ -48,7 +48,6 @@ def elbos(folder, **settings):
 def test_no_epoch_is_worse_than_a_model_that_knows_nothing(photographs):
     # An untrained decoder puts out 0, with the spread of the pixels as scale
     before, validation, training = elbos(photographs)
-    worst = before - 0.1 * abs(before)
-    assert validation.min() > worst
-    assert training.min() > worst
-    assert validation[-1] > before + 0.25 * abs(before)
+    assert validation.min() > 1.1 * before  # both are below 0
+    assert training.min() > 1.1 * training[0]
+    assert validation[-1] > 0.75 * before

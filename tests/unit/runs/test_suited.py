@@ -114,9 +114,9 @@ def test_training_follows_the_number_of_examples(config, number, batch, decay, c
 
 
 @pytest.mark.parametrize(
-    ("number", "warmup"), [(20, 100), (36, 50), (240, 13), (1600, 3), (25_000, 1), (50_000, 1)]
+    ("number", "warmup"), [(20, 200), (36, 100), (240, 25), (1600, 5), (25_000, 2), (50_000, 1)]
 )
-def test_the_step_size_rises_over_a_hundred_steps_or_an_epoch(config, number, warmup):
+def test_the_step_size_rises_over_two_hundred_steps_or_an_epoch(config, number, warmup):
     chosen, words = suited_to(config, number)
     assert chosen.lr_warmup_epochs == warmup
     assert f"--lr-warmup-epochs {warmup} for {number:,} training images" in words
