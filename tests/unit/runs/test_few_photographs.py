@@ -9,7 +9,7 @@ from vae_tf.runs.build import build_model, kind_of
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.suited import suited
 
-SIDE = 48
+SIDE = 32
 EPOCHS = 24  # of two steps
 
 
