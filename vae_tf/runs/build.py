@@ -203,7 +203,7 @@ def _optimizer(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Op
 
 
 def _learning_rate(config: TrainConfig, steps_per_epoch: int):
-    warmup = config.lr_warmup_epochs * steps_per_epoch
+    warmup = config.number("lr_warmup_epochs") * steps_per_epoch
     steps = max(1, config.number("epochs") * steps_per_epoch - warmup)
     target = float(config.learning_rate)
     if config.lr_schedule == "cosine":
