@@ -253,8 +253,8 @@ def disk(case: Case, place: Path) -> Iterator[None]:
 def campaign(case: Case, number: int, done: list[int], seed: int, home: Path) -> Iterator[dict]:
     """Yields, for each run that has ended, what happened to it, until there were so many.
 
-    Half of the kills come at a moment on the clock, half before a change. Disks are full before
-    each change once, except those `done`, in any order.
+    Half of the kills of whole processes come at a moment on the clock, half before a change. Disks
+    are full before each change once, except those `done`, in any order.
     """
     rng = np.random.default_rng(seed)
     other = whole(case, home / "whole")
@@ -266,7 +266,7 @@ def campaign(case: Case, number: int, done: list[int], seed: int, home: Path) ->
         for i in range(min(case.each, number - count)):
             if case.how == "fill":
                 orders += [Order("fill", todo.pop(0))] if todo else []
-            elif other.changes and (count + i) % 2:
+            elif case.kill is of_all and other.changes and (count + i) % 2:
                 orders.append(Order("kill", int(rng.integers(1, other.changes + 1))))
             else:
                 orders.append(None)
