@@ -31,9 +31,9 @@ from vae_tf.objectives import LinearWarmup
 
 ROOT = common.RESULTS.parents[1]
 MODELS = ROOT / "runs/benchmark_hierarchical"
-SECONDS = float(os.environ.get("SECONDS_OF_EACH", 1200))
+SECONDS = float(os.environ.get("SECONDS_OF_EACH", 600))
 LEARNING_RATE, WEIGHT_DECAY, BATCH, WARMUP_EPOCHS = 1e-3, 0.2, 250, 10
-SHAPE, LATENTS, HIDDEN = (28, 28, 1), (20, 40), (256, 512)
+SHAPE, LATENTS, HIDDEN = (28, 28, 1), (8, 40), (256, 512)
 SEEDS, SAMPLES, TEST = (0, 1, 2), 500, 10_000
 CASES = ("two", "one")
 
