@@ -1,7 +1,8 @@
 """Processes that are killed at random moments and started again, and disks that fill up.
 
-`python benchmarks/faults.py PART N [SEED]` does N such things and writes them to
-results/faults.json, in place of what the file had of that part. The parts:
+`python benchmarks/faults.py PART N` does N such things more. After each run that has ended it adds
+to results/faults.json what came of it, so a campaign goes on where an earlier one stopped.
+`python benchmarks/faults.py page` writes the table of docs/scale.md. The parts:
 
 | part | what happens |
 |---|---|
@@ -9,47 +10,39 @@ results/faults.json, in place of what the file had of that part. The parts:
 | stream | the same, of a training on TFRecord shards |
 | export | SIGKILL of an export, which is then called again |
 | workers | SIGKILL of one of two workers; `scripts/launch` starts both again |
-| disk | a training on a disk that is full after so many bytes, then larger, then resumed |
-| bulk | SIGKILL of a bulk job and all its processes, which is then called again |
+| disk | a training whose disk is full from one of its writes on, then empty; it is resumed |
+| disk-export | the same, of an export |
+| bulk | SIGKILL of a bulk job, which is then called again |
 | bulk-worker | SIGKILL of one of the two processes of a bulk job |
 
 `bulk` and `bulk-worker` need Beam: call this by the Python of `.venv-beam`. `disk` needs root, for
-a small file system of its own. A moment is drawn evenly over the time that an uninterrupted process
-takes. What is finished is compared with what an uninterrupted process made: weights and report of
-a training, golden vectors and `--verify` of a bundle, sha256 of shards. Nothing else intervenes.
+a small file system of its own. What is finished is compared with what an undisturbed process made:
+weights and report of a training, golden vectors and `--verify` of a bundle, sha256 of shards.
+Nothing else intervenes. kills.py says how a kill is done.
 """
 
-import contextlib
 import hashlib
 import json
-import os
-import signal
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import common
+import kills
 import numpy as np
+from kills import ROOT, Call, Case
 
-ROOT = Path(__file__).parents[1]
-NAME, PAGE = "faults", 4096
-FLAGS = ["--recipe", "demo", "--deterministic", "--epochs", "30", "--importance-samples", "20"]
-FLAGS += ["--hidden", "64", "--latent-dim", "3", "--prior", "normal"]
-ENV = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
-ENV |= {"TF_CPP_MIN_LOG_LEVEL": "3", "VAE_TF_WORKER_SECONDS": "300"}
-
-Command = Callable[[Path], list[str]]
-Same = Callable[[Path, Path], bool]
+NAME, PATH = "faults", common.RESULTS / "faults.json"
+FLAGS = ["--recipe", "demo", "--deterministic", "--epochs", "4", "--importance-samples", "20"]
+FLAGS += ["--hidden", "16", "--latent-dim", "2", "--prior", "normal"]
+Command = Callable[[Path], Call | list[str]]
 
 
 def training(*more: str) -> Command:
     """Returns the command of a training that goes on if there is one."""
-    train = [sys.executable, str(ROOT / "train.py"), *FLAGS, *more, "--resume"]
-    return lambda place: [*train, "--run-dir", str(place / "run")]
+    flags = [*FLAGS, *more, "--resume", "--run-dir"]
+    return lambda place: Call("vae_tf.cli.train", [*flags, str(place / "run")])
 
 
 def same_run(one: Path, other: Path) -> bool:
@@ -67,10 +60,14 @@ def same_run(one: Path, other: Path) -> bool:
     )
 
 
+def verifying(place: Path) -> Call:
+    """Returns the command that verifies a bundle."""
+    return Call("vae_tf.cli.export", ["--verify", str(place / "bundle")])
+
+
 def same_bundle(one: Path, other: Path) -> bool:
     """Returns whether a bundle verifies, and its golden vectors are those of another."""
-    command = [sys.executable, "-m", "export", "--verify", str(one / "bundle")]
-    if subprocess.run(command, env=ENV, cwd=ROOT, capture_output=True, check=False).returncode:
+    if kills.started(verifying(one), one).wait():
         return False
     files = [sorted((place / "bundle/golden").rglob("*.npz")) for place in (one, other)]
     if [file.name for file in files[0]] != [file.name for file in files[1]]:
@@ -90,140 +87,6 @@ def same_shards(one: Path, other: Path) -> bool:
         sums.append([(f.name, hashlib.sha256(f.read_bytes()).hexdigest()) for f in found])
         assert not (place / "out/.job").exists()
     return bool(sums[0]) and sums[0] == sums[1]
-
-
-def started(command: list[str], said: Path) -> subprocess.Popen:
-    """Returns a process in a group of its own, which speaks into a file."""
-    with said.open("ab") as file:
-        return subprocess.Popen(
-            command, env=ENV, cwd=ROOT, stdout=file, stderr=file, start_new_session=True
-        )
-
-
-def whole(command: Command, place: Path) -> float:
-    """Returns the seconds that a process takes which nothing happens to."""
-    place.mkdir()
-    began = time.perf_counter()
-    ended(started(command(place), place / "said"), place)
-    return time.perf_counter() - began
-
-
-def ended(process: subprocess.Popen, place: Path) -> None:
-    """Waits for a process, and stops here if it fails."""
-    if code := process.wait():
-        said = (place / "said").read_text(errors="replace")[-2000:]
-        sys.exit(f"exit code {code} where nothing had happened:\n{said}")
-
-
-def children(process: subprocess.Popen) -> list[int]:
-    """Returns the processes that a process has started."""
-    command = ["pgrep", "-P", str(process.pid)]
-    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    return [int(pid) for pid in found.split()]
-
-
-def of_all(process: subprocess.Popen, rng: np.random.Generator) -> bool:
-    """Kills a process with all that it has started."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    return True
-
-
-def of_a_child(process: subprocess.Popen, rng: np.random.Generator) -> bool:
-    """Kills one of the processes that a process has started; returns whether there was one."""
-    pids = children(process)
-    if pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(rng.choice(pids)), signal.SIGKILL)
-            return True
-    return False
-
-
-def campaign(
-    what: str, command: Command, same: Same, kill: Callable, kills: int, seed: int, home: Path
-) -> dict[str, Any]:
-    """Returns what came of so many kills.
-
-    Args:
-        what: is killed.
-        command: from a directory to what to call until it ends by itself.
-        same: whether what it made in one directory equals that in another.
-        kill: does it, and tells whether it did.
-        kills: how often.
-        seed: of the moments.
-        home: for the directories.
-    """
-    rng, log, runs, identical = np.random.default_rng(seed), [], 0, True
-    seconds = whole(command, home / "whole")
-    print(f"{what}: {seconds:.1f} s if nothing happens", flush=True)
-    place, process, begun = home / "0", None, False
-    place.mkdir()
-    while len(log) < kills or begun:
-        if process is None:
-            process, begun = started(command(place), place / "said"), True
-        limit = rng.uniform(0, seconds) if len(log) < kills else None
-        try:
-            process.wait(limit)
-        except subprocess.TimeoutExpired:
-            if kill(process, rng):
-                log.append(round(limit, 2))
-                print(f"{what}: kill {len(log)} after {limit:.1f} s", flush=True)
-            process = None if process.poll() is not None else process
-            continue
-        ended(process, place)
-        process, begun, runs = None, False, runs + 1
-        good = same(place, home / "whole")
-        identical = identical and good
-        print(f"{what}: run {runs} ended, identical: {good}", flush=True)
-        if len(log) < kills:
-            place = home / str(runs)
-            place.mkdir()
-    return {
-        "what": what,
-        "kills": len(log),
-        "identical": identical,
-        "runs": runs,
-        "seconds_uninterrupted": seconds,
-        "moments": log,
-    }
-
-
-def disk(sizes: int, seed: int, home: Path) -> dict[str, Any]:
-    """Returns what came of a training on disks that were full after so many bytes."""
-    command = training()
-    whole(command, home / "whole")
-    files = [path.stat().st_size for path in (home / "whole/run").rglob("*") if path.is_file()]
-    total, place = sum(PAGE * -(-size // PAGE) for size in files), home / "disk"
-    place.mkdir()
-    identical, log, refused = True, [], 0
-    for size in np.linspace(2 * PAGE, total, sizes).astype(int):
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(place)]
-        subprocess.run(mount, check=True)
-        try:
-            process = subprocess.run(
-                command(place), env=ENV, cwd=ROOT, capture_output=True, text=True, check=False
-            )
-            errors = [x for x in process.stderr.splitlines() if x.startswith("error: ")]
-            clean = process.returncode == 0 or (
-                process.returncode == 1 and len(errors) == 1 and "Traceback" not in process.stderr
-            )
-            refused += process.returncode == 1
-            subprocess.run(["mount", "-o", "remount,size=100m", str(place)], check=True)
-            ended(started(command(place), home / "said"), home)
-            good = clean and same_run(place, home / "whole")
-        finally:
-            subprocess.run(["umount", str(place)], check=True)
-        identical = identical and good
-        log.append(int(size))
-        print(f"disk: {size} bytes, exit code {process.returncode}, identical: {good}", flush=True)
-    what = "a full disk"
-    return {
-        "what": what,
-        "kills": len(log),
-        "identical": identical,
-        "refused": refused,
-        "bytes": log,
-    }
 
 
 def shards(home: Path) -> list[str]:
@@ -246,79 +109,114 @@ def shards(home: Path) -> list[str]:
 
 def exporting(home: Path) -> Command:
     """Returns the command of an export of a run that it makes first."""
-    whole(training("--epochs", "2"), home / "trained")
-    run = str(home / "trained/run")
+    kills.whole(Case("", training("--epochs", "2"), same_run), home / "trained")
+    flags = [str(home / "trained/run"), "--only", "savedmodel", "--no-whole", "--output"]
 
-    def command(place: Path) -> list[str]:
+    def command(place: Path) -> Call:
         if (place / "bundle/manifest.json").exists():  # the kill came after publication
-            return [sys.executable, "-m", "export", "--verify", str(place / "bundle")]
-        return [sys.executable, "-m", "export", run, "--output", str(place / "bundle")]
+            return verifying(place)
+        return Call("vae_tf.cli.export", [*flags, str(place / "bundle")])
 
     return command
 
 
-def scoring(home: Path) -> Command:
+def scoring(home: Path, processes: int) -> Command:
     """Returns the command of a bulk job over a bundle that it makes first."""
     import bulk
 
+    kills.IMPORTS.extend(["vae_tf.bulk", "vae_tf.cli.bulk"])
     bundle, digits = bulk.bundle_of(home)
-    np.save(home / "x.npy", np.tile(digits, (20, 1, 1, 1)))
-    job = [sys.executable, "-m", "vae_tf.bulk", "score", "--bundle", str(bundle)]
-    job += ["--input", str(home / "x.npy"), "--batch-rows", "64", "--shard-rows", "1024"]
+    np.save(home / "x.npy", np.tile(digits, (8, 1, 1, 1)))
+    flags = ["score", "--bundle", str(bundle), "--input", str(home / "x.npy")]
+    flags += ["--batch-rows", "64", "--shard-rows", "512", "--processes", str(processes)]
 
-    def command(place: Path) -> list[str]:
-        if (place / "out/manifest.json").exists():  # the kill came after the last word
-            return ["true"]
-        return [*job, "--output", str(place / "out"), "--processes", "2"]
+    def command(place: Path) -> Call | list[str]:
+        if (place / "out/manifest.json").exists() and not (place / "out/.job").exists():
+            return ["true"]  # the kill came after the last word
+        return Call("vae_tf.cli.bulk", [*flags, "--output", str(place / "out")])
 
     return command
 
 
-def launched(place: Path) -> list[str]:
-    """Returns the command of a training on two workers."""
-    return [str(ROOT / "scripts/launch"), "2", *training()(place)]
+def launched(number: int) -> Command:
+    """Returns the command of a training on two workers, which may be restarted so often."""
+    train = [sys.executable, str(ROOT / "train.py"), *FLAGS, "--resume", "--run-dir"]
+    launch = ["env", f"RESTARTS={10 * number}", str(ROOT / "scripts/launch"), "2", *train]
+    return lambda place: [*launch, str(place / "run")]
 
 
-def measured(part: str, number: int, seed: int, home: Path) -> dict[str, Any]:
-    """Returns the line of a part."""
-    if part == "disk":
-        return disk(number, seed, home)
+def case_of(part: str, number: int, home: Path) -> Case:
+    """Returns what a part disturbs."""
     if part == "train":
-        found = "a training", training(), same_run, of_all
-    elif part == "stream":
-        found = "a training on shards", training(*shards(home)), same_run, of_all
-    elif part == "export":
-        found = "an export", exporting(home), same_bundle, of_all
-    elif part == "workers":
-        ENV["RESTARTS"] = str(10 * number)
-        found = "a worker of two", launched, same_run, of_a_child
-    elif part == "bulk":
-        found = "a bulk job", scoring(home), same_shards, of_all
-    elif part == "bulk-worker":
-        found = "a process of a bulk job", scoring(home), same_shards, of_a_child
-    else:
-        sys.exit(f"error: PART must be a known one. Received: {part}. See the head of this file.")
-    return campaign(*found, number, seed, home)
+        return Case("a training", training(), same_run)
+    if part == "stream":
+        return Case("a training on shards", training(*shards(home)), same_run)
+    if part == "export":
+        return Case("an export", exporting(home), same_bundle)
+    if part == "disk":
+        command = training("--epochs", "2")
+        return Case("a full disk in a training", command, same_run, "fill", each=1)
+    if part == "disk-export":
+        return Case("a full disk in an export", exporting(home), same_bundle, "fill", each=1)
+    if part == "workers":
+        command, kill = launched(number), kills.of_a_child
+        return Case("a worker of two", command, same_run, kill=kill, survives=True)
+    if part == "bulk":
+        return Case("a bulk job", scoring(home, 1), same_shards)
+    if part == "bulk-worker":
+        command, kill = scoring(home, 2), kills.of_a_child
+        return Case("a process of a bulk job", command, same_shards, kill=kill)
+    sys.exit(f"error: PART must be a known one. Received: {part}. See the head of this file.")
 
 
-def main(part: str, number: str, seed: str = "0") -> None:
-    """Writes the line of a part."""
+def known() -> list[dict]:
+    """Returns what results/faults.json has."""
+    return json.loads(PATH.read_text()) if PATH.exists() else []
+
+
+def added(line: dict, found: dict) -> dict:
+    """Returns the line of a part with what happened to one run more."""
+    moments, changes = line["moments"] + found["moments"], line["changes"] + found["changes"]
+    return {
+        "what": line["what"],
+        "kills": len(moments) + len(changes),
+        "identical": line["identical"] and found["identical"],
+        "runs": line["runs"] + 1,
+        "seconds_uninterrupted": found["seconds"],
+        "changes_uninterrupted": found["all_changes"],
+        "moments": moments,
+        "changes": changes,
+        "machine": common.machine(),
+        "commits": list(dict.fromkeys([*line["commits"], common.commit()])),
+    }
+
+
+def main(part: str, number: int) -> None:
+    """Adds to the line of a part."""
     with tempfile.TemporaryDirectory() as home:
-        line = measured(part, int(number), int(seed), Path(home))
-    path = common.RESULTS / f"{NAME}.json"
-    lines = json.loads(path.read_text()) if path.exists() else []
-    lines = [known for known in lines if known["what"] != line["what"]]
-    lines.append({**line, "machine": common.machine(), "commit": common.commit()})
-    path.write_text(json.dumps(lines, indent=1) + "\n")
+        case = case_of(part, number, Path(home))
+        line = {"what": case.what, "kills": 0, "identical": True, "runs": 0, "commits": []}
+        line |= {"moments": [], "changes": []}
+        line = next((old for old in known() if old["what"] == case.what), line)
+        campaign = kills.campaign(case, number, line["changes"], line["kills"], Path(home))
+        for found in campaign:
+            line = added(line, found)
+            others = [old for old in known() if old["what"] != case.what]
+            PATH.write_text(json.dumps([*others, line], indent=1) + "\n")
+
+
+def page() -> None:
+    """Writes the table."""
     text = "| what | kills, or full disks | same result as undisturbed |\n|---|---|---|\n"
-    for known in lines:
-        text += (
-            f"| {known['what']} | {known['kills']} | {'yes' if known['identical'] else 'no'} |\n"
-        )
+    for line in known():
+        text += f"| {line['what']} | {line['kills']} | {'yes' if line['identical'] else 'no'} |\n"
     common.write_table(NAME, text, ROOT / "docs/scale.md")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
+    if sys.argv[1:] == ["page"]:
+        page()
+    elif len(sys.argv) == 3 and sys.argv[2].isdecimal():
+        main(sys.argv[1], int(sys.argv[2]))
+    else:
         sys.exit(__doc__)
-    main(*sys.argv[1:])

@@ -78,6 +78,8 @@ def on_labels_alone(seed: int) -> float:
         1,
         settings.hidden,
         activation=settings.activation,
+        dropout=settings.dropout,
+        input_dropout=settings.input_dropout,
         outputs={"logits": (images.num_classes,)},
         seed=seed,
     )

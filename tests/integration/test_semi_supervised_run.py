@@ -63,6 +63,16 @@ def test_the_report_is_of_all_images_and_of_the_classes(run):
     assert json.loads((path / "report.json").read_text())["config"]["labels"] == 40
 
 
+def test_input_dropout_reaches_the_classifier(run):
+    path, config, _ = run
+    classifier = training.load_run(path)[0].objective.classifier
+    x = np.random.default_rng(0).random((200, *classifier.input_shape[1:]), np.float32)
+    drops = [layer.rate for layer in classifier.layers if isinstance(layer, keras.layers.Dropout)]
+    assert drops == [config.input_dropout]
+    still, moved = (classifier(x, training=t)["logits"] for t in (False, True))
+    assert np.mean(np.abs(still - moved) > 1e-3) > 0.9
+
+
 @pytest.mark.slow
 def test_an_interrupted_run_ends_with_the_same_numbers(run, tmp_path):
     whole, config, report = run

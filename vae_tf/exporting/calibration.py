@@ -48,9 +48,9 @@ def anomaly_threshold(whole: Path, given: Arrays | None, rate: float) -> dict[st
 
 
 def lacking(given: Arrays | None, rate: float) -> str:
-    """Returns in a sentence why there is no threshold for these images."""
+    """Returns in a sentence why there is no threshold for these examples."""
     least, count = math.ceil(1 / rate) - 1, len(given["image"]) if given else 0
     return (
         f"There is no threshold on `score`: a false_alarm_rate of {rate:g} needs at least {least} "
-        f"images for validation, and {count} were given."
+        f"examples for validation, and {count} were given."
     )

@@ -168,18 +168,24 @@ def _signatures(signatures: Mapping[str, Any]) -> str:
     return text + _table(("signature", "SavedModel", "most rows", "inputs", "outputs"), rows)
 
 
+def _change(mean: float | None, stderr: float | None) -> str:
+    """Returns a mean and its standard error, which that of one image lacks."""
+    if mean is None:
+        return ""
+    return f"{mean:+.3f}" + ("" if stderr is None else f" ± {stderr:.3f}")
+
+
 def _litert(manifest: Mapping[str, Any]) -> str:
     """Returns the table of LiteRT files and what was left out; nothing without files."""
     litert = manifest.get("litert") or {}
     rows = []
     for row in litert.get("files", ()):
-        loss = row["delta_nll"]
         rows.append(
             (
                 f"**`{row['file']}`**" if row["recommended"] else f"`{row['file']}`",
                 f"{row['bytes']:,}",
                 f"{max(row['max_error'].values()):.1e}",
-                "" if loss is None else f"{loss:+.3f} ± {row['delta_nll_stderr']:.3f}",
+                _change(row["delta_nll"], row["delta_nll_stderr"]),
                 f"{row['latency_us']:,.0f}",
             )
         )

@@ -181,6 +181,9 @@ def _objective(config: TrainConfig, event_shape, num_classes: int | None) -> Obj
     if not (config.labels and num_classes):
         return parts.OBJECTIVES[config.objective](config.objective_samples)
     widths = config.hidden if config.network == "mlp" else config.filters
+    own = {}
+    if config.network == "mlp":
+        own = {"dropout": config.dropout, "input_dropout": config.input_dropout}
     classifier = NETWORKS[config.network][0](
         event_shape,
         config.number("latent_dim"),
@@ -188,6 +191,7 @@ def _objective(config: TrainConfig, event_shape, num_classes: int | None) -> Obj
         activation=config.activation,
         outputs={"logits": (num_classes,)},
         seed=2 * config.seed + 2,
+        **own,
     )
     return SemiSupervised(classifier, config.objective_samples, config.classifier_weight)
 
@@ -204,7 +208,7 @@ def _optimizer(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Op
 
 def _learning_rate(config: TrainConfig, steps_per_epoch: int):
     """Returns the learning rate: a number, or a schedule with warm-up and decay."""
-    warmup = config.lr_warmup_epochs * steps_per_epoch
+    warmup = config.number("lr_warmup_epochs") * steps_per_epoch
     steps = max(1, config.number("epochs") * steps_per_epoch - warmup)
     target = float(config.learning_rate)
     if config.lr_schedule == "cosine":

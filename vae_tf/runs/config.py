@@ -63,7 +63,7 @@ class TrainConfig:
     dropout: float = 0.0
     """Share of the mlp's hidden units dropped in training."""
     input_dropout: float = 0.0
-    """Share of the encoder's inputs dropped in training (mlp)."""
+    """Share of the encoder's and the classifier's inputs dropped in training (mlp)."""
     word_dropout: float = 0.0
     """Share of the past tokens hidden from a text's decoder in training, so that it uses z."""
     shortcut: bool = False
@@ -148,8 +148,9 @@ class TrainConfig:
     """Highest step size of Adam. auto: 0.002, or less for an mlp on large images."""
     lr_schedule: Literal["cosine", "constant"] = "cosine"
     """How the step size falls. cosine: to 0 at the last epoch."""
-    lr_warmup_epochs: int = 1
-    """Epochs over which the step size rises from 0."""
+    lr_warmup_epochs: Literal["auto"] | int = "auto"
+    """Epochs over which the step size rises from 0. auto: 1, or more where an epoch has fewer than
+    200 steps."""
     weight_decay: Literal["auto"] | float = "auto"
     """Decoupled decay (AdamW) of the networks' kernels. auto: 0.2, or 0.02 with less than
     10,000 training examples."""

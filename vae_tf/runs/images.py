@@ -118,6 +118,8 @@ class Images(Kind):
 
     def caution(self, config: TrainConfig) -> str:
         """Returns that there is nothing to learn, or what suits grey pixels if not Bernoulli."""
+        if self.data.train.num_examples == 1:
+            return "there is only one training image, so there is nothing to learn"
         if not np.ptp(_intensities(self.data), axis=0).any():
             return "all training images looked at are the same, so there is nothing to learn"
         if config.likelihood != "bernoulli" or config.binarization != "auto":

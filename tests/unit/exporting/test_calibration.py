@@ -32,7 +32,7 @@ def test_too_few_images_give_none(scores):
     assert scores(np.arange(18), 0.05) is None
     assert scores(np.arange(98), 0.01) is None
     remark = calibration.lacking({"image": np.arange(98)}, 0.01)
-    assert "0.01 needs at least 99 images for validation, and 98 were given" in remark
+    assert "0.01 needs at least 99 examples for validation, and 98 were given" in remark
     assert "and 0 were given" in calibration.lacking(None, 0.01)
 
 
@@ -61,6 +61,14 @@ def test_card_of_a_bundle_without_anything_extra(exported):
     rows = [line for line in text.splitlines() if line.startswith("|")]
     pipes = {line: line.replace("\\|", "").count("|") for line in rows}
     assert min(pipes.values()) >= 3
+
+
+@pytest.mark.parametrize(("stderr", "told"), [(None, "+0.250"), (0.125, "+0.250 ± 0.125")])
+def test_card_of_a_model_that_was_tested_on_one_image(stderr, told):
+    file = {"file": "encoder.tflite", "recommended": False, "bytes": 9, "latency_us": 1.0}
+    file |= {"max_error": {"z_mean": 0.0}, "delta_nll": 0.25, "delta_nll_stderr": stderr}
+    litert = {"files": [file], "signatures": {}, "refused": {}, "remarks": []}
+    assert f" {told} |" in model_card._litert({"litert": litert})
 
 
 def test_card_begins_with_metadata_that_hubs_read(exported):

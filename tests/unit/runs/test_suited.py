@@ -113,6 +113,16 @@ def test_training_follows_the_number_of_examples(config, number, batch, decay, c
     assert f"--epochs {epochs} " in words
 
 
+@pytest.mark.parametrize(
+    ("number", "warmup"), [(20, 200), (36, 100), (240, 25), (1600, 5), (25_000, 2), (50_000, 1)]
+)
+def test_the_step_size_rises_over_two_hundred_steps_or_an_epoch(config, number, warmup):
+    chosen, words = suited_to(config, number)
+    assert chosen.lr_warmup_epochs == warmup
+    assert f"--lr-warmup-epochs {warmup} for {number:,} training images" in words
+    assert suited_to(config, number, lr_warmup_epochs=0)[0].lr_warmup_epochs == 0
+
+
 def test_what_is_given_decides_what_is_not(config):
     chosen, words = suited_to(config, 1600, batch_size=800, prior="normal")
     assert chosen.epochs == 1000  # of two steps
@@ -178,6 +188,7 @@ def test_what_is_asked_for_stays(config):
         hidden=(8,),
         network="mlp",
         learning_rate=0.1,
+        lr_warmup_epochs=0,
         **given,
     )
     assert suited(asked, kind_of(asked)) == (asked, "")
