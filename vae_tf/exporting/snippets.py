@@ -36,7 +36,8 @@ def python_lines(manifest: Mapping[str, Any]) -> str:
         "inputs = {",
         *given,
         "}",
-        f'outputs = model.signatures["{name}"](**inputs)',
+        f'{name} = model.signatures["{name}"]',
+        f"outputs = {name}(**inputs)",
         "print({name: value.shape for name, value in outputs.items()})",
     ]
     code = "\n".join(["```python", *lines, "```"])
