@@ -71,7 +71,12 @@ def hierarchical(result: dict) -> str:
         steps = np.mean([one["steps"] for one in own])
         parameters = own[0]["parameters"]
         text += f"| {name} | {mean:.2f} ± {spread:.2f} | {kl} | {parameters:,} | {steps:,.0f} |\n"
-    return text + f"\nEach NLL is of {result['importance_samples']} importance samples.\n"
+    errors = [result[f"test_nll_{case}_stderr_over_seeds"] for case in GROUPS]
+    return text + (
+        f"\nThe second group is worth {result['gain']:.2f} ± {np.hypot(*errors):.2f} nats "
+        "(standard error over the seeds). Each NLL is of "
+        f"{result['importance_samples']} importance samples.\n"
+    )
 
 
 def texts(lines: list[dict]) -> str:

@@ -40,6 +40,8 @@ def assert_hierarchical(result, page):
         mean, spread = statistics.mean(nll), statistics.stdev(nll)
         name = {"one": "one group", "two": "two groups"}[case]
         assert f"| {name} | {mean:.2f} ± {spread:.2f} |" in page
+    squares = sum(result[f"test_nll_{case}_stderr_over_seeds"] ** 2 for case in ("one", "two"))
+    assert f" {result['gain']:.2f} ± {squares**0.5:.2f} nats" in page
 
 
 def assert_text(lines, page):
@@ -76,6 +78,9 @@ MADE_UP = {
         "data": "binarized_mnist",
         "processor_seconds": 1200,
         "importance_samples": 500,
+        "gain": 1.25,
+        "test_nll_one_stderr_over_seeds": 0.3,
+        "test_nll_two_stderr_over_seeds": 0.4,
         "models": [
             {"case": case, "test_nll": 90 + len(kl) * seed**2, "kl_by_group": kl}
             | {"parameters": 12345, "steps": 1000 + seed}
