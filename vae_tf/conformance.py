@@ -127,10 +127,7 @@ class _Subject:
 
 
 def _copies(part):
-    if isinstance(part, list):
-        return [_copies(member) for member in part]
-    if part is None:
-        return None
+    """Returns a copy made from the configuration of a part, a list of parts or None."""
     return keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(part))
 
 
@@ -269,14 +266,14 @@ def compiles_with_XLA(subject: _Subject) -> str:
 
 def stays_in_float32(subject: _Subject) -> str:
     """Under mixed_bfloat16 the terms must be float32 and near those of float32."""
-    x = subject.data()
+    x, seed = subject.data(), tf.constant([subject.seed, 5])
     with dtype_policy("mixed_bfloat16"):
         rough = subject.model()
-        terms = rough(x, seed=tf.constant([subject.seed, 5]))
+        terms = rough(x, seed=seed)
     precise = subject.model()
     precise(x)
     precise.set_weights(rough.get_weights())  # a part's own layers may have no seed
-    exact = precise(x, seed=tf.constant([subject.seed, 5]))
+    exact = precise(x, seed=seed)
     _require(terms.nll.dtype == terms.kl_term.dtype == tf.float32, f"{terms.nll.dtype}")
     half, full = (float(tf.reduce_mean(t.nll + t.kl_term)) for t in (terms, exact))
     seen = f"{half:.3f} and {full:.3f} nats"
