@@ -44,7 +44,7 @@ def pytest_runtest_protocol(item):
     import keras  # not above: --help and --collect-only need none of it
 
     item.stash[BEGAN] = processor_seconds()
-    keras.utils.set_random_seed(0)  # what a test does not seed is the same in each run all the same
+    keras.utils.set_random_seed(0)  # else a test that draws without a seed would fail now and then
     return (yield)
 
 

@@ -1,6 +1,7 @@
 """A table through train.py: numbers, files, and refusals in one line."""
 
 import json
+import re
 
 import keras
 import numpy as np
@@ -67,7 +68,7 @@ def test_a_run_of_a_table_goes_on(run):
     assert report["epochs"] == 3
 
 
-def test_a_run_of_a_table_is_served_in_its_columns(run):
+def test_a_run_of_a_table_is_served_in_its_columns(run, monkeypatch):
     assert export.main([str(run / "run"), "--output", str(run / "bundle")]) == 0
     bundle = verify_bundle(run / "bundle")
     table = Table.load(run / "run" / "table.json")
@@ -88,6 +89,11 @@ def test_a_run_of_a_table_is_served_in_its_columns(run):
     card = (run / "bundle" / "README.md").read_text("utf-8")
     assert "column 'income', positive" in card
     assert "pictures/1/marginals.png" in card
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    monkeypatch.chdir(run / "bundle")
+    exec(code, names := {})
+    assert {"income", "height", "colour"} <= set(names["outputs"])
+    assert names["outputs"]["colour"].numpy()[0] in (b"red", b"blue")
 
 
 def test_refusals_are_one_line(run, capsys):

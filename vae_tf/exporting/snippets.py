@@ -10,7 +10,7 @@ from vae_tf.signatures.endpoint import example_of
 Ends = Mapping[str, Mapping[str, Any]]
 TYPES = {"float32": "float", "int32": "int"}
 SHOWN = ("generate", "decode")  # the first that there is
-IN_PYTHON = ("generate", "generate_columns", "generate_text", "decode")
+IN_PYTHON = ("generate_columns", "generate_text", "generate", "decode")  # the first there is
 PYTHON_HEAD = """Python needs only TensorFlow. In the directory of the bundle, these lines run
 `{name}` on one row:"""
 HEAD = """This code runs `{file}` on one row at a time, by the names of its inputs and outputs.
