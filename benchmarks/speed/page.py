@@ -26,11 +26,14 @@ the way that is fastest for PyTorch on the machine at the time; `waiting` in the
 way was found.
 """
 TRAINING = """
-The networks are the MLP 784-500-500-32 and keras.io's conv VAE, with relu, Adam and a Bernoulli
+The networks are the MLP 784-500-500-32 and keras.io's conv VAE, with relu, and a ladder of two
+groups, 8 and 40 latents with hidden layers of 500 units and silu; all with Adam and a Bernoulli
 likelihood. `fit` is `vae.fit(x, batch_size=...)` on an array. `training_batches` is the data that
 `train.py` feeds, with a new binarization each epoch. Keras is the recipe of keras.io. PyTorch is a
 loop written by hand over batches gathered from memory, and pythae is its own trainer, unchanged.
-TensorFlow by hand is a loop in one graph, for this network alone, without checks or reports. The
+TensorFlow by hand is a loop in one graph, for this network alone, without checks or reports. JAX is
+a loop by hand, too, with one compiled program for each step, or for ten (`scan`); it is there for
+the MLP alone. The
 share of the ceiling compares a contender's multiplications with those of a 2048x2048 matmul of the
 same precision in the same time, measured in the same race.
 """

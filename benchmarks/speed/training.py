@@ -1,4 +1,4 @@
-"""Training throughput: MLP 784-500-500-32 and keras.io's conv VAE, images/s."""
+"""Training throughput: MLP 784-500-500-32, keras.io's conv VAE and a ladder, images/s."""
 
 from collections.abc import Mapping
 from statistics import median
@@ -6,8 +6,8 @@ from statistics import median
 from benchmarks.speed import images, roofline, waiting, work
 from benchmarks.speed.runner import CORES, Contender, Settings, race
 
-NETWORKS = {"mlp": "MLP", "conv": "conv"}
-BATCH_SIZES = (128, 512)
+NETWORKS = {"mlp": "MLP", "conv": "conv", "ladder": "ladder"}
+BATCH_SIZES = {"mlp": (128, 512), "conv": (128, 512), "ladder": (128,)}
 PRECISIONS = ("float32", "bf16")
 # Several operations at a time, each in one thread: what a user may set for a small network
 THREAD_AN_OPERATION = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": str(CORES)}
@@ -28,6 +28,21 @@ def contenders(network: str, batch_size: int, environment: Mapping[str, str]) ->
     by_hand = Contender(
         "TensorFlow by hand, bf16", ".training_raw:loop", {"batch_size": batch_size}
     )
+    jax = [
+        Contender(
+            f"JAX {p}{', scan' if scan else ''}",
+            ".training_jax:loop",
+            {"batch_size": batch_size, "precision": p, "scan": scan},
+        )
+        for p in PRECISIONS
+        for scan in (False, True)
+    ]
+    in_keras = [
+        Contender(f"Keras fit, {p}", ".training_tf:keras_fit", {**job, "precision": p})
+        for p in PRECISIONS
+    ]
+    pythae = Contender("pythae", ".training_torch:pythae", job, environment=environment)
+    flat = network != "ladder"
     return [
         *(
             Contender(f"{way}, {p}", f".training_tf:{way}", {**job, "precision": p}, ours=True)
@@ -41,10 +56,7 @@ def contenders(network: str, batch_size: int, environment: Mapping[str, str]) ->
             environment=THREAD_AN_OPERATION,
         ),
         *([by_hand] if network == "mlp" else []),
-        *(
-            Contender(f"Keras fit, {p}", ".training_tf:keras_fit", {**job, "precision": p})
-            for p in PRECISIONS
-        ),
+        *(in_keras if flat else []),
         *(
             Contender(
                 f"PyTorch {name}",
@@ -54,7 +66,8 @@ def contenders(network: str, batch_size: int, environment: Mapping[str, str]) ->
             )
             for name, options in torch.items()
         ),
-        Contender("pythae", ".training_torch:pythae", job, environment=environment),
+        *(jax if network == "mlp" else []),
+        *([pythae] if flat else []),
     ]
 
 
@@ -80,13 +93,18 @@ def with_shares(result: dict, network: str, batch_size: int) -> dict:
 def run(settings: Settings) -> dict:
     """Returns a race for each network and batch size."""
     data = images.prepare(settings.scratch)
-    job = {"network": "mlp", "batch_size": BATCH_SIZES[0], "precision": "bf16", "fused": True}
+    job = {
+        "network": "mlp",
+        "batch_size": BATCH_SIZES["mlp"][0],
+        "precision": "bf16",
+        "fused": True,
+    }
     probe = Contender("PyTorch bf16 fused", ".training_torch:loop", job)
     environment, tried = waiting.quickest(probe, settings)
     what = f"training throughput, {data} in memory, Adam, Bernoulli likelihood"
     races = []
     for network, name in NETWORKS.items():
-        for batch_size in BATCH_SIZES:
+        for batch_size in BATCH_SIZES[network]:
             title = f"{name} batch {batch_size}"
             field = [*contenders(network, batch_size, environment), *roofline.ceilings()]
             result = race(title, field, settings, unit="images/s", what=what)

@@ -16,9 +16,10 @@ from benchmarks.speed.worker import Measure
 LEARNING_RATE = 1e-3
 POLICIES = {"float32": "float32", "bf16": "mixed_bfloat16"}
 MLP_LATENT_DIM, MLP_HIDDEN = 32, (500, 500)
+LATENTS = (8, 40)  # of the ladder, the top first
 CONV_LATENT_DIM, CONV_FILTERS, CONV_HIDDEN = 2, (32, 64), 16
 # Images of an epoch here: so few that a round has several, divided by all batch sizes
-EPOCH = {"mlp": 20_480, "conv": 5_120}
+EPOCH = {"mlp": 20_480, "conv": 5_120, "ladder": 20_480}
 
 
 @contextlib.contextmanager
@@ -63,11 +64,28 @@ def conv(shape=images.SHAPE, latent_dim=CONV_LATENT_DIM) -> tuple[keras.Model, k
 NETWORKS = {"mlp": mlp, "conv": conv}
 
 
+def ladder(
+    shape=images.SHAPE, latents=LATENTS, hidden=MLP_HIDDEN
+) -> vae_tf.networks.LadderNetworks:
+    """Returns the networks of two groups of latents."""
+    outputs = vae_tf.likelihoods.Bernoulli().parameter_shapes(shape)
+    return vae_tf.networks.mlp_ladder(shape, latents, outputs, hidden)
+
+
 def build(network: str, precision: str = "float32", **sizes) -> vae_tf.VAE:
     """Returns a VAE of these networks, compiled as a user compiles it."""
     with policy(precision):
-        encoder, decoder = NETWORKS[network](**sizes)
-    vae = vae_tf.VAE(encoder, decoder)
+        made = ladder(**sizes) if network == "ladder" else NETWORKS[network](**sizes)
+    if network == "ladder":
+        top = vae_tf.priors.StandardNormal(LATENTS[0])
+        vae = vae_tf.VAE(
+            made.encoder,
+            made.decoder,
+            prior=vae_tf.priors.Hierarchy(top, made.prior),
+            posterior=vae_tf.posteriors.Ladder(made.posterior),
+        )
+    else:
+        vae = vae_tf.VAE(*made)
     vae.compile(keras.optimizers.Adam(LEARNING_RATE))
     return vae
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.speed import images
+from benchmarks.speed.ladder_torch import LadderVAE
 from benchmarks.speed.worker import Measure
 
 LEARNING_RATE = 1e-3
@@ -115,7 +116,8 @@ def loop(
 ) -> Measure:
     """Returns a `measure` of a loop over batches gathered from memory."""
     start()
-    x, vae = channels_first(images.load(scratch)), VAE(network)
+    x = channels_first(images.load(scratch))
+    vae = LadderVAE() if network == "ladder" else VAE(network)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     vae = vae.to(memory_format=layout)
     loss_of = torch.compile(vae) if compiled else vae

@@ -32,7 +32,16 @@ def conv(side: int = 28, latent_dim: int = 2, hidden: int = 16) -> list[Layer]:
     ]
 
 
-NETWORKS = {"mlp": mlp, "conv": conv}
+def ladder(size: int = 784, width: int = 500, top: int = 8, below: int = 40) -> list[Layer]:
+    """Returns the layers of two groups of latents: up, the top, prior, posterior, down."""
+    up = [(1, (size, width)), (1, (width, width)), (1, (width, 2 * top))]
+    prior = [(1, (top, width)), (1, (width, 2 * below))]
+    posterior = [(1, (2 * width, width)), (1, (width, 2 * below))]
+    down = [(1, (top, width)), (1, (width + below, width)), (1, (width, size))]
+    return [*up, *prior, *posterior, *down]
+
+
+NETWORKS = {"mlp": mlp, "conv": conv, "ladder": ladder}
 
 
 def flops_per_image(network: str) -> int:

@@ -116,6 +116,7 @@ def test_exporting_what_is_no_run(here, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_users_own_folder_and_array(here, tmp_path):
     rng = np.random.default_rng(0)
     (tmp_path / "pictures").mkdir()

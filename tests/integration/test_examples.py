@@ -65,6 +65,7 @@ def test_conditional(tmp_path, capsys):
     assert (tmp_path / "conditional.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_custom_likelihood(tmp_path, capsys):
     module = example("custom_likelihood")
     module.main(["--epochs", "12", "--output", str(tmp_path)])
@@ -113,6 +114,7 @@ def test_anomaly_service(tmp_path):
         running.server_close()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:keras_tuner")
 def test_kerastuner_search(tmp_path, capsys):
     pytest.importorskip("keras_tuner", reason="keras-tuner is not installed: scripts/install dev")

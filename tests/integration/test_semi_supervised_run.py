@@ -38,7 +38,10 @@ class Interrupting(training.Watcher):
         return [keras.callbacks.LambdaCallback(on_epoch_begin=stop)]
 
 
-@pytest.fixture(scope="module", params=[SMALL, CODES], ids=["m2", "m1m2"])
+CASES = [SMALL, pytest.param(CODES, marks=pytest.mark.slow)]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=["m2", "m1m2"])
 def run(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("home") / "run"
     config = dataclasses.replace(request.param, run_dir=str(path))

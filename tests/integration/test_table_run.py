@@ -68,6 +68,7 @@ def test_a_run_of_a_table_goes_on(run):
     assert report["epochs"] == 3
 
 
+@pytest.mark.slow
 def test_a_run_of_a_table_is_served_in_its_columns(run, monkeypatch):
     assert export.main([str(run / "run"), "--output", str(run / "bundle")]) == 0
     bundle = verify_bundle(run / "bundle")

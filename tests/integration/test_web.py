@@ -708,6 +708,7 @@ def table():
     return Table.from_frame(frame, {**kinds, "smokes": "binary", "name": "ignore"})
 
 
+@pytest.mark.slow
 def test_rows_of_a_table_are_cards(browser, table, runtime, tmp_path):
     likelihood = table.likelihood()
     shapes = likelihood.parameter_shapes(table.shape)

@@ -303,6 +303,7 @@ def flat(grouped, top, kind):
     return vae
 
 
+@pytest.mark.slow_but(1)
 @pytest.mark.parametrize(
     ("top", "kind"),
     [
@@ -371,6 +372,7 @@ def test_groups_that_are_independent_have_a_closed_form_too():
     assert_meets(np.float64((qz.log_prob(z) - pz.log_prob(z)).numpy()), exact)
 
 
+@pytest.mark.slow_but(1)
 @pytest.mark.parametrize("top", ["vamp", "conditional"])
 def test_tops_that_are_made_of_q_or_of_a_condition(top, tmp_path):
     x = (np.random.default_rng(0).random((40, 6)) > 0.5).astype("float32")

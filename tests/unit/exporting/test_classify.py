@@ -9,6 +9,8 @@ from vae_tf.formats.litert import files as litert
 from vae_tf.formats.runtimes import cpp_loader
 from vae_tf.runs.bundle import export
 
+pytestmark = pytest.mark.slow  # a whole export
+
 SHAPE, K = (4, 3, 1), 3
 
 

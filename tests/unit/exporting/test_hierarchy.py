@@ -11,6 +11,8 @@ from vae_tf.formats.litert import files as litert
 from vae_tf.runs.bundle import export
 from vae_tf.signatures import row_rng
 
+pytestmark = pytest.mark.slow  # all signatures of three groups: half a minute
+
 SHAPE, ROWS = (8, 8, 1), 5
 OUTPUTS = {"logits": SHAPE}
 SEEDS = np.array([0, 1, 7, -3, 2**31 - 1], np.int32)
@@ -21,7 +23,7 @@ KINDS = {
 TOPS = {"mlp": lambda: priors.MixtureOfNormals(2, 3), "resnet": lambda: priors.StandardNormal(3)}
 
 
-@pytest.fixture(scope="module", params=["mlp", pytest.param("resnet", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=KINDS)
 def case(request, tmp_path_factory):
     """A model of shaken weights, and its bundle."""
     made = KINDS[request.param]()

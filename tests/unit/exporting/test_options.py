@@ -88,6 +88,7 @@ def test_wrong_options(wrong):
         Options(**wrong)
 
 
+@pytest.mark.slow
 def test_only_savedmodels_make_a_whole_bundle(parts, tmp_path):
     few = Options(only="savedmodel")
     bundle = write_bundle(**parts, directory=tmp_path / "b", options=few)

@@ -34,7 +34,10 @@ def model(kind, tokens):
     return SequenceVAE(encoder, decoder, likelihood=likelihood, end=0), texts
 
 
-@pytest.fixture(scope="module", params=[("gru", "words"), ("causal", "bytes")])
+CASES = [("gru", "words"), pytest.param(("causal", "bytes"), marks=pytest.mark.slow)]
+
+
+@pytest.fixture(scope="module", params=CASES)
 def exported(request, tmp_path_factory):
     vae, texts = model(*request.param)
     directory = tmp_path_factory.mktemp("texts")

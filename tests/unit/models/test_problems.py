@@ -162,6 +162,7 @@ def test_a_callback_hears_every_batch_of_validation(ready):
     assert heard == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_an_endless_validation_set_is_read_as_far_as_asked(ready):
     seen = []
 

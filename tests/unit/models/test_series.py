@@ -42,6 +42,7 @@ def trained():
     return vae, series
 
 
+@pytest.mark.slow
 def test_the_most_surprising_step_is_the_anomaly(trained):
     vae, series = trained
     x, lengths = generated(60, 1)
@@ -55,6 +56,7 @@ def test_the_most_surprising_step_is_the_anomaly(trained):
     assert np.mean(np.nanargmax(surprisal, 1) == places) > 0.85
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Of 40 incomplete examples")
 def test_gaps_are_filled_within_the_noise(trained):
     vae, series = trained

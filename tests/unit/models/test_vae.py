@@ -40,7 +40,7 @@ def test_the_kl_term_is_an_added_loss(x, beta):
     np.testing.assert_allclose(added, beta * np.mean(terms.kl), rtol=1e-6)
 
 
-@pytest.mark.slow_but(3)
+@pytest.mark.slow_but(2)
 @pytest.mark.parametrize("beta", [0.0, 1.0, 4.0])
 def test_reported_parts_add_up_in_fit_and_evaluate(vae, x, beta):
     vae.beta = vae_tf.objectives.Constant(beta)
