@@ -35,7 +35,7 @@ from vae_tf.data.sequences.text_data import load_text
 
 UNITS, LATENT_DIM, EMBEDDING = (256,), 32, 64
 BATCH, EPOCHS, PATIENCE, WARMUP = 128, 30, 4, 6
-RATE, WORD_DROPOUT, FREE_BITS, SAMPLES = 2e-3, 0.2, 0.1, 500
+RATE, WORD_DROPOUT, FREE_BITS, SAMPLES = 2e-3, 0.2, 0.1, 100
 KEPT = Path(__file__).parent.parent / "runs" / "benchmark_text"
 
 

@@ -1,13 +1,14 @@
 """Named, reproducible configurations, one file each."""
 
 from vae_tf.errors import unknown
-from vae_tf.recipes import demo, flagship, m1m2, m2, manifold, mlp, series, table, text
+from vae_tf.recipes import colours, demo, flagship, m1m2, m2, manifold, mlp, series, table, text
 from vae_tf.runs.config import TrainConfig
 
 RECIPES: dict[str, TrainConfig] = {
     "mlp": mlp.CONFIG,
     "demo": demo.CONFIG,
     "flagship": flagship.CONFIG,
+    "colours": colours.CONFIG,
     "manifold": manifold.CONFIG,
     "table": table.CONFIG,
     "m2": m2.CONFIG,
