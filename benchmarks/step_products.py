@@ -22,8 +22,8 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
-    os.environ[name] = "1"
+os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import common
 import keras
@@ -38,9 +38,10 @@ from vae_tf.runs.suited import suited
 
 SERIES = "series:{}/series.npy"
 FAMILIES: dict[str, TrainConfig] = {
-    "mlp": RECIPES["mlp"],
-    "mlp, standard normal prior": dataclasses.replace(RECIPES["mlp"], prior="normal"),
-    "conv": TrainConfig(dataset="mnist", network="conv"),
+    "mlp": TrainConfig(dataset="binarized_mnist", batch_size=128, prior="normal"),
+    "mlp, mixture prior": TrainConfig(dataset="binarized_mnist", batch_size=128),
+    "conv": TrainConfig(dataset="binarized_mnist", network="conv", batch_size=128, prior="normal"),
+    "two groups": TrainConfig(dataset="binarized_mnist", latents=(8, 40), batch_size=128),
     "flagship": RECIPES["flagship"],
     "m2": RECIPES["m2"],
     "text": RECIPES["text"],
