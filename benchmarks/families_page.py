@@ -14,7 +14,7 @@ import common
 import numpy as np
 
 DOCS = Path(__file__).parents[1] / "docs"
-DRAWS = 5  # of 100 labels
+DRAWS, LEAST = 5, 3  # of 100 labels: in all, and for a line of the table
 PAPER = {  # Kingma et al. 2014, table 1
     "classifier on the labels alone": None,
     "1 nearest neighbour on M1's codes": None,
@@ -34,16 +34,16 @@ def mean_and_spread(values) -> tuple[float, float]:
 def semi_supervised(lines: list[dict]) -> str:
     """Returns the test error of each method over the draws of the labels."""
     text = (
-        f"Percent of the test images that are misread: mean and standard deviation over {DRAWS} "
-        "draws of the labels.\n\n| method | test error | Kingma et al. 2014 |\n|---|---|---|\n"
+        "Percent of the test images that are misread: mean and standard deviation over draws of the "
+        "labels.\n\n| method | test error | draws | Kingma et al. 2014 |\n|---|---|---|---|\n"
     )
     for method, published in PAPER.items():
         errors = [100 * line["test_error"] for line in lines if line["method"] == method]
-        if len(errors) != DRAWS:
+        if not LEAST <= len(errors) <= DRAWS:
             sys.exit(f"{method}: {len(errors)} of {DRAWS} draws of the labels are done")
         mean, spread = mean_and_spread(errors)
         theirs = "" if published is None else f"{published:.2f}"
-        text += f"| {method} | {mean:.2f} ± {spread:.2f} | {theirs} |\n"
+        text += f"| {method} | {mean:.2f} ± {spread:.2f} | {len(errors)} | {theirs} |\n"
     return text + (
         "\nM1 is read by logistic regression here, by a transductive SVM in the paper. Others who "
         "repeated M2 and M1+M2 report errors from 4 to 18 %.\n"
