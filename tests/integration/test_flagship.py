@@ -1,4 +1,4 @@
-"""The recipe `flagship` in small, on digits: the way from training to a phone's file."""
+"""The recipes `flagship` and `colours` in small: the way from training to a phone's file."""
 
 import dataclasses
 
@@ -65,3 +65,25 @@ def test_generate_runs_on_a_phone_by_builtin_operators(run, tmp_path):
     assert drawn["image"].min() >= 0
     assert drawn["image"].max() <= 1
     assert drawn["image"].std() > 0.01
+
+
+def test_colours_are_told_in_bits_per_dimension(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3)).astype("uint8")
+    np.save(tmp_path / "colours.npy", images)
+    small = dataclasses.replace(
+        RECIPES["colours"],
+        dataset=f"array:{tmp_path / 'colours.npy'}",
+        latents=(3, 1),
+        filters=(4, 4),
+        beta_warmup_epochs=1,
+        epochs=2,
+        batch_size=20,
+        importance_samples=5,
+        run_dir=str(tmp_path / "run"),
+    )
+    report = training.train(small)
+    vae, _ = training.load_run(tmp_path / "run")
+    found = vae_tf.bits_per_dimension(vae, kind_of(small).data.test.array(), 5)
+    assert report["test"]["bits_per_dimension"] == pytest.approx(found.value, rel=1e-4)
+    assert report["test"]["bits_per_dimension_stderr"] == pytest.approx(found.stderr, rel=1e-3)
+    assert 7 < found.value < 12  # bytes at random need 8 bits, and no model can do with fewer

@@ -64,7 +64,7 @@ def page(program: str, recipes: str, defaults: TrainConfig, whole: bool) -> str:
     lines = [f"usage: {program} [--recipe NAME] [FLAGS]    {TrainConfig.__doc__}"]
     if len(lines[0]) > width:
         lines = [f"usage: {program} [--recipe NAME] [FLAGS]", str(TrainConfig.__doc__)]
-    lines.append(f"--recipe NAME: {recipes}.")
+    lines.append(f"--recipe: {recipes}.")
     for group, names in GROUPS.items():
         lines.append(f"{group}:")
         for name in names:

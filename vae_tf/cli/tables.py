@@ -29,6 +29,9 @@ def show_report(report: dict, run: RunDirectory, bundle: Bundle | None) -> None:
             f"NLL{given and ' given the label'}, {test['importance_samples']} importance samples"
         )
         table.add_row(label, f"{nll:.2f}" + ("" if error is None else f" ± {error:.2f}"))
+    if "bits_per_dimension" in test:
+        bits, error = test["bits_per_dimension"], test.get("bits_per_dimension_stderr")
+        table.add_row("bits per dimension", f"{bits:.3f}" + (f" ± {error:.3f}" if error else ""))
     if "perplexity" in test:
         table.add_row(f"perplexity of a {test['token']}", f"{test['perplexity']:.3f}")
     table.add_row("epochs (best)", f"{report['epochs']} ({report['best_epoch']})")

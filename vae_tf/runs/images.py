@@ -1,5 +1,6 @@
 """Runs of images: their likelihood, what is said of them, their pictures."""
 
+import math
 from typing import Any, NamedTuple
 
 import keras
@@ -12,7 +13,7 @@ from vae_tf.callbacks import ManifoldFrames, TensorBoardPictures, manifold, writ
 from vae_tf.data import ImageData
 from vae_tf.data.batch import Batch
 from vae_tf.distributions import Likelihood
-from vae_tf.evaluation import redrawn
+from vae_tf.evaluation import LogLikelihood, redrawn
 from vae_tf.models import VAE
 from vae_tf.runs import parts
 from vae_tf.runs.config import TrainConfig
@@ -147,6 +148,21 @@ class Images(Kind):
         """Writes the animation of the manifold, of a run that kept its frames."""
         if run.frames.is_dir():
             write_animation(run.frames, run.pictures / "manifold.gif")
+
+    def in_users_units(self, report: dict, likelihood: LogLikelihood | None) -> dict:
+        """Returns the report with bits per dimension, where the model gives levels a probability.
+
+        Args:
+            report: in nats per image.
+            likelihood: of the test images, None if it was not asked for.
+        """
+        own = dict(report["test"])
+        if likelihood is not None and report["config"]["likelihood"].startswith("discretized"):
+            nats = math.log(2) * math.prod(self.data.shape)
+            own["bits_per_dimension"] = likelihood.nll / nats
+            if (error := own["importance_weighted_nll_stderr"]) is not None:
+                own["bits_per_dimension_stderr"] = error / nats
+        return {**report, "test": own}
 
     def figures(self, vae: VAE) -> dict[str, Any]:
         """Returns reconstructions, samples, interpolations, and pictures of two latents."""
