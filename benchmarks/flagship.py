@@ -1,6 +1,6 @@
 """The recipe `flagship`: what its ingredients bring, its training, and its score.
 
-TFDS_DATA_DIR=... python benchmarks/flagship.py                     trains and scores, or goes on
+TFDS_DATA_DIR=... python benchmarks/flagship.py main [FLAGS]        trains and scores, or goes on
 TFDS_DATA_DIR=... python benchmarks/flagship.py scoring MODEL       times the scoring of some images
 TFDS_DATA_DIR=... python benchmarks/flagship.py ablate              all that is not measured yet
 TFDS_DATA_DIR=... python benchmarks/flagship.py ablate NAME ...     these, anew
@@ -145,9 +145,9 @@ def scoring(path: str, images: str = "20", samples: str = "5000") -> None:
     print(json.dumps(entry))
 
 
-def main() -> None:
+def main(*flags: str) -> None:
     """Trains and scores the recipe, or goes on with it, and writes down what came of it."""
-    result = train.finished(RUN, "--recipe", "flagship")
+    result = train.finished(RUN, "--recipe", "flagship", *flags)
     vae, _ = load_run(RUN)
     test = data.load(RECIPE.dataset).test.array()
     more = {"test_kl_by_group": kl_by_group(vae, test), "group_sizes": list(vae.prior.group_sizes)}

@@ -24,7 +24,7 @@ import numpy as np
 NAME, SIDE, SHARD, GROUP = "scale_data", 28, 50_000, 4096
 SIZES, FOLDERS = (10_000, 100_000, 1_000_000), (10_000, 100_000)
 BATCHES, ROUNDS, EPOCHS, SPEED_OF = (128, 512), 5, 3, 50_000
-KINDS = ("tfrecord", "parquet", "folder")
+KINDS = ("tfrecord", "tfrecord of bytes", "parquet", "parquet of bytes", "folder")
 DOCS = Path(__file__).parents[1] / "docs/scale.md"
 
 
@@ -39,31 +39,38 @@ def images(start: int, stop: int) -> np.ndarray:
 
 
 def write(kind: str, count: int, home: Path) -> str:
-    """Returns the data set's name, having written it."""
+    """Returns the data set's name, having written it: lists of whole numbers, or bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     import tensorflow as tf
     from PIL import Image
 
+    scheme, _, packed = kind.partition(" of ")
     for start in range(0, count, SHARD):
         stop = min(start + SHARD, count)
         x = images(start, stop)
-        if kind == "tfrecord":
+        if scheme == "tfrecord":
             with tf.io.TFRecordWriter(str(home / f"{start:08}.tfrecord")) as file:
                 for row in x:
                     made = tf.train.Example()
-                    made.features.feature["image"].int64_list.value.extend(row.tolist())
+                    feature = made.features.feature["image"]
+                    if packed:
+                        feature.bytes_list.value.append(row.tobytes())
+                    else:
+                        feature.int64_list.value.extend(row.tolist())
                     file.write(made.SerializeToString())
-        elif kind == "parquet":
-            lists = pa.FixedSizeListArray.from_arrays(pa.array(x.reshape(-1)), SIDE * SIDE)
+        elif scheme == "parquet":
+            column = pa.FixedSizeListArray.from_arrays(pa.array(x.reshape(-1)), SIDE * SIDE)
+            if packed:
+                column = pa.array([row.tobytes() for row in x], pa.binary())
             path = home / f"{start:08}.parquet"
-            pq.write_table(pa.table({"image": lists}), path, row_group_size=GROUP)
+            pq.write_table(pa.table({"image": column}), path, row_group_size=GROUP)
         else:
             for i, row in enumerate(x, start):
                 folder = home / f"{i // 1000:05}"
                 folder.mkdir(exist_ok=True)
                 Image.fromarray(row.reshape(SIDE, SIDE)).save(folder / f"{i:08}.png")
-    return f"{kind}:{home}"
+    return f"{scheme}:{home}"
 
 
 def data_of(name: str):

@@ -13,7 +13,7 @@ CONFIG = TrainConfig(
     learning_rate=1e-3,
     weight_decay=0.2,
     clipnorm=100.0,
-    epochs=140,
+    epochs=80,
     patience=0,
     precision="mixed_bfloat16",
 )
