@@ -34,8 +34,8 @@ def mean_and_spread(values) -> tuple[float, float]:
 def semi_supervised(lines: list[dict]) -> str:
     """Returns the test error of each method over the draws of the labels."""
     text = (
-        "Percent of the test images that are misread: mean and standard deviation over draws of the "
-        "labels.\n\n| method | test error | draws | Kingma et al. 2014 |\n|---|---|---|---|\n"
+        "Percent of the test images that are misread: mean and standard deviation over draws of "
+        "the labels.\n\n| method | test error | draws | Kingma et al. 2014 |\n|---|---|---|---|\n"
     )
     for method, published in PAPER.items():
         errors = [100 * line["test_error"] for line in lines if line["method"] == method]
