@@ -235,7 +235,9 @@ def test_one_of_many_threads_wins(tmp_path):
     for thread in threads:
         thread.join()
     assert results.count("won") == 1
-    assert len(set(results)) == 2
+    # The holder writes its name after it has the lock: who asks in between is told of a process
+    held, of = "Received: a lock held by ", (f"process {os.getpid()} on ", "another process.")
+    assert all(any(held + name in found for name in of) for found in results if found != "won")
     # The one who made the directory may not be the one who won; then it can stay, empty.
     assert [path.name for path in tmp_path.rglob("*")] in ([], ["bundle"])
 
