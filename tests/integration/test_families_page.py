@@ -44,11 +44,24 @@ def assert_hierarchical(result, page):
     assert f" {result['gain']:.2f} ± {squares**0.5:.2f} nats" in page
 
 
+TEXT_MODELS = {
+    "vae_from_the_start": "VAE",
+    "decoder_alone": "its decoder without z",
+    "vae": "VAE, after the decoder without z",
+    "language_model": "the decoder without z, longer",
+}
+
+
 def assert_text(lines, page):
+    assert {line["model"] for line in lines} == set(TEXT_MODELS)
     for line in lines:
-        name = {"vae": "VAE", "language_model": "its decoder without z"}[line["model"]]
+        name = TEXT_MODELS[line["model"]]
         nll = f"{line['nll_per_line']:.2f} ± {line['stderr']:.2f}"
         assert f"| {name} | {nll} | {line['perplexity']:.3f} | {line['kl']:.2f} |" in page
+        if line["model"] == "vae":
+            more, error = (line[f"nll_above_language_model{end}"] for end in ("", "_stderr"))
+            word = "more" if more > 0 else "less"
+            assert f"needs {abs(more):.2f} ± {error:.2f} nats {word} than" in page
 
 
 CASES = {
@@ -91,7 +104,8 @@ MADE_UP = {
     "text": [
         {"model": model, "nll_per_line": 60.0 + i, "stderr": 0.3, "perplexity": 5.4, "kl": 3.0 * i}
         | {"parameters": 54321, "train_seconds": 3000.0, "importance_samples": 500}
-        for i, model in enumerate(("vae", "language_model"))
+        | {"nll_above_language_model": i - 1.5, "nll_above_language_model_stderr": 0.05}
+        for i, model in enumerate(TEXT_MODELS)
     ],
 }
 
