@@ -53,6 +53,7 @@ def test_eight_threads(loaded):
     assert all(answers for answers in loaded.report["answers"])
 
 
+@pytest.mark.slow
 def test_errors_are_noticed(loaded):
     wrong = [("decode", {"z": np.zeros((2, LATENT + 1), np.float32)})]
     paths = {"decode": loaded.paths["decode"]}
@@ -61,6 +62,7 @@ def test_errors_are_noticed(loaded):
         loaded.module.check(report, wrong, paths)
 
 
+@pytest.mark.slow
 def test_one_wrong_answer_is_noticed(loaded):
     answers = copy.deepcopy(loaded.report["answers"])
     index = next(i for i, (name, _) in enumerate(loaded.pool) if name == "decode")
@@ -71,6 +73,7 @@ def test_one_wrong_answer_is_noticed(loaded):
         check(loaded, answers=answers)
 
 
+@pytest.mark.slow
 def test_growing_memory_is_noticed(loaded):
     first, *_ = loaded.report["resident"]
     for grown in (0, 1):

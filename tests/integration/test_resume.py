@@ -249,6 +249,7 @@ def test_sigkill_at_random_moments(tmp_path, times):
     assert not list((tmp_path / "killed").rglob(".aside*"))
 
 
+@pytest.mark.slow
 def test_an_animation_goes_on_with_its_run(tmp_path):
     from PIL import Image
 

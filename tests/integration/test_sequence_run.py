@@ -66,6 +66,7 @@ def test_a_run_of_texts_goes_on_as_if_uninterrupted(texts_run, tmp_path):
     assert reports[0]["test"] == reports[1]["test"]
 
 
+@pytest.mark.slow
 def test_a_run_of_series_is_told_in_the_users_units(tmp_path):
     rng = np.random.default_rng(0)
     x = 100 + 5 * np.sin(np.arange(12) / 2 + rng.uniform(0, 6, (60, 1)))[..., None]

@@ -629,6 +629,7 @@ def conditional_folder(conditional, runtime, tmp_path_factory):
     return write_web(bundle.directory, scratch / "page", runtime=runtime).parent
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_goes_to_all_panels(browser, conditional, conditional_folder):
     model = VAE(**conditional)
     given = {"digit": np.array([2]), "ink": np.array([[0.0, 3.0]], "float32")}

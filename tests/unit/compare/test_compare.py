@@ -11,6 +11,7 @@ from vae_tf.densities import Heights
 from vae_tf.errors import DataError
 
 
+@pytest.mark.slow
 def test_heights_with_their_truth(tmp_path, capsys):
     flags = ["--dataset", "heights", "--output", str(tmp_path), "--epochs", "2"]
     assert main([*flags, "--importance-samples", "20"]) == 0

@@ -17,6 +17,7 @@ def parts(loaded):
     return loaded.train, loaded.validation, loaded.test
 
 
+@pytest.mark.slow
 def test_every_combination_is_one_image_that_no_other_equals(loaded):
     images = np.concatenate([part.array() for part in parts(loaded)])
     assert images.shape == (13_824, 32, 32, 1)

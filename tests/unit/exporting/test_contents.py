@@ -51,6 +51,7 @@ def forge(directory, change):
     manifest.write(directory, facts)
 
 
+@pytest.mark.slow
 def test_outdated_single_files_go_with_their_version(two):
     contents.check(two)
     assert not (two / "serving/old.txt").exists()

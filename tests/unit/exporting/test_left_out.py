@@ -35,6 +35,7 @@ def bundle(tmp_path_factory):
     return bundle_of(tmp_path_factory, "recurrent", **parts, options=options)
 
 
+@pytest.mark.slow
 def test_a_recurrent_encoder_is_in_the_savedmodel_alone(bundle):
     facts = bundle.manifest
     assert bundle.encoder.is_dir()

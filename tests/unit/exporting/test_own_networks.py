@@ -93,6 +93,7 @@ def conditional(lookup):
     return vae_tf.VAE(encoder, keras.Model([z, c], {"logits": L.Reshape(SHAPE)(L.Dense(30)(h))}))
 
 
+@pytest.mark.slow
 def test_a_lookup_table_is_on_servers_and_not_in_litert(tmp_path, x):
     vae = conditional(lambda: L.IntegerLookup(vocabulary=NUMBERS))
     vae.compile("adam")

@@ -116,6 +116,7 @@ def test_other_frames_name_table(plain, values, dtype):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_gaps_are_filled_and_the_rest_is_left_alone(trained):
     table, vae = trained
     known = rows(200, 7).assign(note="as it was").set_index(np.arange(500, 700))

@@ -36,6 +36,7 @@ def kind(request):
     return request.param
 
 
+@pytest.mark.slow
 def test_a_model_trains_is_audited_and_comes_back_from_its_file(kind, tmp_path):
     networks, x = BUILDERS[kind](), images()
     vae = model(networks, SIZES[kind][0], kl_control=vae_tf.objectives.FreeBits(0.01, "group"))

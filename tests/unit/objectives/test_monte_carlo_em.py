@@ -73,6 +73,7 @@ def test_the_m_step_follows_the_likelihood_itself():
         np.testing.assert_array_less(np.abs(np.mean(draws, 0) - exact), 5 * error)
 
 
+@pytest.mark.slow
 def test_the_encoder_learns_the_posteriors_moments():
     """Draws of p(z|x) teach q its mean and its variances, which the ELBO would make too small."""
     vae = linear_gaussian(MonteCarloEM(burn_in=3, step_size=0.4))

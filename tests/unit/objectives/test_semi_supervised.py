@@ -271,6 +271,7 @@ def test_an_evaluation_does_not_depend_on_the_batches(data):
         assert value == pytest.approx(found[1][name], rel=1e-5), name
 
 
+@pytest.mark.slow
 def test_it_learns_classes_from_few_labels(data):
     rng = np.random.default_rng(4)
     y = rng.integers(0, 2, 600)

@@ -45,6 +45,7 @@ def elbos(folder, **settings):
     return before, np.array(history["val_elbo"]), np.array(history["elbo"])
 
 
+@pytest.mark.slow
 def test_no_epoch_is_worse_than_a_model_that_knows_nothing(photographs):
     # An untrained decoder puts out 0, with the spread of the pixels as scale
     before, validation, training = elbos(photographs)

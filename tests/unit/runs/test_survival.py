@@ -126,6 +126,7 @@ def test_more_epochs_go_on_where_the_run_ended(finished, run, tmp_path):
         training.train(settings(run))
 
 
+@pytest.mark.slow
 def test_a_longer_run_that_is_killed_before_its_first_epoch_goes_on(run):
     class Killed(training.Watcher):
         def callbacks(self, config, num_examples, unit):
