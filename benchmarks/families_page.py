@@ -104,8 +104,8 @@ def texts(lines: list[dict]) -> str:
     difference, error = (vae[f"nll_above_language_model{end}"] for end in ("", "_stderr"))
     return text + (
         f"\nA VAE's NLL is of {vae['importance_samples']} importance samples, and so an upper "
-        f"bound. Line by line, the third needs {abs(difference):.2f} ± {error:.2f} nats "
-        f"{'more' if difference > 0 else 'less'} than the fourth.\n"
+        f"bound. Of the last two, the VAE needs {abs(difference):.2f} ± {error:.2f} nats "
+        f"{'more' if difference > 0 else 'fewer'} a line, line by line.\n"
     )
 
 

@@ -60,8 +60,8 @@ def assert_text(lines, page):
         assert f"| {name} | {nll} | {line['perplexity']:.3f} | {line['kl']:.2f} |" in page
         if line["model"] == "vae":
             more, error = (line[f"nll_above_language_model{end}"] for end in ("", "_stderr"))
-            word = "more" if more > 0 else "less"
-            assert f"needs {abs(more):.2f} ± {error:.2f} nats {word} than" in page
+            word = "more" if more > 0 else "fewer"
+            assert f"needs {abs(more):.2f} ± {error:.2f} nats {word} a line" in page
 
 
 CASES = {
