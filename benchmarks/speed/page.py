@@ -51,6 +51,10 @@ ABLATION = """
 `fit` is compared with `fit` after one change. If the speed-up is above 1, the changed part
 makes `fit` faster by that factor; below 1, the change would. docs/speed.md gives the reasons.
 """
+STAGES = """
+`train.py` on digits, from its start to the end of its second epoch. In the first epoch the graphs
+of training and validation are traced and optimized; the second one has them already.
+"""
 NOTES = {"training": TRAINING, "ablation": ABLATION, "nll": NLL, "generation": GENERATION}
 TITLES = {
     "training": "Training",
@@ -137,6 +141,11 @@ def startup(result: Mapping[str, Any]) -> str:
     entry = result["startup"]["all"]
     rows = [[name, spread(seconds, "{:.2f}")] for name, seconds in entry.items()]
     parts = ["## Start-up\n", origin(result, "startup"), *lines(["", "seconds"], rows), ""]
+    if stages := result["startup"].get("stages"):
+        rows = [[name, spread(seconds, "{:.2f}")] for name, seconds in stages.items()]
+        totals = [sum(one) for one in zip(*stages.values(), strict=True)]
+        rows.append(["in all", spread(totals, "{:.2f}")])
+        parts += [STAGES.lstrip(), *lines(["stage", "seconds"], rows), ""]
     return "\n".join(parts)
 
 

@@ -1,5 +1,6 @@
 """Start-up: what a user waits for before anything happens, in seconds."""
 
+import json
 import subprocess
 import sys
 import time
@@ -40,6 +41,49 @@ from vae_tf.formats.runtimes import cpp_loader
 began = now()
 generation.saved_model(Path(bundle).parent, "generate", 1, warmup=1)""",
 }
+# `train.py` as a user calls it, which tells how long it took to each of these points; TensorFlow
+# and TFP are imported one by one before it, as it would import them itself
+STAGES = """
+import sys, time
+marks = []
+def mark(name):
+    marks.append((name, time.time()))
+def marked(function, name):
+    def inner(*args, **kwargs):
+        result = function(*args, **kwargs)
+        mark(name)
+        return result
+    return inner
+mark("Python's start")
+import tensorflow, keras
+mark("import of TensorFlow, which imports Keras")
+from tensorflow_probability import distributions
+distributions.Normal
+mark("import of TFP")
+from vae_tf.cli import progress, train
+from vae_tf.runs import bundle, training
+mark("all other imports")
+flags = ["--run-dir", sys.argv[2], "--epochs", "2"]
+train.parse(flags)
+mark("flags read")
+class Marker(keras.callbacks.Callback):
+    def on_train_begin(self, logs=None):
+        mark("run directory opened")
+    def on_test_begin(self, logs=None):
+        mark("training of the epoch")
+    def on_epoch_end(self, epoch, logs=None):
+        mark("validation and checkpoint")
+        if epoch:
+            print("STAGES", json.dumps([(name, at - float(sys.argv[1])) for name, at in marks]))
+            sys.stdout.flush()
+            os._exit(0)
+import json, os
+training.kind_of = marked(training.kind_of, "digits read")
+training.build_model = marked(training.build_model, "model built")
+own = progress.ConsoleWatcher.callbacks
+progress.ConsoleWatcher.callbacks = lambda *args: [*own(*args), Marker()]
+train.main(flags)
+"""
 CLOCK = "import sys; from time import perf_counter as now; bundle = sys.argv[1]\n"
 REPORT = "\nprint('SECONDS', now() - began)"
 
@@ -53,9 +97,14 @@ def run(settings: Settings) -> dict:
         taken.setdefault("python train.py --help", []).append(_help())
         for name, program in PROGRAMS.items():
             taken.setdefault(name, []).append(_inside(program, bundle))
+    stages = [_stages(settings.scratch / f"run_{i}") for i in range(TIMES)]
     for name, seconds in taken.items():
         print(f"  {name:<56} {median(seconds):8.3f} s", flush=True)
-    return {"seconds": {name: median(values) for name, values in taken.items()}, "all": taken}
+    return {
+        "seconds": {name: median(values) for name, values in taken.items()},
+        "all": taken,
+        "stages": {name: [one[name] for one in stages] for name in stages[0]},
+    }
 
 
 def _help() -> float:
@@ -69,3 +118,15 @@ def _inside(program: str, bundle: Path) -> float:
     command = [sys.executable, "-c", CLOCK + program + REPORT, str(bundle)]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return float(done.stdout.split("SECONDS")[1])
+
+
+def _stages(run: Path) -> dict[str, float]:
+    """Returns the seconds of each stage of `train.py`, to the end of its second epoch."""
+    began = time.time()
+    command = [sys.executable, "-c", STAGES, str(began), str(run)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    found, before = {}, 0.0
+    for name, at in json.loads(done.stdout.split("STAGES")[1]):
+        again = ", second epoch" if name in found else ""
+        found[name + again], before = at - before, at
+    return found

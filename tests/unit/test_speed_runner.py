@@ -67,7 +67,11 @@ def test_the_page_shows_what_the_file_holds(tmp_path):
                 "networks": {"mlp": network},
                 **ORIGIN,
             },
-            "startup": {"all": {"--help": [0.2, 0.4, 0.3]}, **ORIGIN},
+            "startup": {
+                "all": {"--help": [0.2, 0.4, 0.3]},
+                "stages": {"imports": [2.0, 4.0, 3.0], "model": [1.0, 1.0, 2.0]},
+                **ORIGIN,
+            },
             "growth": {"curves": {"latent size": curve}, **ORIGIN},
         },
     )
@@ -78,6 +82,8 @@ def test_the_page_shows_what_the_file_holds(tmp_path):
     # 128 * 8 MFLOP at 1000 GFLOP/s; 40 MB at 10 GB/s; 128 images at 200 a second
     assert "| MLP batch 128 | 1.02 | 40.0 | 1.02 | 4.00 | 640.00 |" in text
     assert "| --help | 0.30 (0.20–0.40) |" in text
+    assert "| model | 1.00 (1.00–2.00) |" in text
+    assert "| in all | 5.00 (3.00–5.00) |" in text
     assert "| 8 | 9 (9–9) | 513 |" in text
     assert "commit abc, 2 cores of a chip, Linux" in text
     drawn = pictures.draw(result, tmp_path)
