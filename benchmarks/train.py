@@ -39,6 +39,9 @@ def finished(run: Path, *flags: str) -> dict:
         "config": report["config"],
         "versions": report["versions"],
     }
+    for key in ("bits_per_dimension", "bits_per_dimension_stderr"):  # of grey levels and colours
+        if key in test:
+            result[key] = test[key]
     for key in ("run_dir", "resume", "data_dir", "export"):  # of the machine, not of the numbers
         result["config"].pop(key)
     return result
