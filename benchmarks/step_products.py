@@ -2,6 +2,7 @@
 
 TFDS_DATA_DIR=... python benchmarks/step_products.py            all families
 TFDS_DATA_DIR=... python benchmarks/step_products.py NAME ...   these, anew
+python benchmarks/step_products.py page                         the table of docs/speed.md
 
 Each family is a recipe, or train.py's own choice for its data, on one thread of TensorFlow.
 
@@ -36,6 +37,7 @@ from vae_tf.runs.build import build_model, kind_of
 from vae_tf.runs.config import TrainConfig
 from vae_tf.runs.suited import suited
 
+PATH, PAGE = common.RESULTS / "step_products.json", common.RESULTS.parents[1] / "docs/speed.md"
 SERIES = "series:{}/series.npy"
 FAMILIES: dict[str, TrainConfig] = {
     "mlp": TrainConfig(dataset="binarized_mnist", batch_size=128, prior="normal"),
@@ -129,16 +131,26 @@ def measure(name: str, scratch: Path) -> dict:
 
 def main(names: list[str]) -> None:
     """Measures the families that are asked for, or all."""
-    path = common.RESULTS / "step_products.json"
     for name in names or FAMILIES:
         keras.utils.clear_session()
         with tempfile.TemporaryDirectory() as scratch:
             entry = measure(name, Path(scratch))
-        known = json.loads(path.read_text())["families"] if path.exists() else []
+        known = json.loads(PATH.read_text())["families"] if PATH.exists() else []
         rows = {row["name"]: row for row in [*known, entry]}
         common.write("step_products", {"families": [rows[n] for n in FAMILIES if n in rows]})
         print(json.dumps(entry), flush=True)
 
 
+def page() -> None:
+    """Writes the table."""
+    text = "| model | batch size | ms a step | ms in products | times the products |\n"
+    text += "|---|---|---|---|---|\n"
+    for row in json.loads(PATH.read_text())["families"]:
+        name, size, step, within = (row[k] for k in ("name", "batch_size", "step", "products"))
+        text += f"| {name} | {size} | {1e3 * step:,.1f} | {1e3 * within:,.1f} | "
+        text += f"{row['ratio']:.2f} |\n"
+    common.write_table("step_products", text, PAGE)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    page() if sys.argv[1:] == ["page"] else main(sys.argv[1:])
