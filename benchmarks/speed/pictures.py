@@ -44,6 +44,8 @@ def bars(races: list[Mapping[str, Any]]) -> Figure:
         axes.tick_params(labelsize=8)
         axes.set_title(race["name"], fontsize=10)
         axes.set_xlabel(f"{race['unit']}; blue: vae_tf", fontsize=8)
+    for axes in panels[len(races) :]:
+        axes.set_axis_off()
     return figure
 
 
@@ -69,4 +71,6 @@ def curves(races: Mapping[str, Mapping[str, Any]]) -> Figure:
         memory.set_ylabel("peak MB", fontsize=8, color="tab:orange")
         for side in (axes, memory):
             side.tick_params(labelsize=7)
+    for axes in panels[len(races) :]:
+        axes.set_axis_off()
     return figure
