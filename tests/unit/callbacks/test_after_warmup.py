@@ -68,6 +68,7 @@ def test_missing_validation_is_told_once(tmp_path):
         assert len(model.history.epoch) == 3
 
 
+@pytest.mark.slow
 def test_a_vae_with_a_warm_up(tmp_path):
     import vae_tf
     from vae_tf.networks import mlp_decoder, mlp_encoder

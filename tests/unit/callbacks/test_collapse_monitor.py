@@ -61,6 +61,7 @@ def test_the_units_that_are_off_are_named():
         vae.fit(X, callbacks=[CollapseMonitor(X)], verbose=0)
 
 
+@pytest.mark.slow
 def test_nothing_is_said_of_a_healthy_model_or_during_the_warm_up():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -83,6 +84,7 @@ def test_the_history_holds_the_numbers_and_the_monitor_the_arrays():
     assert len(logs["z_sensitivity"]) == 4
 
 
+@pytest.mark.slow
 def test_a_prior_without_factors_has_no_kl_by_dimension():
     monitor = CollapseMonitor(X)
     model(prior=vae_tf.priors.MixtureOfNormals(LATENT_DIM, 4)).fit(
@@ -91,6 +93,7 @@ def test_a_prior_without_factors_has_no_kl_by_dimension():
     assert monitor.kl is None
 
 
+@pytest.mark.slow
 def test_training_is_the_same_with_and_without():
     plain, watched = model(), model()
     a = plain.fit(X, epochs=2, shuffle=False, verbose=0).history

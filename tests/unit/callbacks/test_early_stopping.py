@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 
 from vae_tf.callbacks import ResumableEarlyStopping
 
@@ -32,6 +33,7 @@ def test_stops_when_the_bound_no_longer_rises():
     assert epochs_trained(BOUNDS, patience=3) == 8
 
 
+@pytest.mark.slow
 def test_a_restart_anywhere_stops_at_the_same_epoch():
     assert {epochs_trained(BOUNDS, 3, past=n) for n in range(8)} == {8}
 

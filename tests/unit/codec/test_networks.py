@@ -24,6 +24,7 @@ def answers(vae, x, z):
         return child.encode(x) | child.decode(z)
 
 
+@pytest.mark.slow
 def test_same_bits_under_other_settings(vae, monkeypatch):
     rng = np.random.default_rng(0)
     x, z = rng.random((5, *SHAPE)), rng.normal(size=(5, LATENT))

@@ -29,6 +29,7 @@ def test_every_combination_is_one_image_that_no_other_equals(loaded):
     assert np.array_equal(np.unique(factors, axis=0), all_factors())
 
 
+@pytest.mark.slow
 def test_splits_are_fixed_and_know_their_factors(loaded):
     assert [part.num_examples for part in parts(loaded)] == [11_059, 1383, 1382]
     for part in parts(loaded):

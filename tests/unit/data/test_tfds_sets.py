@@ -60,6 +60,7 @@ def odd(tmp_path_factory):
     tfds.enable_progress_bar()
 
 
+@pytest.mark.slow
 def test_mnist_has_its_known_facts(prepared):
     loaded = data.load("mnist", data_dir=prepared("mnist"))
     splits = (loaded.train, loaded.validation, loaded.test)

@@ -215,6 +215,7 @@ def test_upwards_the_kl_is_estimated_where_the_prior_follows_the_draw():
         model(*upwards(), objective=ELBO(closed_form=True))
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_differences():
     """By weights of prior, posterior and encoder, at the same draws: all ways share them."""
     encoder, posterior = ladder(off=0.2)
@@ -372,7 +373,7 @@ def test_groups_that_are_independent_have_a_closed_form_too():
     assert_meets(np.float64((qz.log_prob(z) - pz.log_prob(z)).numpy()), exact)
 
 
-@pytest.mark.slow_but(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("top", ["vamp", "conditional"])
 def test_tops_that_are_made_of_q_or_of_a_condition(top, tmp_path):
     x = (np.random.default_rng(0).random((40, 6)) > 0.5).astype("float32")

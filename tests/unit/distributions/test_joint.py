@@ -336,6 +336,7 @@ def test_survives_serialization_and_json(make):
     assert [w.shape for w in copy.variables] == [w.shape for w in part.variables]
 
 
+@pytest.mark.slow
 def test_compiled_graphs_and_half_precision_policies(set_dtype_policy):
     set_dtype_policy("mixed_bfloat16")
     prior = Joint([learned(1), mixture([0.3, 0.7])])

@@ -76,6 +76,7 @@ def test_extreme_outputs_stay_finite(dtype, extreme):
         del tape
 
 
+@pytest.mark.slow
 def test_learned_scale_finds_the_maximum_likelihood():
     likelihood = GaussianLearnedScale(1.0)
     optimizer = keras.optimizers.Adam(0.05)

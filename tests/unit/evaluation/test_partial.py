@@ -40,6 +40,7 @@ def interrupted(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_resumed_to_the_bit(tmp_path):
     whole, path = evaluate(), tmp_path / "likelihood.npz"
     assert whole.precision == "bfloat16"

@@ -53,6 +53,7 @@ def test_a_recurrent_encoder_is_in_the_savedmodel_alone(bundle):
     assert {name.split("-")[0] for name in facts["litert"]["refused"]} == {"encoder"}
 
 
+@pytest.mark.slow
 def test_the_reason_and_the_remedy_stand_wherever_a_reader_looks(bundle, capsys):
     show_bundle(bundle)
     printed = capsys.readouterr().out

@@ -257,6 +257,7 @@ def test_errors_are_those_of_the_files(judged):
     assert entry["max_error"]["generate"]["z"]["max_abs_error"] < 2e-6
 
 
+@pytest.mark.slow
 def test_a_file_beyond_its_tolerance_is_refused(tmp_path):
     parts = bernoulli()
     first, second = [w for w in parts["decoder"].layers if isinstance(w, keras.layers.Dense)][:2]
@@ -303,6 +304,7 @@ def test_numbers_that_float16_lacks_are_refused(tmp_path):
     assert "is +nan nats off" in entry["refused"] or "is off by" in entry["refused"]
 
 
+@pytest.mark.slow
 def test_without_images_the_error_decides(tmp_path):
     parts = bernoulli()
     endpoints = exported(tmp_path, parts)

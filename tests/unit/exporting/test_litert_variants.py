@@ -173,6 +173,7 @@ def test_two_signatures_share_their_weights(made, precision):
     assert large <= users[0] & users[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("conditional", [False, True])
 def test_only_the_network_is_quantized(tmp_path, conditional):
     """`generate` decodes by the quantized network what the float32 prior draws."""
@@ -206,6 +207,7 @@ def test_only_the_network_is_quantized(tmp_path, conditional):
         np.testing.assert_allclose(log_prob, density["log_prob"], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_convolutions_and_a_learned_scale(tmp_path):
     likelihood = distributions.GaussianLearnedScale(scale=0.123)
     shape = (8, 8, 1)

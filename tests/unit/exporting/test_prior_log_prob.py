@@ -147,6 +147,7 @@ def test_the_model_s_own_estimate(case):
     assert spread < 0.1  # or the line above would say little
 
 
+@pytest.mark.slow
 def test_a_prior_that_leaves_z_out_has_none(tmp_path):
     prior = distributions.DistributionPrior(
         tfd.Independent(tfd.Uniform(tf.zeros(LATENT), tf.ones(LATENT)), 1)

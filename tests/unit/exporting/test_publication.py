@@ -257,6 +257,7 @@ def test_lock_of_a_dead_process_is_free(publish, tmp_path):
     assert_published(tmp_path, {1})
 
 
+@pytest.mark.slow
 def test_staging_area_is_no_version_and_hidden(tmp_path):
     with publication.staging(tmp_path, 3) as stage:
         assert stage.parent == tmp_path

@@ -62,6 +62,7 @@ def test_decoder_that_emits_nan(parts, target):
     refuses(parts, target, "decode must return finite numbers")
 
 
+@pytest.mark.slow
 def test_random_decoder(make_parts, decoder_with, target):
     decoder = decoder_with(Lambda(lambda x: x + tf.random.normal(tf.shape(x))))
     refuses(make_parts(decoder=decoder), target, "decode in .* must agree with the reference")
@@ -115,6 +116,7 @@ def test_unbuilt_model(make_parts, target):
     refuses(make_parts(decoder=unbuilt), target, "decoder must be built")
 
 
+@pytest.mark.slow
 def test_saved_model_the_cpp_loader_cannot_run(parts, target, monkeypatch):
     # What tf.saved_model.save(keras_model) writes loads and runs in Python only.
     def python_only(endpoints, directory, *_):
@@ -145,6 +147,7 @@ def test_full_disk_inside_tensorflow(parts, target, monkeypatch):
     refuses(parts, target, "must have room for the bundle")
 
 
+@pytest.mark.slow
 def test_interruption_by_the_user(parts, target, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt

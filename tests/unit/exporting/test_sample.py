@@ -109,6 +109,7 @@ def test_a_posterior_without_noise_has_no_sample():
     assert "no from_noise" in remarks["sample"]
 
 
+@pytest.mark.slow
 def test_the_flows_weights_are_there_once(tmp_path):
     posterior = posteriors.InverseAutoregressive(LATENT, context_dim=64, hidden=(400,))
     shapes = posterior.parameter_shapes(LATENT)

@@ -130,6 +130,7 @@ def test_half_precision_networks_pass(x, set_dtype_policy):
 # Nothing changes
 
 
+@pytest.mark.slow
 def test_the_model_is_as_it_was(x):
     vae = normalized().replace(objective=ScoreFunction(2, RunningMean()))
     vae.compile()
@@ -146,6 +147,7 @@ def test_the_model_is_as_it_was(x):
     assert vae.beta is beta
 
 
+@pytest.mark.slow
 def test_training_goes_on_as_if_nothing_had_been_asked(x):
     histories = []
     for asked in (False, True):
@@ -555,6 +557,7 @@ def test_the_table_says_what_to_do(x):
     assert all(len(line) <= 100 for line in told[0].splitlines())
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_table(x):
     vae = make()
     assert str(look(vae, x, seed=3)) == str(look(vae, x, seed=3))

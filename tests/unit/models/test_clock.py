@@ -31,6 +31,7 @@ def betas(vae, data, **fit):
     return vae.fit(data, verbose=0, shuffle=False, **fit).history["beta"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:LinearWarmup reaches")
 def test_epochs_of_other_lengths_and_runs_that_go_on(tmp_path):
     vae = made()
@@ -59,6 +60,7 @@ def test_a_data_set_of_unknown_length_moves_by_epochs_first_and_by_steps_then(st
     np.testing.assert_allclose(seen, [0, mean_time(6, 1), mean_time(6, 2)], rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:LinearWarmup reaches")
 def test_accumulated_gradients_do_not_shorten_an_epoch():
     vae = made(gradient_accumulation_steps=3)

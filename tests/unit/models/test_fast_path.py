@@ -119,6 +119,7 @@ def test_the_optimizer_stays_the_users():
     vae.fit(data(), verbose=0)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_reloaded_is_as_fast_and_goes_on_alike(tmp_path):
     vae, _ = trained("adam")
     vae.save(tmp_path / "vae.keras")
@@ -142,7 +143,7 @@ def test_sparse_gradients_take_keras_s_way():
     np.testing.assert_allclose(table.numpy()[:, 0], [1, 0.999, 1, 0.999], atol=1e-6)
 
 
-@pytest.mark.slow_but(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 3, 64])
 def test_steps_per_execution_change_nothing(steps):
     want, _ = trained("adam")

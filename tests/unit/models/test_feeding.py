@@ -98,7 +98,7 @@ def made():
     return vae
 
 
-@pytest.mark.slow_but(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("y", [None, np.zeros(EXAMPLES)], ids=["x", "x and y"])
 def test_fit_computes_what_it_does_with_keras_s_batches(y, monkeypatch):
     x = (numbered() > 4).astype("float32")

@@ -36,6 +36,7 @@ def trained():
     return table, vae
 
 
+@pytest.mark.slow
 def test_samples_and_reconstructions_are_frames(trained, tmp_path):
     table, vae = trained
     drawn = table.sample(vae, 2000, seed=1)

@@ -284,6 +284,7 @@ def test_a_complete_example_is_left_alone(vae):
     np.testing.assert_array_equal(found.x, X[:5])
 
 
+@pytest.mark.slow
 def test_tables_of_several_kinds_under_a_condition():
     """Categories come back as classes, in the odds that the decoder says."""
     mixed = vae_tf.likelihoods.Mixed(

@@ -72,6 +72,7 @@ def test_an_example_of_one_mask_is_another_without(vae):
     np.testing.assert_array_equal(vae.encode(ones).mean(), complete)
 
 
+@pytest.mark.slow
 def test_training_is_that_of_a_mask():
     weights = []
     for missing, data in (("nan", GAPS), (None, {"x": X, "mask": MASK}), ("nan", stream(GAPS))):

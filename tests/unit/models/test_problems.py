@@ -27,7 +27,7 @@ def spoil(network):
     layer.bias.assign(layer.bias * 0 + np.nan)
 
 
-@pytest.mark.slow_but(2)
+@pytest.mark.slow_but(1)
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_first_bad_term_is_named(vae, x, stage):
     STAGES[stage](vae)

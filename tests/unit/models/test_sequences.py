@@ -50,7 +50,7 @@ def networks_of(kind, length=T, word_dropout=0.0):
     return encoder, decoder, likelihood
 
 
-@pytest.fixture(scope="module", params=list(MAKERS))
+@pytest.fixture(scope="module", params=[pytest.param("gru", marks=pytest.mark.slow), "causal"])
 def vae(request):
     encoder, decoder, likelihood = networks_of(request.param)
     return SequenceVAE(encoder, decoder, likelihood=likelihood, end=0)

@@ -40,7 +40,7 @@ def test_the_kl_term_is_an_added_loss(x, beta):
     np.testing.assert_allclose(added, beta * np.mean(terms.kl), rtol=1e-6)
 
 
-@pytest.mark.slow_but(2)
+@pytest.mark.slow_but(1)
 @pytest.mark.parametrize("beta", [0.0, 1.0, 4.0])
 def test_reported_parts_add_up_in_fit_and_evaluate(vae, x, beta):
     vae.beta = vae_tf.objectives.Constant(beta)
@@ -159,7 +159,7 @@ def taking():
     return make()
 
 
-@pytest.mark.slow_but(4)
+@pytest.mark.slow_but(2)
 @pytest.mark.parametrize("kind", datasets(np.zeros((1, 1))))
 def test_every_kind_of_input(taking, x, kind):
     (data, kwargs), vae = datasets(x)[kind], taking

@@ -264,6 +264,7 @@ class Exact(Baseline):
         )
 
 
+@pytest.mark.slow
 def test_score_functions_are_noisier_than_reparametrized_gradients():
     theta = parameters(1, "normal")
     none = variance(ScoreFunction(), theta)

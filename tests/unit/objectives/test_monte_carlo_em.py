@@ -35,6 +35,7 @@ def posterior_mean(x):
     return (x - BIAS) @ W.T / S**2 @ COVARIANCE
 
 
+@pytest.mark.slow
 def test_chains_draw_from_the_posterior_and_accept_as_told():
     objective = MonteCarloEM(burn_in=12, acceptance=0.9)
     vae, n = linear_gaussian(objective), 4000

@@ -168,6 +168,7 @@ def test_a_model_compiled_anew_starts_again(x):
     assert vae.warming_up
 
 
+@pytest.mark.slow
 def test_a_schedule_longer_than_the_run_warns(x):
     with pytest.warns(match="LinearWarmup reaches its last value after 9 steps; .* after 8"):
         betas(eager(beta=LinearWarmup(9)), x, 2)
@@ -179,6 +180,7 @@ def test_a_schedule_longer_than_the_run_warns(x):
     betas(eager(beta=LinearWarmup(epochs=2)), x, 2)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_counts_what_is_behind_it(x):
     for warmup in (LinearWarmup(8), LinearWarmup(epochs=2)):
         vae = eager(beta=warmup)

@@ -329,6 +329,7 @@ def test_what_cannot_be_is_said_in_one_sentence(data):
         linear_gaussian(objective=ELBO()).classify(x)
 
 
+@pytest.mark.slow
 def test_it_is_saved_with_its_classifier(data, tmp_path):
     x, y = data
     vae = linear_gaussian(exact=False)

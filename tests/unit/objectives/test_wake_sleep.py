@@ -45,6 +45,7 @@ def test_both_phases_have_their_own_gradient():
     assert by_w == pytest.approx(expected, abs=5 * 6 / np.sqrt(n))
 
 
+@pytest.mark.slow
 def test_it_finds_the_model_and_its_posterior():
     vae, variables = linear_gaussian(objective=WakeSleep())
     rng, w = np.random.default_rng(1), 2.0

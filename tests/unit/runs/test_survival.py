@@ -139,6 +139,7 @@ def test_a_longer_run_that_is_killed_before_its_first_epoch_goes_on(run):
     assert RunDirectory(run).model_is_whole()  # the shorter run's, until there is a better one
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_early_needs_more_patience(run):
     checkpoints = Checkpoints(run / "checkpoints")
     saved = json.loads((run / "config.json").read_text())
