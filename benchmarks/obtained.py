@@ -56,6 +56,14 @@ LINES = [
         VAMP,
     ),
     Line(
+        "binarized MNIST, `--recipe flagship`: NLL",
+        "nats",
+        "flagship",
+        lambda d: pair(d, "test_nll", "test_nll_stderr"),
+        "81.09, VampPrior of two layers, convolutions",
+        VAMP,
+    ),
+    Line(
         "binarized MNIST, a standard normal prior, 15 epochs: NLL",
         "nats",
         "core_binarized_mnist",
