@@ -4,6 +4,7 @@ TFDS_DATA_DIR=... python benchmarks/flagship.py main [FLAGS]        trains and s
 TFDS_DATA_DIR=... python benchmarks/flagship.py scoring MODEL       times the scoring of some images
 TFDS_DATA_DIR=... python benchmarks/flagship.py ablate              all that is not measured yet
 TFDS_DATA_DIR=... python benchmarks/flagship.py ablate NAME ...     these, anew
+python benchmarks/flagship.py page                     their table in docs/hierarchical.md
 
 The run is in runs/flagship, or where FLAGSHIP_RUN says. Both its training, epoch by epoch, and the
 importance sampling of its test images, batch by batch, go on where they were interrupted.
@@ -54,6 +55,18 @@ CASES = {
     "batches_of_250": {"batch_size": 250, "learning_rate": 2e-3},
     "twice_the_step_size": {"learning_rate": 2e-3},
     "no_weight_decay": {"weight_decay": 0.0},
+}
+NAMES = {
+    "recipe": "the recipe",
+    "fine_maps": "latents 32; 7 x 7 x 4; 14 x 14 x 2",
+    "one_group_of_maps": "latents 32; 7 x 7 x 4",
+    "one_group_of_fine_maps": "latents 32; 14 x 14 x 2",
+    "dense": "latents 32; 40, dense layers of 500 units",
+    "float32": "float32 in place of bfloat16",
+    "normal_prior": "a standard normal at the top",
+    "batches_of_250": "batches of 250, twice the step size",
+    "twice_the_step_size": "twice the step size",
+    "no_weight_decay": "no weight decay",
 }
 
 
@@ -128,6 +141,19 @@ def kl_by_group(vae: vae_tf.VAE, x: np.ndarray) -> list[float]:
     return (sums / len(x)).tolist()
 
 
+def page() -> None:
+    """Writes the table of the ablation."""
+    done = json.loads((common.RESULTS / "flagship_ablation.json").read_text())
+    text = "| | validation ELBO | validation NLL | passes | KL of each group, the top first |\n"
+    text += "|---|---|---|---|---|\n"
+    for name in CASES:
+        row = done[name]
+        numbers = [row["validation_elbo"], row["validation_nll"], row["epochs"]]
+        groups = ", ".join(f"{kl:.1f}" for kl in row["kl_by_group"])
+        text += f"| {NAMES[name]} | {' | '.join(f'{n:.1f}' for n in numbers)} | {groups} |\n"
+    common.write_table("flagship", text, ROOT / "docs/hierarchical.md")
+
+
 def scoring(path: str, images: str = "20", samples: str = "5000") -> None:
     """Prints how many images of the test set a second are scored, of the processor's seconds."""
     vae, test = keras.models.load_model(path), data.load("binarized_mnist").test.array()
@@ -156,4 +182,4 @@ def main(*flags: str) -> None:
 
 if __name__ == "__main__":
     name, *rest = sys.argv[1:] or ["main"]
-    {"main": main, "scoring": scoring, "ablate": ablate}[name](*rest)
+    {"main": main, "scoring": scoring, "ablate": ablate, "page": page}[name](*rest)

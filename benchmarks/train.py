@@ -1,7 +1,7 @@
 """Trains with train.py's flags and records what the run's report says.
 
 python benchmarks/train.py binarized_mnist_mlp --dataset binarized_mnist
-python benchmarks/train.py mnist_manifold --recipe manifold
+python benchmarks/train.py fashion_mnist_hierarchy --recipe colours --dataset fashion_mnist ...
 """
 
 import json
