@@ -36,6 +36,7 @@ def test_all_are_short_and_asked():
         assert len(path.read_text("utf-8").splitlines()) < 60
 
 
+@pytest.mark.slow_but(2)
 @pytest.mark.parametrize("name", PARTS)
 def test_part(name):
     ask(["configuration", "density", "draws", "save"], **part(name))

@@ -31,6 +31,7 @@ def benchmark(monkeypatch, tmp_path):
     return imported
 
 
+@pytest.mark.slow
 def test_representation(benchmark, monkeypatch):
     module = benchmark("representation")
     monkeypatch.setattr(module, "DATA", "digits")
@@ -64,6 +65,7 @@ def test_disentanglement(benchmark, monkeypatch):
     assert module.PICTURE.stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_the_table_of_factors_is_complete(benchmark):
     x, factors = benchmark("disentanglement").table(data.load("shapes"))
     assert len(x) == len(np.unique(factors, axis=0)) == 13_824

@@ -162,6 +162,7 @@ def test_targets_that_are_no_directories(tmp_path, refuses):
     assert {path.name for path in tmp_path.iterdir()} == {"file", "link"}
 
 
+@pytest.mark.slow
 def test_a_linked_target_with_an_odd_name(parts, tmp_path):
     target, link = tmp_path / "ein Bündel 束 🎲 'a\"b", tmp_path / "ver weis"
     target.mkdir()

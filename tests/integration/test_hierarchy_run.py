@@ -24,6 +24,7 @@ SMALL = dataclasses.replace(
 )
 
 
+@pytest.mark.slow
 def test_a_run_of_two_groups_and_its_pictures(tmp_path):
     path = tmp_path / "run"
     report = training.train(dataclasses.replace(SMALL, run_dir=str(path)))

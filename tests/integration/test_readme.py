@@ -106,8 +106,13 @@ def run(command, directory):
 
 @pytest.mark.parametrize(
     "command",
-    # An epoch of MNIST takes its time, and so does an export
-    [pytest.param(c, marks=pytest.mark.slow if TRAIN[c] or "runs/" in c else ()) for c in TRAIN],
+    # An epoch of MNIST takes its time, and so does an export; an array goes the way of a folder
+    [
+        pytest.param(
+            c, marks=pytest.mark.slow if TRAIN[c] or "runs/" in c or "folder:" in c else ()
+        )
+        for c in TRAIN
+    ],
 )
 def test_training_commands(command, tmp_path, monkeypatch, capfd):
     data = TRAIN[command]

@@ -26,6 +26,7 @@ def benchmarks():
         )
 
 
+@pytest.mark.slow
 def test_a_linear_vae_reaches_reverse_water_filling(benchmarks):
     variances, scale = np.array([4.0, 1.5, 0.5, 0.1]), 0.5
     draws = np.random.default_rng(0).normal(size=(4000, 4))

@@ -167,6 +167,7 @@ def test_other_settings_are_refused(uninterrupted):
         training.train(other)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_finite_leaves_no_checkpoint(tmp_path):
     config = dataclasses.replace(
         SMALL,

@@ -32,6 +32,7 @@ def texts_run(tmp_path_factory):
     return folder, flags
 
 
+@pytest.mark.slow
 def test_a_run_of_texts_tells_perplexity_and_shows_texts(texts_run):
     run = texts_run[0] / "run"
     report, test = report_of(run), report_of(run)["test"]

@@ -43,6 +43,7 @@ def test_splits_are_fixed_and_know_their_factors(loaded):
     assert not loaded.carved
 
 
+@pytest.mark.slow
 def test_a_part_of_a_split_and_fixed_draws_keep_the_factors(loaded):
     chosen = np.array([5, 2, 9])
     part = loaded.test.part(chosen)

@@ -66,6 +66,7 @@ def test_the_reason_and_the_remedy_stand_wherever_a_reader_looks(bundle, capsys)
     assert f"`encoder.tflite`: {remark}" in card
 
 
+@pytest.mark.slow
 def test_verification_accepts_it_and_still_misses_a_file(bundle, tmp_path):
     copy = shutil.copytree(bundle.directory, tmp_path / "copy")
     assert verify_bundle(copy).manifest == bundle.manifest

@@ -250,6 +250,7 @@ def test_another_process_is_refused(tmp_path, capfd):
         assert publish(tmp_path, 1) == 0
 
 
+@pytest.mark.slow
 def test_lock_of_a_dead_process_is_free(publish, tmp_path):
     assert publish(tmp_path, 1, 1, "rename") == -signal.SIGKILL
     assert (tmp_path / publication.LOCK).exists()

@@ -61,6 +61,7 @@ def test_samples_and_reconstructions_are_frames(trained, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_missing_values_are_left_out_of_the_density(trained):
     table, vae = trained
     asked = rows(20, 6)
