@@ -26,6 +26,7 @@ pytest.importorskip("apache_beam", reason="`make test-beam` has it, in an enviro
 
 import pyarrow as pa  # noqa: E402
 
+from vae_tf.bulk import storage  # noqa: E402
 from vae_tf.cli import bulk  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -321,6 +322,27 @@ def test_empty_files_and_what_a_job_wrote(job, x):
         assert rows(kind)["file"] == [f"b.{kind}"] * 7
     assert job("encode", "--input", "parquet", "--output", "again") == 0
     assert len(rows("again")["z_mean"]) == 7
+
+
+def test_a_job_that_is_killed_as_it_tidies_up_is_known_again(job, x, capsys, monkeypatch):
+    np.save("x.npy", x)
+    flags = ("encode", "--input", "x.npy", "--shard-rows", 16, "--batch-rows", 16, "--output")
+    assert job(*flags, "whole") == 0
+    delete = storage.delete
+
+    def cut_off(directory, names):
+        ended = Path("out/manifest.json").exists()
+        delete(directory, names[:1] if ended else names)
+        if ended:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "delete", cut_off)
+        assert job(*flags, "out") == 130
+    assert Path("out/.job").exists()
+    assert job(*flags, "out") == 0
+    assert not Path("out/.job").exists()
+    assert manifest("out")["shards"] == manifest("whole")["shards"]
 
 
 def test_a_job_whose_data_changed_is_another(job, x, capsys):

@@ -27,6 +27,7 @@ from vae_tf.errors import BulkError
 from vae_tf.quiet import quiet
 
 MANIFEST, FORMAT_VERSION = "manifest.json", 1
+OWN = "job.json"  # beside the facts of shards: what the job is
 # Named, since Beam's DirectRunner may choose one that it would have to download
 IN_PROCESS = "FnApiRunner"
 
@@ -84,6 +85,8 @@ def run(
         raise BulkError(expected, f"none of {missing[0]}", "Call the command again; it goes on.")
     facts = _manifest(job, files, shards)
     storage.write_json(storage.join(job.output, MANIFEST), facts, aside(job))
+    # OWN last: without it, a job that is killed here would not be known again
+    storage.delete(aside(job), [name for name in storage.entries(aside(job)) if name != OWN])
     storage.delete(job.output, [ASIDE])
     return facts
 
@@ -91,7 +94,7 @@ def run(
 def _claim(job: Job, identity: dict[str, Any], overwrite: bool) -> None:
     """Makes the output this job's, or refuses."""
     there = storage.entries(job.output)
-    begun = storage.read_json(aside(job, "job.json")) if ASIDE in there else None
+    begun = storage.read_json(aside(job, OWN)) if ASIDE in there else None
     if begun == identity and not overwrite:  # also if it was killed after its manifest
         stale = [name for name in storage.entries(aside(job)) if ".failed." in name]
         storage.delete(aside(job), stale)
@@ -108,7 +111,7 @@ def _claim(job: Job, identity: dict[str, Any], overwrite: bool) -> None:
     # The manifest first, so that it never speaks of what is gone
     for names in ([MANIFEST], [ASIDE], shards):
         storage.delete(job.output, [name for name in names if name in there])
-    storage.write_json(aside(job, "job.json"), identity, aside(job))
+    storage.write_json(aside(job, OWN), identity, aside(job))
 
 
 def _beam(job: Job, pieces: list[Piece], processes: int, flags: list[str]) -> None:
