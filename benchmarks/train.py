@@ -39,9 +39,8 @@ def finished(run: Path, *flags: str) -> dict:
         "config": report["config"],
         "versions": report["versions"],
     }
-    for key in ("bits_per_dimension", "bits_per_dimension_stderr"):  # of grey levels and colours
-        if key in test:
-            result[key] = test[key]
+    # Of grey levels and colours
+    result |= {key: value for key, value in test.items() if key.startswith("bits_per_dimension")}
     for key in ("run_dir", "resume", "data_dir", "export"):  # of the machine, not of the numbers
         result["config"].pop(key)
     return result

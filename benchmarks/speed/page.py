@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.speed import pictures, results
+from benchmarks.speed import pictures, results, work
 
 HOME = results.PATH.parents[1]
 INTRODUCTION = """# Speed
@@ -51,7 +51,7 @@ ABLATION = """
 `fit` is compared with `fit` after one change. If the speed-up is above 1, the changed part
 makes `fit` faster by that factor; below 1, the change would. docs/speed.md gives the reasons.
 """
-STAGES = """
+STAGES = """\
 `train.py` on digits, from its start to the end of its second epoch. In the first epoch the graphs
 of training and validation are traced and optimized; the second one has them already.
 """
@@ -117,7 +117,16 @@ def roofline(result: Mapping[str, Any]) -> str:
     steps = list(bounds(result)) if rates else []
     headings = ["a step of", "GFLOP", "MB, if no weight stays in a cache"]
     headings += ["ms to compute, in bf16", "ms to read and write", "ms of `fit`, in bf16"]
-    return "\n".join([*parts, *lines(headings, steps), ""])
+    parts += [*lines(headings, steps), ""]
+    if "nll" in result and "matmul 2048^3, bf16" in speeds:
+        ceiling, draw = median(speeds["matmul 2048^3, bf16"]), work.flops_per_draw() / 1e9
+        (race,) = result["nll"]["races"]
+        rows = [
+            [name, f"{draw * median(rates):.0f}", f"{draw * median(rates) / ceiling:.0%}"]
+            for name, rates in race["rates"].items()
+        ]
+        parts += [*lines(["NLL by", "GFLOP/s of decoding", "of the matmul in bf16"], rows), ""]
+    return "\n".join(parts)
 
 
 def bounds(result: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -145,7 +154,7 @@ def startup(result: Mapping[str, Any]) -> str:
         rows = [[name, spread(seconds, "{:.2f}")] for name, seconds in stages.items()]
         totals = [sum(one) for one in zip(*stages.values(), strict=True)]
         rows.append(["in all", spread(totals, "{:.2f}")])
-        parts += [STAGES.lstrip(), *lines(["stage", "seconds"], rows), ""]
+        parts += [STAGES, *lines(["stage", "seconds"], rows), ""]
     return "\n".join(parts)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 OURS, THEIRS = "tab:blue", "tab:gray"
@@ -27,11 +28,8 @@ def draw(result: Mapping[str, Any], folder: Path) -> list[Path]:
 def bars(races: list[Mapping[str, Any]]) -> Figure:
     """Returns a panel for each race: the median rate, and the range over rounds as a line."""
     rows = max(len(race["rates"]) for race in races)
-    columns = min(2, len(races))
-    height = 0.28 * rows + 0.9
-    figure = Figure((6.2 * columns, height * -(-len(races) // columns)), layout="constrained")
-    panels = figure.subplots(-(-len(races) // columns), columns, squeeze=False).ravel()
-    for axes, race in zip(panels, races, strict=False):
+    figure, panels = _panels(len(races), 2, 6.2, 0.28 * rows + 0.9)
+    for axes, race in zip(panels, races, strict=True):
         names = list(race["rates"])[::-1]
         rates = [race["rates"][name] for name in names]
         middle = [median(values) for values in rates]
@@ -44,18 +42,13 @@ def bars(races: list[Mapping[str, Any]]) -> Figure:
         axes.tick_params(labelsize=8)
         axes.set_title(race["name"], fontsize=10)
         axes.set_xlabel(f"{race['unit']}; blue: vae_tf", fontsize=8)
-    for axes in panels[len(races) :]:
-        axes.set_axis_off()
     return figure
 
 
 def curves(races: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Returns a panel for each curve: rate and peak memory over what grows."""
-    columns = min(3, len(races))
-    rows = -(-len(races) // columns)
-    figure = Figure((4.2 * columns, 3.0 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, (name, race) in zip(panels, races.items(), strict=False):
+    figure, panels = _panels(len(races), 3, 4.2, 3.0)
+    for axes, (name, race) in zip(panels, races.items(), strict=True):
         points = list(race["rates"])
         x = [int(point) for point in points]
         axes.plot(x, [median(race["rates"][p]) for p in points], marker="o", color=OURS)
@@ -71,6 +64,15 @@ def curves(races: Mapping[str, Mapping[str, Any]]) -> Figure:
         memory.set_ylabel("peak MB", fontsize=8, color="tab:orange")
         for side in (axes, memory):
             side.tick_params(labelsize=7)
-    for axes in panels[len(races) :]:
-        axes.set_axis_off()
     return figure
+
+
+def _panels(number: int, most: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Returns a figure and so many panels of it, `most` in a row, each of this size in inches."""
+    columns = min(most, number)
+    rows = -(-number // columns)
+    figure = Figure((width * columns, height * rows), layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False).ravel())
+    for axes in panels[number:]:
+        axes.set_axis_off()
+    return figure, panels[:number]

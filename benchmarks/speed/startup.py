@@ -44,7 +44,7 @@ generation.saved_model(Path(bundle).parent, "generate", 1, warmup=1)""",
 # `train.py` as a user calls it, which tells how long it took to each of these points; TensorFlow
 # and TFP are imported one by one before it, as it would import them itself
 STAGES = """
-import sys, time
+import json, os, sys, time
 marks = []
 def mark(name):
     marks.append((name, time.time()))
@@ -77,7 +77,6 @@ class Marker(keras.callbacks.Callback):
             print("STAGES", json.dumps([(name, at - float(sys.argv[1])) for name, at in marks]))
             sys.stdout.flush()
             os._exit(0)
-import json, os
 training.kind_of = marked(training.kind_of, "digits read")
 training.build_model = marked(training.build_model, "model built")
 own = progress.ConsoleWatcher.callbacks
@@ -97,13 +96,13 @@ def run(settings: Settings) -> dict:
         taken.setdefault("python train.py --help", []).append(_help())
         for name, program in PROGRAMS.items():
             taken.setdefault(name, []).append(_inside(program, bundle))
-    stages = [_stages(settings.scratch / f"run_{i}") for i in range(TIMES)]
+    runs = [stages(settings.scratch / f"run_{i}") for i in range(TIMES)]
     for name, seconds in taken.items():
         print(f"  {name:<56} {median(seconds):8.3f} s", flush=True)
     return {
         "seconds": {name: median(values) for name, values in taken.items()},
         "all": taken,
-        "stages": {name: [one[name] for one in stages] for name in stages[0]},
+        "stages": {name: [one[name] for one in runs] for name in runs[0]},
     }
 
 
@@ -120,7 +119,7 @@ def _inside(program: str, bundle: Path) -> float:
     return float(done.stdout.split("SECONDS")[1])
 
 
-def _stages(run: Path) -> dict[str, float]:
+def stages(run: Path) -> dict[str, float]:
     """Returns the seconds of each stage of `train.py`, to the end of its second epoch."""
     began = time.time()
     command = [sys.executable, "-c", STAGES, str(began), str(run)]

@@ -49,6 +49,11 @@ def flops_per_image(network: str) -> int:
     return 3 * sum(2 * times * prod(kernel) for times, kernel in NETWORKS[network]())
 
 
+def flops_per_draw() -> int:
+    """Returns the floating-point operations of decoding a z by the MLP."""
+    return sum(2 * times * prod(kernel) for times, kernel in mlp()[3:])
+
+
 def weights(network: str) -> int:
     """Returns the number of weights, biases left out."""
     return sum(prod(kernel) for _, kernel in NETWORKS[network]())

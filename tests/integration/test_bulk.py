@@ -3,9 +3,11 @@
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -324,25 +326,39 @@ def test_empty_files_and_what_a_job_wrote(job, x):
     assert len(rows("again")["z_mean"]) == 7
 
 
-def test_a_job_that_is_killed_as_it_tidies_up_is_known_again(job, x, capsys, monkeypatch):
+def test_a_job_that_is_killed_as_it_removes_files_goes_on(job, x, capsys, monkeypatch):
     np.save("x.npy", x)
-    flags = ("encode", "--input", "x.npy", "--shard-rows", 16, "--batch-rows", 16, "--output")
-    assert job(*flags, "whole") == 0
+    flags = ("--input", "x.npy", "--shard-rows", 25, "--batch-rows", 25, "--output")
+    assert job("score", *flags, "other") == 0
+    assert job("encode", *flags, "whole") == 0
     delete = storage.delete
 
-    def cut_off(directory, names):
-        ended = Path("out/manifest.json").exists()
-        delete(directory, names[:1] if ended else names)
-        if ended:
-            raise KeyboardInterrupt
+    def killed_after(number):
+        left = itertools.count(number, -1)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(storage, "delete", cut_off)
-        assert job(*flags, "out") == 130
-    assert Path("out/.job").exists()
-    assert job(*flags, "out") == 0
-    assert not Path("out/.job").exists()
-    assert manifest("out")["shards"] == manifest("whole")["shards"]
+        def deleted(directory, names):
+            for name in names:
+                if not next(left):
+                    raise KeyboardInterrupt
+                delete(directory, [name])
+
+        return deleted
+
+    codes = []
+    for number in itertools.count():
+        shutil.copytree("other", f"out{number}")
+        command = ("encode", *flags, f"out{number}")
+        with monkeypatch.context() as patched:
+            patched.setattr(storage, "delete", killed_after(number))
+            codes.append(job(*command, "--overwrite"))
+        if codes[-1] == 0:
+            break
+        known = number > 2  # what was there is gone, and the job has begun
+        assert job(*command, *([] if known else ["--overwrite"])) == 0
+        assert not Path(f"out{number}/.job").exists()
+        assert manifest(f"out{number}")["shards"] == manifest("whole")["shards"]
+    # The other job's manifest and two shards, then what was known of two new ones, and the rest
+    assert codes == [130] * 6 + [0]
 
 
 def test_a_job_whose_data_changed_is_another(job, x, capsys):

@@ -106,7 +106,7 @@ def run(command, directory):
 
 @pytest.mark.parametrize(
     "command",
-    # An epoch of MNIST takes its time, and so does an export; an array goes the way of a folder
+    # An epoch of MNIST takes its time, and so does an export; a folder goes the way of an array
     [
         pytest.param(
             c, marks=pytest.mark.slow if TRAIN[c] or "runs/" in c or "folder:" in c else ()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.speed import page, pictures, results, work
+from benchmarks.speed import page, pictures, results, startup, work
 from benchmarks.speed.runner import Contender, Settings, race
 
 ORIGIN = {"commit": "abc", "machine": {"cpu": "a chip", "cores": 2, "system": "Linux"}}
@@ -93,7 +93,18 @@ def test_the_page_shows_what_the_file_holds(tmp_path):
     assert all(path.stat().st_size > 1000 for path in drawn)
 
 
+@pytest.mark.slow
+def test_the_stages_of_a_start_are_those_of_train_py(tmp_path):
+    found = startup.stages(tmp_path / "run")
+    stages = ["digits read", "model built", "run directory opened", "validation and checkpoint"]
+    assert set(stages) < set(found)
+    assert all(seconds >= 0 for seconds in found.values())
+    assert found["training of the epoch"] > found["training of the epoch, second epoch"]  # traced
+    assert (tmp_path / "run/metrics.csv").read_text().count("\n") >= 2  # the command itself ran
+
+
 def test_the_work_of_a_training_image():
+    assert work.flops_per_draw() == 2 * (32 * 500 + 500 * 500 + 500 * 784)
     assert work.weights("mlp") == 2 * (784 * 500 + 500 * 500) + 500 * 64 + 32 * 500
     assert work.flops_per_image("mlp") == 6 * work.weights("mlp")
     # keras.io's conv decoder alone, by hand: 3x3 kernels on 7x7, 14x14 and 28x28

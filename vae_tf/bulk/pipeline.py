@@ -85,8 +85,7 @@ def run(
         raise BulkError(expected, f"none of {missing[0]}", "Call the command again; it goes on.")
     facts = _manifest(job, files, shards)
     storage.write_json(storage.join(job.output, MANIFEST), facts, aside(job))
-    # OWN last: without it, a job that is killed here would not be known again
-    storage.delete(aside(job), [name for name in storage.entries(aside(job)) if name != OWN])
+    _tidy(job)
     storage.delete(job.output, [ASIDE])
     return facts
 
@@ -107,11 +106,19 @@ def _claim(job: Job, identity: dict[str, Any], overwrite: bool) -> None:
         received = f"{job.output}, which exists{state if ours else ''}"
         fix = "Pass --overwrite, or another --output." if ours else "Pass another --output."
         raise BulkError("The output must be a new directory", received, fix)
-    shards = [name for name in there if name.startswith("shard-")]
-    # The manifest first, so that it never speaks of what is gone
-    for names in ([MANIFEST], [ASIDE], shards):
-        storage.delete(job.output, [name for name in names if name in there])
+    if there:  # until all of it is gone, no job can go on with it, and it can be overwritten
+        storage.write_json(aside(job, OWN), None, aside(job))
+        shards = [name for name in there if name.startswith("shard-")]
+        # The manifest first, so that it never speaks of what is gone
+        for names in ([MANIFEST], shards):
+            storage.delete(job.output, [name for name in names if name in there])
+        _tidy(job)
     storage.write_json(aside(job, OWN), identity, aside(job))
+
+
+def _tidy(job: Job) -> None:
+    """Removes what is known of shards; what the job is stays, by which it is known if killed."""
+    storage.delete(aside(job), [name for name in storage.entries(aside(job)) if name != OWN])
 
 
 def _beam(job: Job, pieces: list[Piece], processes: int, flags: list[str]) -> None:
