@@ -5,6 +5,9 @@ import tensorflow as tf
 
 from vae_tf.objectives import replicas
 
+# Strategies whose replicas each have a copy of every variable
+COPIES = (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy)
+
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class KernelAdamW(keras.optimizers.AdamW):
@@ -38,8 +41,7 @@ def prepared(optimizer, networks, several: bool = False) -> keras.optimizers.Opt
     inner = optimizer.inner_optimizer if scaling else optimizer
     if several:
         _sum_first(inner)
-    else:
-        _fuse(inner)
+    _fuse(inner)
     layers = [layer for network in networks for layer in network._flatten_layers()]
     half = any(layer.compute_dtype == "float16" for layer in layers)
     if half and not scaling:
@@ -103,10 +105,12 @@ def _fuse(optimizer: keras.optimizers.Optimizer) -> None:
 
 
 def _fusible(gradient, variable) -> bool:
-    """Returns whether the kernel can update this variable; those of one device, densely."""
-    value = getattr(variable, "value", None)
-    sparse = isinstance(gradient, tf.IndexedSlices)
-    return isinstance(value, tf.Variable) and not sparse and not tf.distribute.has_strategy()
+    """Returns whether the kernel can update this variable: densely, and each replica its copy."""
+    if not isinstance(getattr(variable, "value", None), tf.Variable):
+        return False
+    copies = not tf.distribute.has_strategy() or isinstance(tf.distribute.get_strategy(), COPIES)
+    own = copies and not tf.distribute.in_cross_replica_context()
+    return own and not isinstance(gradient, tf.IndexedSlices)
 
 
 def _numbers_of_adam(optimizer: keras.optimizers.Adam, learning_rate, dtype: str) -> dict:

@@ -11,7 +11,7 @@ from vae_tf.models.problems import FirstProblem, data_problem
 from vae_tf.objectives import replicas
 from vae_tf.objectives.base import Terms
 from vae_tf.objectives.schedules import Constant
-from vae_tf.objectives.terms import weighted_mean
+from vae_tf.objectives.terms import weighted_share
 
 
 class Steps(Core):
@@ -58,19 +58,20 @@ class Steps(Core):
     def loss_of(self, terms: Terms, weight: tf.Tensor | None = None) -> tf.Tensor:
         """Returns the loss whose gradient a step takes, a scalar.
 
-        It is the loss of the whole batch, the same on all replicas. Their gradients are added, so
-        each takes its share.
+        It is this replica's share of the loss of the whole batch: gradients are added.
 
         Args:
             terms: terms of the batch.
             weight: weights of the examples, [B], or None.
         """
-        loss = weighted_mean(terms.nll + terms.kl_term, weight)
-        return self.scaled(loss if terms.extra is None else loss + terms.extra)
+        share = weighted_share(terms.nll + terms.kl_term, weight)
+        if terms.extra is not None:  # the same on all replicas
+            share += terms.extra / replicas.count()
+        return self.scaled(share)
 
-    def scaled(self, loss: tf.Tensor) -> tf.Tensor:
-        """Returns a replica's share of the loss of a whole batch, scaled for the optimizer."""
-        share, optimizer = loss / replicas.count(), getattr(self, "optimizer", None)
+    def scaled(self, share: tf.Tensor) -> tf.Tensor:
+        """Returns a replica's share of a loss, scaled for the optimizer."""
+        optimizer = getattr(self, "optimizer", None)
         return share if optimizer is None else optimizer.scale_loss(share)
 
     def test_step(self, data) -> dict:
@@ -135,9 +136,7 @@ class Steps(Core):
             values["regularization"] = extra * ones
         self.means.update_state(values, weight)
         means = self.means.result()
-        # Keras averages over the first axis where there are several workers
-        shape = [1] if replicas.several_workers() else []
-        return {name: tf.reshape(means[name], shape) for name in values}
+        return {name: means[name] for name in values}
 
     @property
     def metrics(self):

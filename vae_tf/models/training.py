@@ -18,6 +18,7 @@ from vae_tf.models.generator import Generator
 from vae_tf.models.inputs import for_keras
 from vae_tf.models.optimizers import prepared
 from vae_tf.models.problems import ProblemGuard
+from vae_tf.models.replicated import on_all_replicas, several_replicas
 from vae_tf.models.steps import Steps
 
 COMPILED = ("train_function", "test_function", "predict_function")
@@ -27,6 +28,8 @@ class Training(Steps):
     """Trains, evaluates and predicts as a Keras model does, and says what is wrong with data."""
 
     steps_per_execution: int
+    train_function: Any  # Keras's, and None until it is made
+    test_function: Any
     _chooses_steps = False  # of the steps per execution, until compiled
     _tolerates_nan = False
     _functions: dict[int, dict]  # by steps per execution, while others are in use
@@ -64,8 +67,8 @@ class Training(Steps):
         self._chooses_steps, self._functions = steps_per_execution == "auto", {}
         kwargs["steps_per_execution"] = 1 if self._chooses_steps else steps_per_execution
         with self.distribute_strategy.scope():
-            several = self.distribute_strategy.num_replicas_in_sync > 1
-            optimizer = prepared(optimizer, (self.encoder, self.decoder), several)
+            parts = self.encoder, self.decoder
+            optimizer = prepared(optimizer, parts, several_replicas(self))
             # TensorFlow cannot loop over the batches of a strategy
             if tf.distribute.has_strategy():
                 self._chooses_steps, kwargs["steps_per_execution"] = False, 1
@@ -146,8 +149,7 @@ class Training(Steps):
         """Returns batches of arrays, or None where these are Keras's to make."""
         shuffle = kwargs.get("shuffle", True)
         others = (validation_split, kwargs.get("steps_per_epoch"))
-        several = self.distribute_strategy.num_replicas_in_sync > 1
-        if any(others) or shuffle not in (True, False) or several:
+        if any(others) or shuffle not in (True, False) or several_replicas(self):
             return None
         return gathered(x, batch_size, shuffle)
 
@@ -160,6 +162,22 @@ class Training(Steps):
             yield
         finally:
             self._exchange_functions(before)
+
+    def make_train_function(self, force=False):
+        """Makes the function of a training batch."""
+        if several_replicas(self) and (force or self.train_function is None):
+            self.train_function = on_all_replicas(self, self.train_step)
+        else:
+            super().make_train_function(force)
+        return self.train_function
+
+    def make_test_function(self, force=False):
+        """Makes the function of a batch of evaluation."""
+        if several_replicas(self) and (force or self.test_function is None):
+            self.test_function = on_all_replicas(self, self.test_step)
+        else:
+            super().make_test_function(force)
+        return self.test_function
 
     def forget_steps(self) -> None:
         """Lets all compiled functions be compiled anew, for every number of steps per execution."""

@@ -186,10 +186,25 @@ def weighted_mean(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tens
         >>> float(vae_tf.objectives.weighted_mean(values, sample_weight))  # (3 * 1 + 1 * 5) / 4
         2.0
     """
+    if sample_weight is None and replicas.count() == 1:
+        return tf.reduce_mean(values, 0)
+    return tf.math.divide_no_nan(*replicas.total(_sums(values, sample_weight)))
+
+
+def weighted_share(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tensor:
+    """Returns this replica's share of `weighted_mean`: the shares of all replicas add up to it.
+
+    A loss needs no more, since gradients are added too, and the values need not be sent round.
+    """
+    if sample_weight is None and replicas.count() == 1:
+        return tf.reduce_mean(values, 0)
+    own, weight = _sums(values, sample_weight)
+    return tf.math.divide_no_nan(own, replicas.total(weight))
+
+
+def _sums(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the weighted sum over the first axis, and that of the weights."""
     if sample_weight is None:
-        if replicas.count() == 1:
-            return tf.reduce_mean(values, 0)
         sample_weight = tf.ones(tf.shape(values)[:1])
     column = tf.reshape(sample_weight, [-1] + [1] * (values.shape.rank - 1))
-    sums = tf.reduce_sum(values * column, 0), tf.reduce_sum(sample_weight)
-    return tf.math.divide_no_nan(*replicas.total(sums))
+    return tf.reduce_sum(values * column, 0), tf.reduce_sum(sample_weight)

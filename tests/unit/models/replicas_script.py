@@ -161,6 +161,25 @@ def others():
     trained_half = model(strategy.scope(), sgd())
     keras.config.set_dtype_policy(half)
     yield "float16", trained_half.fit(X, batch_size=16, verbose=0).history["loss"][0]
+    vae = model(strategy.scope(), lambda: optimizers.Adam(0.02))
+    with counted(tf.raw_ops, "ResourceApplyAdam") as calls:
+        on_batch = vae.train_on_batch(X[:16])
+    yield "variables and updates by kernel", (len(vae.trainable_weights), len(calls))
+    tested = vae.test_on_batch(X[:16])
+    yield "losses on a batch", (float(on_batch[0]), float(tested[0]))
+    vae.compile(vae.optimizer, run_eagerly=True)
+    yield "loss of one eager epoch", vae.fit(X, batch_size=37, verbose=0).history["loss"][0]
+
+
+@contextlib.contextmanager
+def counted(module, name):
+    """Yields a list that grows with each call of a function."""
+    calls, function = [], getattr(module, name)
+    setattr(module, name, lambda **given: calls.append(name) or function(**given))
+    try:
+        yield calls
+    finally:
+        setattr(module, name, function)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,11 @@ def test_two_replicas_are_one_device():
     # Draws 0, 1, 2 on one replica, 10, 11, 12 on the other
     np.testing.assert_allclose(others["baseline"], [6, 6])
     assert np.isfinite(others["float16"])
+    variables, updates = others["variables and updates by kernel"]
+    assert updates == 2 * variables  # each replica its copy
+    before, after = others["losses on a batch"]
+    assert after < before
+    assert np.isfinite(others["loss of one eager epoch"])
 
 
 @pytest.mark.slow
@@ -65,5 +70,6 @@ def test_two_workers_end_alike_and_as_one_device():
     alone = run("workers_script.py")
     first, second, one = (results(process) for process in (*workers, alone))
     assert first == second
+    assert first.pop("averaged again") == one.pop("averaged again") == 0
     for name, values in one.items():
         np.testing.assert_allclose(first[name], values, rtol=2e-4, err_msg=name)
