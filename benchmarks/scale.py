@@ -23,20 +23,30 @@ import common
 
 ROOT = Path(__file__).parents[1]
 PATH, PAGE = common.RESULTS / "scale.json", ROOT / "docs/scale.md"
-EXAMPLES, EPOCHS, REPLICAS = 50_000, 3, (1, 2, 4)
+EXAMPLES, EPOCHS = 50_000, 3
 NETWORKS = {
-    "conv": ["--network", "conv", "--latent-dim", "16", "--batch-size", "512"],
-    "mlp": ["--hidden", "500", "500", "--latent-dim", "40", "--batch-size", "512"],
+    "conv": ["--network", "conv", "--latent-dim", "16"],
+    "mlp": ["--hidden", "500", "500", "--latent-dim", "40"],
 }
+# A network, the batch size of all workers together, and how many workers there are
+CASES = (("conv", 512, (1, 2, 4)), ("conv", 1024, (1, 2)), ("mlp", 512, (1, 2, 4)))
 THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 
 
-def epochs_of(network: str, replicas: int, directory: Path) -> list[dict[str, float]]:
+def epochs_of(network: str, size: int, replicas: int, directory: Path) -> list[dict[str, float]]:
     """Returns the epochs of one training, as metrics.csv has them."""
-    run = directory / f"{network}_{replicas}"
+    run = directory / f"{network}_{size}_{replicas}"
     command = [str(ROOT / "scripts/launch"), str(replicas), sys.executable, str(ROOT / "train.py")]
     flags = ["--dataset", "binarized_mnist", *NETWORKS[network], "--epochs", str(EPOCHS)]
-    flags += ["--importance-samples", "1", "--run-dir", str(run), "--overwrite"]
+    flags += [
+        "--batch-size",
+        str(size),
+        "--importance-samples",
+        "1",
+        "--run-dir",
+        str(run),
+        "--overwrite",
+    ]
     own = {name: "1" for name in THREADS} | {"VAE_TF_WORKER_SECONDS": "300", "RESTARTS": "0"}
     subprocess.run(
         [*command, *flags], env=os.environ | own, cwd=ROOT, check=True, stdout=subprocess.DEVNULL
@@ -46,22 +56,23 @@ def epochs_of(network: str, replicas: int, directory: Path) -> list[dict[str, fl
 
 
 def main(rounds: int) -> None:
-    """Measures all, and writes after each network."""
+    """Measures all, and writes after each case."""
     rows = []
-    for network in NETWORKS:
-        speeds: dict[int, list[float]] = {replicas: [] for replicas in REPLICAS}
+    for network, size, counts in CASES:
+        speeds: dict[int, list[float]] = {replicas: [] for replicas in counts}
         losses = {}
         with tempfile.TemporaryDirectory() as directory:
             for turn in range(rounds):
-                for replicas in REPLICAS:
+                for replicas in counts:
                     if turn and replicas > (os.cpu_count() or 1):
                         continue
-                    epochs = epochs_of(network, replicas, Path(directory))
+                    epochs = epochs_of(network, size, replicas, Path(directory))
                     speeds[replicas] += [EXAMPLES / epoch["seconds"] for epoch in epochs[1:]]
                     losses[replicas] = epochs[-1]["loss"]
-        for replicas in REPLICAS:
+        for replicas in counts:
             speed = statistics.median(speeds[replicas])
-            row = {"network": network, "replicas": replicas, "images_per_second": speed}
+            row = {"network": network, "batch_size": size, "replicas": replicas}
+            row["images_per_second"] = speed
             row["ratio"] = speed / statistics.median(speeds[1])
             row |= {"slowest": min(speeds[replicas]), "fastest": max(speeds[replicas])}
             turns = len(speeds[replicas]) // (EPOCHS - 1)
@@ -73,13 +84,14 @@ def main(rounds: int) -> None:
 def page() -> None:
     """Writes the table into docs/scale.md."""
     result = json.loads(PATH.read_text())
-    text = "| network | workers | images a second | times one worker's | loss of the last epoch |\n"
-    text += "|---|---|---|---|---|\n"
+    text = "| network | batch size | workers | images a second | times one worker's "
+    text += "| loss of the last epoch |\n|---|---|---|---|---|---|\n"
     for row in result["rows"]:
         beyond = row["replicas"] > result["machine"]["cores"]
         speed = "" if beyond else f"{row['images_per_second']:,.0f}"
         ratio = "" if beyond else f"{row['ratio']:.2f}"
-        cells = (row["network"], row["replicas"], speed, ratio, f"{row['loss']:.4f}")
+        cells = (row["network"], f"{row['batch_size']:,}", row["replicas"], speed, ratio)
+        cells += (f"{row['loss']:.4f}",)
         text += f"| {' | '.join(map(str, cells))} |\n"
     common.write_table("scale", text, PAGE)
 
