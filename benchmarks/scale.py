@@ -38,15 +38,8 @@ def epochs_of(network: str, size: int, replicas: int, directory: Path) -> list[d
     run = directory / f"{network}_{size}_{replicas}"
     command = [str(ROOT / "scripts/launch"), str(replicas), sys.executable, str(ROOT / "train.py")]
     flags = ["--dataset", "binarized_mnist", *NETWORKS[network], "--epochs", str(EPOCHS)]
-    flags += [
-        "--batch-size",
-        str(size),
-        "--importance-samples",
-        "1",
-        "--run-dir",
-        str(run),
-        "--overwrite",
-    ]
+    flags += ["--batch-size", str(size), "--importance-samples", "1"]
+    flags += ["--run-dir", str(run), "--overwrite"]
     own = {name: "1" for name in THREADS} | {"VAE_TF_WORKER_SECONDS": "300", "RESTARTS": "0"}
     subprocess.run(
         [*command, *flags], env=os.environ | own, cwd=ROOT, check=True, stdout=subprocess.DEVNULL

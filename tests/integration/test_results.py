@@ -132,7 +132,7 @@ def test_the_table_of_workers_is_the_measured_one():
     page = (BENCHMARKS.parent / "docs/scale.md").read_text("utf-8")
     assert result["rows"]
     for row in result["rows"]:
-        start = f"| {row['network']} | {row['replicas']} | "
+        start = f"| {row['network']} | {row['batch_size']:,} | {row['replicas']} | "
         (line,) = (x for x in page.splitlines() if x.startswith(start))
         assert line.endswith(f" {row['loss']:.4f} |")
         if row["replicas"] <= result["machine"]["cores"]:
