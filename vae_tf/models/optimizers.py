@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from vae_tf.errors import ConfigError
 from vae_tf.objectives import replicas
 
 # Strategies whose replicas each have a copy of every variable
@@ -35,11 +36,15 @@ def prepared(optimizer, networks, several: bool = False) -> keras.optimizers.Opt
         optimizer: an optimizer, or Keras's name of one.
         networks: whose variables it updates.
         several: whether several replicas train together.
+
+    Raises:
+        ConfigError: several replicas, and an optimizer that does not do the same in every step.
     """
     optimizer = keras.optimizers.get(optimizer)
     scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     inner = optimizer.inner_optimizer if scaling else optimizer
     if several:
+        _refuse_conditions(inner)
         _sum_first(inner)
     _fuse(inner)
     layers = [layer for network in networks for layer in network._flatten_layers()]
@@ -47,6 +52,21 @@ def prepared(optimizer, networks, several: bool = False) -> keras.optimizers.Opt
     if half and not scaling:
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
+
+
+def _refuse_conditions(optimizer: keras.optimizers.Optimizer) -> None:
+    """Refuses what an optimizer does in some steps alone: replicas cannot meet in a condition."""
+    steps, often = optimizer.gradient_accumulation_steps, optimizer.ema_overwrite_frequency
+    if steps:
+        fix, received = "Drop it, and take larger batches.", f"gradient_accumulation_steps={steps}"
+    elif optimizer.use_ema and often:
+        fix = "Drop it; `fit` puts the averages in place when it ends."
+        received = f"ema_overwrite_frequency={often}"
+    else:
+        return
+    raise ConfigError(
+        "The optimizer of several replicas must do the same in each step", received, fix
+    )
 
 
 def _sum_first(optimizer: keras.optimizers.Optimizer) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+TRACED = {"autograph": False, "reduce_retracing": True}
 ITERATORS = (tf.data.Iterator, tf.distribute.DistributedIterator)
 
 
@@ -13,33 +14,38 @@ def several_replicas(model: keras.Model) -> bool:
     return model.distribute_strategy.num_replicas_in_sync > 1
 
 
-def on_all_replicas(model: keras.Model, step: Callable) -> Callable:
-    """Returns a function that takes a step on every replica, and returns the report of one.
+def on_all_replicas(model: keras.Model, step: Callable, alike: bool) -> Callable:
+    """Returns a function that takes a step on every replica, and returns what they report.
 
-    The means in a report are those of all replicas. Keras's own function would average them once
-    more, which between workers takes two sums over the network for each number in it.
+    Keras's own function averages all reports, which between workers takes two sums over the
+    network for each number in them.
 
     Args:
         model: whose step it is, compiled.
         step: takes the data of a replica, and returns its report.
+        alike: whether all replicas report the same, so that one is heard; else their mean is taken.
     """
     strategy = model.distribute_strategy
+
+    def of_one(value):
+        return strategy.experimental_local_results(value)[0]
+
+    def mean(value):
+        return strategy.reduce("MEAN", value, axis=None)
 
     def on_data(data):
         data = keras.tree.map_structure(_or_none, data)
         report = strategy.run(step, args=(data,))
-        return keras.tree.map_structure(
-            lambda value: strategy.experimental_local_results(value)[0], report
-        )
+        return keras.tree.map_structure(of_one if alike else mean, report)
 
     if not model.run_eagerly:
-        on_data = tf.function(on_data, reduce_retracing=True, jit_compile=model.jit_compile)
+        on_data = tf.function(on_data, jit_compile=model.jit_compile, **TRACED)
 
     def of_iterator(iterator):
         return on_data(iterator.get_next())
 
     if not model.run_eagerly:
-        of_iterator = tf.function(of_iterator, reduce_retracing=True)
+        of_iterator = tf.function(of_iterator, **TRACED)
 
     def function(iterator):
         if isinstance(iterator, ITERATORS):

@@ -55,6 +55,10 @@ class Training(Steps):
                 many as need a fraction of a second, but one if a callback of yours listens to
                 batches.
             **kwargs: as in Keras.
+
+        Raises:
+            ConfigError: an argument that is refused, or an optimizer that several replicas cannot
+                share.
         """
         own = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics}
         own["weighted_metrics"] = kwargs.pop("weighted_metrics", None)
@@ -166,7 +170,8 @@ class Training(Steps):
     def make_train_function(self, force=False):
         """Makes the function of a training batch."""
         if several_replicas(self) and (force or self.train_function is None):
-            self.train_function = on_all_replicas(self, self.train_step)
+            alike = type(self).train_step is Steps.train_step
+            self.train_function = on_all_replicas(self, self.train_step, alike)
         else:
             super().make_train_function(force)
         return self.train_function
@@ -174,7 +179,8 @@ class Training(Steps):
     def make_test_function(self, force=False):
         """Makes the function of a batch of evaluation."""
         if several_replicas(self) and (force or self.test_function is None):
-            self.test_function = on_all_replicas(self, self.test_step)
+            alike = type(self).test_step is Steps.test_step
+            self.test_function = on_all_replicas(self, self.test_step, alike)
         else:
             super().make_test_function(force)
         return self.test_function

@@ -24,7 +24,23 @@ layers, optimizers, objectives = keras.layers, keras.optimizers, vae_tf.objectiv
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
-def model(scope, optimizer, regularized=False, log_var=-20.0, posterior=None, **options):
+class Numbered(vae_tf.VAE):
+    """A model of the user's own that reports what differs between replicas."""
+
+    def train_step(self, data):
+        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return {**super().train_step(data), "number": tf.cast(number, "float32")}
+
+
+def model(
+    scope,
+    optimizer,
+    regularized=False,
+    log_var=-20.0,
+    posterior=None,
+    kind=vae_tf.VAE,
+    **options,
+):
     """A VAE whose draws are its means unless `log_var` says otherwise."""
     with scope:
         regularizer = keras.regularizers.L2(0.3) if regularized else None
@@ -43,7 +59,7 @@ def model(scope, optimizer, regularized=False, log_var=-20.0, posterior=None, **
         z = keras.Input((2,))
         logits = layers.Dense(6, kernel_initializer=start(2), **dense)(z)
         decoder = keras.Model(z, {"logits": layers.Reshape(SHAPE)(logits)})
-        vae = vae_tf.VAE(encoder, decoder, **options)
+        vae = kind(encoder, decoder, **options)
         vae.compile(optimizer())
     return vae
 
@@ -167,6 +183,8 @@ def others():
     yield "variables and updates by kernel", (len(vae.trainable_weights), len(calls))
     tested = vae.test_on_batch(X[:16])
     yield "losses on a batch", (float(on_batch[0]), float(tested[0]))
+    numbered = model(strategy.scope(), sgd(), kind=Numbered)
+    yield "mean of own reports", numbered.fit(X, batch_size=16, verbose=0).history["number"][0]
     vae.compile(vae.optimizer, run_eagerly=True)
     yield "loss of one eager epoch", vae.fit(X, batch_size=37, verbose=0).history["loss"][0]
 

@@ -8,8 +8,9 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf import VAE
 from vae_tf.distributions import Bernoulli
+from vae_tf.errors import ConfigError
 from vae_tf.models.executions import MOST, NUMBERS, steps_per_execution
-from vae_tf.models.optimizers import KernelAdamW
+from vae_tf.models.optimizers import KernelAdamW, prepared
 from vae_tf.networks import conv_decoder, mlp_decoder, mlp_encoder
 
 SHAPE, LATENT = (4, 4, 1), 2
@@ -321,3 +322,20 @@ def test_evaluate_lists_its_means_in_the_order_of_their_names():
     on_a_batch = vae.train_on_batch(data(16))
     assert len(on_a_batch) == len(values)
     assert on_a_batch[0] == pytest.approx(on_a_batch[1] + on_a_batch[2], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"gradient_accumulation_steps": 2}, {"use_ema": True, "ema_overwrite_frequency": 3}],
+    ids=lambda options: list(options)[-1],
+)
+def test_what_several_replicas_cannot_do_is_refused(options):
+    optimizer = keras.optimizers.Adam(**options)
+    with pytest.raises(ConfigError, match=f"{list(options)[-1]}={list(options.values())[-1]}"):
+        prepared(optimizer, (), several=True)
+    assert prepared(optimizer, (), several=False) is optimizer
+
+
+def test_averages_that_wait_for_the_end_are_no_condition():
+    optimizer = keras.optimizers.Adam(use_ema=True)
+    assert prepared(optimizer, (), several=True) is optimizer

@@ -55,6 +55,7 @@ def test_two_replicas_are_one_device():
     assert np.isfinite(others["float16"])
     variables, updates = others["variables and updates by kernel"]
     assert updates == 2 * variables  # each replica its copy
+    assert others["mean of own reports"] == 0.5
     before, after = others["losses on a batch"]
     assert after < before
     assert np.isfinite(others["loss of one eager epoch"])
