@@ -36,7 +36,7 @@ test-beam:
 # Random arrays, files, flags, bundles and requests, FUZZ_EXAMPLES of them; 100,000 take hours
 fuzz:
 	scripts/install dev
-	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100000} scripts/test tests/fuzz
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100000} scripts/test tests/fuzz --timeout 14400
 
 lint:
 	scripts/install dev
