@@ -25,6 +25,12 @@ def real(name: str, value: object, *, positive: bool, fix: str = "") -> float:
     raise ConfigError(expected, repr(value), fix or f"Pass {name}=1.0.")
 
 
+def are_sizes(value: object) -> bool:
+    """Returns whether `value` is a sequence of whole numbers of at least 1, or an empty one."""
+    kinds = isinstance(value, (tuple, list)) and {type(n) for n in value} <= {int}
+    return kinds and all(n >= 1 for n in value)
+
+
 def instance(name: str, value: object, kind: type) -> None:
     """Raises ConfigError unless `value` is a `kind`."""
     if not isinstance(value, kind):

@@ -3,13 +3,15 @@
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 1000  # characters of what was received: libraries quote damaged files in full
+
 
 class VAEError(ValueError):
     """A refusal of this package; its text is one line fit to be shown to a user."""
 
     def __init__(self, expected: str, received: object = None, fix: str = ""):
         # A whole message alone is what pickle and Keras, which rewrites messages, come with
-        whole = f"{expected.rstrip('.')}. Received: {received}. {fix}" if fix else expected
+        whole = f"{expected.rstrip('.')}. Received: {_short(received)}. {fix}" if fix else expected
         super().__init__(whole)
         self.expected, self.received, self.fix = expected, received, fix
 
@@ -40,6 +42,12 @@ class BulkError(VAEError):
 
 class NonFiniteError(VAEError, ArithmeticError):
     """Training produced a NaN or an infinity."""
+
+
+def _short(received: object) -> str:
+    """Returns a text, without its middle if it is very long."""
+    text = str(received)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 200]} ... {text[-200:]}"
 
 
 def unknown(

@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from vae_tf.checks import are_sizes
 from vae_tf.errors import ConfigError
 from vae_tf.runs.animation_flags import check_animation
 from vae_tf.runs.group_flags import check_groups
@@ -204,11 +205,12 @@ class TrainConfig:
             self._require("max_length", self.max_length >= 2, "at least 2")
         for name in ("hidden", "filters"):
             sizes = getattr(self, name)
-            holds = self._auto(name) or (len(sizes) > 0 and min(sizes) >= 1)
+            holds = self._auto(name) or (are_sizes(sizes) and len(sizes) > 0)
             self._require(name, holds, "one or more sizes of 1 up")
-        self._require("latents", not self.latents or min(self.latents) >= 1, "sizes of 1 up")
-        if self.image_size is not None:
-            self._require("image_size", min(self.image_size) >= 1, "two sizes of at least 1")
+        self._require("latents", are_sizes(self.latents), "sizes of 1 up")
+        if (size := self.image_size) is not None:
+            holds = are_sizes(size) and len(size) == 2
+            self._require("image_size", holds, "two sizes of at least 1")
         if self.clipnorm is not None:
             self._require("clipnorm", self.clipnorm > 0, "above 0")
         if not (self.conditional or self.labels) and self.prior == "conditional":

@@ -91,9 +91,10 @@ def test_files_that_are_none(tmp_path):
     (tmp_path / "t.parquet").write_bytes(whole[:-20])
     with pytest.raises(DataError, match=r"A Parquet file must be readable"):
         open_table(str(tmp_path / "t.parquet"))
-    (tmp_path / "t.parquet").write_bytes(b"\xff" * 1000 + whole[1000:])
-    with pytest.raises(DataError, match=r"A Parquet file must be readable"):
-        open_table(str(tmp_path / "t.parquet"))
+    for content in (b"\xff" * 1000 + whole[1000:], whole.replace(b'"kind"', b'"jind"')):
+        (tmp_path / "t.parquet").write_bytes(content)
+        with pytest.raises(DataError, match=r"A Parquet file must be readable"):
+            open_table(str(tmp_path / "t.parquet"))
 
 
 def test_splits_are_learned_from_training_rows_alone(tmp_path, monkeypatch):

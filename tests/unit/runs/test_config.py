@@ -21,9 +21,10 @@ BAD = {
     "beta": [-1.0, math.nan],
     "weight_decay": [-1.0],
     "dropout": [1.0, -0.1],
-    "hidden": [(), (0,), (10, -1)],
+    "hidden": [(), (0,), (10, -1), 0, "8", (1.5,)],
     "filters": [()],
-    "image_size": [(0, 3)],
+    "image_size": [(0, 3), 3, (3,)],
+    "latents": [0, (0,)],
     "clipnorm": [0.0],
     "seed": [-1, 2**31],
 }

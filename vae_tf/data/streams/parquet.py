@@ -81,6 +81,8 @@ class ParquetFiles:
             table = self._opened(block.file).read_row_group(block.place, columns=[name])
             if name not in table.column_names:
                 raise ValueError(f"no column `{name}`, which other files have")
+            if len(table) != block.rows:
+                raise ValueError(f"{len(table)} rows in a group of {block.rows}")
             return array_of(table.column(name).combine_chunks())
         except DataError:
             raise

@@ -143,7 +143,7 @@ def _open_parquet(path: str) -> TableFile:
             rows = file.metadata.num_rows
             names = [name for name in file.schema_arrow.names if not name.startswith("__index_")]
         check_column_names(names)
-    except (OSError, ValueError) as error:  # pyarrow's errors are of these kinds
+    except Exception as error:  # of damaged metadata pyarrow and pandas say anything
         raise _damaged(path, error) from None
 
     def frames() -> Iterator[Any]:
@@ -151,7 +151,7 @@ def _open_parquet(path: str) -> TableFile:
             with pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(CHUNK_ROWS):
                     yield batch.to_pandas().reset_index(drop=True)
-        except (OSError, ValueError) as error:
+        except Exception as error:
             raise _damaged(path, error) from None
 
     return TableFile("Parquet file", rows, frames)

@@ -87,6 +87,16 @@ def test_a_shard_cut_short(tmp_path, rows):
     refused("a.tfrecord: record 599 is cut short or damaged", path)
 
 
+def test_a_row_group_with_fewer_rows_than_its_footer_says(tmp_path, rows):
+    path = tmp_path / "a.parquet"
+    table(path, rows[:5].tolist())
+    files = parquet.ParquetFiles(str(path))
+    (block,) = files.blocks(str(path))
+    told = dataclasses.replace(block, rows=6)
+    with pytest.raises(DataError, match=f"{path}: 5 rows in a group of 6"):
+        files.images(told, np.arange(6))
+
+
 def test_a_flipped_bit_in_a_record(tmp_path, rows):
     path = tmp_path / "a.tfrecord"
     records(path, rows[:300])
