@@ -33,7 +33,7 @@ test-beam:
 	scripts/install beam
 	TEST_VENV=.venv-beam scripts/test tests/unit/bulk tests/integration/test_bulk.py
 
-# Random arrays, files, flags, bundles and requests, FUZZ_EXAMPLES of them; 100,000 take hours
+# Random arrays, files, flags, bundles and requests, FUZZ_EXAMPLES of them; 100,000 take an hour
 fuzz:
 	scripts/install dev
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100000} scripts/test tests/fuzz --timeout 14400

@@ -27,8 +27,7 @@ def real(name: str, value: object, *, positive: bool, fix: str = "") -> float:
 
 def are_sizes(value: object) -> bool:
     """Returns whether `value` is a sequence of whole numbers of at least 1, or an empty one."""
-    kinds = isinstance(value, (tuple, list)) and {type(n) for n in value} <= {int}
-    return kinds and all(n >= 1 for n in value)
+    return isinstance(value, (tuple, list)) and all(type(n) is int and n >= 1 for n in value)
 
 
 def instance(name: str, value: object, kind: type) -> None:

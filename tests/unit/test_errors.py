@@ -29,7 +29,8 @@ def test_unknown_names_the_near_ones():
 
 
 def test_a_damaged_file_that_a_library_quotes_is_not_shown_in_full():
-    error = errors.DataError("A file must be readable", f"a.npz: {'x' * 10_000} end", "Write it again.")
+    quoted = f"a.npz: {'x' * 10_000} end"
+    error = errors.DataError("A file must be readable", quoted, "Write it again.")
     assert len(str(error)) < 1100
     assert str(error).startswith("A file must be readable. Received: a.npz: xxx")
     assert str(error).endswith("x end. Write it again.")
