@@ -134,6 +134,6 @@ def test_the_table_of_workers_is_the_measured_one():
     for row in result["rows"]:
         start = f"| {row['network']} | {row['batch_size']:,} | {row['replicas']} | "
         (line,) = (x for x in page.splitlines() if x.startswith(start))
-        assert line.endswith(f" {row['loss']:.4f} |")
+        assert line.endswith(f" {row['peak_bytes'] / 1e6:,.0f} | {row['loss']:.4f} |")
         if row["replicas"] <= result["machine"]["cores"]:
             assert f" {row['images_per_second']:,.0f} | {row['ratio']:.2f} |" in line

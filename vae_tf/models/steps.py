@@ -11,7 +11,7 @@ from vae_tf.models.problems import FirstProblem, data_problem
 from vae_tf.objectives import replicas
 from vae_tf.objectives.base import Terms
 from vae_tf.objectives.schedules import Constant
-from vae_tf.objectives.terms import weighted_share
+from vae_tf.objectives.terms import replica_mean
 
 
 class Steps(Core):
@@ -58,20 +58,22 @@ class Steps(Core):
     def loss_of(self, terms: Terms, weight: tf.Tensor | None = None) -> tf.Tensor:
         """Returns the loss whose gradient a step takes, a scalar.
 
-        It is this replica's share of the loss of the whole batch: gradients are added.
+        Over all replicas it adds up to the loss of the whole batch: gradients are added.
 
         Args:
             terms: terms of the batch.
             weight: weights of the examples, [B], or None.
         """
-        share = weighted_share(terms.nll + terms.kl_term, weight)
-        if terms.extra is not None:  # the same on all replicas
-            share += terms.extra / replicas.count()
-        return self.scaled(share)
+        loss = replica_mean(terms.nll + terms.kl_term, weight)
+        return self.scaled(loss if terms.extra is None else loss + terms.extra)
 
-    def scaled(self, share: tf.Tensor) -> tf.Tensor:
-        """Returns a replica's share of a loss, scaled for the optimizer."""
-        optimizer = getattr(self, "optimizer", None)
+    def scaled(self, loss: tf.Tensor) -> tf.Tensor:
+        """Returns a replica's share of a loss, scaled for the optimizer.
+
+        Args:
+            loss: that of the whole batch, or a number whose mean over the replicas it is.
+        """
+        share, optimizer = loss / replicas.count(), getattr(self, "optimizer", None)
         return share if optimizer is None else optimizer.scale_loss(share)
 
     def test_step(self, data) -> dict:

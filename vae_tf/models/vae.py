@@ -16,7 +16,7 @@ from vae_tf.models.inputs import is_stream, vectors
 from vae_tf.models.problems import problem
 from vae_tf.objectives import replicas
 from vae_tf.objectives.base import Inference, Terms
-from vae_tf.objectives.terms import weighted_share
+from vae_tf.objectives.terms import replica_mean
 
 ROWS = 256  # of arrays that are encoded batch by batch beside a stream's
 
@@ -127,8 +127,7 @@ class VAE(Gaps):
             level="total" if self.kl_control is None else self.kl_control.level,
         )
         terms = self.objective.estimate(inference)
-        # In a replica the mean of whose losses, as Keras has it, is that of the batch
-        self.add_loss(replicas.count() * weighted_share(terms.kl_term, batch.weight))
+        self.add_loss(replica_mean(terms.kl_term, batch.weight))
         for penalty in self.penalties:
             extra.append(penalty.penalty(terms.z[0], inference))
             self.add_loss(extra[-1])

@@ -11,7 +11,7 @@ from vae_tf.data.batch import Batch
 from vae_tf.errors import ConfigError
 from vae_tf.objectives.base import Inference, Objective, Terms
 from vae_tf.objectives.gradients import added, without
-from vae_tf.objectives.terms import kl_parts, weighted_mean, weighted_share
+from vae_tf.objectives.terms import kl_parts, replica_mean, weighted_mean
 
 RATE = 0.5  # of the step size's logarithm, for each unit of acceptance that is missing
 JITTER = 0.5  # by which step sizes differ, lest a trajectory be a whole period (Neal 2011, 3.2)
@@ -92,12 +92,12 @@ class MonteCarloEM(Objective):
         self.adapt(weighted_mean(accepted, batch.weight))
         with tf.GradientTape() as tape:
             log_p = model.parts.log_px(z, batch, training=True) + model.parts.p(batch).log_prob(z)
-            loss = model.scaled(weighted_share(-tf.reduce_mean(log_p, 0), batch.weight))
+            loss = model.scaled(replica_mean(-tf.reduce_mean(log_p, 0), batch.weight))
         weights = model.trainable_weights
         m_step = tape.gradient(loss, weights)
         with tf.GradientTape() as tape:
             log_q = model.parts.q(batch, training=True).log_prob(z)
-            loss = model.scaled(weighted_share(-tf.reduce_mean(log_q, 0), batch.weight))
+            loss = model.scaled(replica_mean(-tf.reduce_mean(log_q, 0), batch.weight))
         # Of a posterior made of its prior: the draws teach what starts the chains alone
         encoder = without(model.prior, weights, tape.gradient(loss, weights))
         return terms, added(penalties, m_step, encoder)

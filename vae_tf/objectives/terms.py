@@ -191,15 +191,15 @@ def weighted_mean(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tens
     return tf.math.divide_no_nan(*replicas.total(_sums(values, sample_weight)))
 
 
-def weighted_share(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tensor:
-    """Returns this replica's share of `weighted_mean`: the shares of all replicas add up to it.
+def replica_mean(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tensor:
+    """Returns a replica's part in `weighted_mean`, which is the mean of these over all replicas.
 
     A loss needs no more, since gradients are added too, and the values need not be sent round.
     """
     if sample_weight is None and replicas.count() == 1:
         return tf.reduce_mean(values, 0)
     own, weight = _sums(values, sample_weight)
-    return tf.math.divide_no_nan(own, replicas.total(weight))
+    return tf.math.divide_no_nan(replicas.count() * own, replicas.total(weight))
 
 
 def _sums(values: tf.Tensor, sample_weight: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:

@@ -7,7 +7,7 @@ from vae_tf.data.batch import Batch
 from vae_tf.errors import ConfigError
 from vae_tf.objectives.base import Inference, Objective, Terms
 from vae_tf.objectives.gradients import added, with_gradient_of, without
-from vae_tf.objectives.terms import kl_parts, weighted_share
+from vae_tf.objectives.terms import kl_parts, replica_mean
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")
@@ -51,7 +51,7 @@ class WakeSleep(Objective):
         z, dream = self.dream(model, batch)
         with tf.GradientTape() as tape:
             log_qz = model.parts.q(dream, training=True).log_prob(z)
-            loss = model.scaled(weighted_share(-log_qz, batch.weight))
+            loss = model.scaled(replica_mean(-log_qz, batch.weight))
         asleep = tape.gradient(loss, model.trainable_weights)
         # Of a posterior made of its prior: dreams teach what reads them, not what dreams
         return terms, added(awake, without(model.prior, model.trainable_weights, asleep))
