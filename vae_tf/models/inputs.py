@@ -70,11 +70,18 @@ def vectors(values, size: int, what: str) -> tf.Tensor:
     """Returns float32 [B, size] of latents a method was called with.
 
     Raises:
-        DataError: not numbers, or of another shape.
+        DataError: not numbers, of another shape, or an array that is not finite in float32.
     """
     if tf.executing_eagerly():
-        values = values if tf.is_tensor(values) else as_array(values, "given")
-        check_shape(values, (size,), what)
+        given = values if tf.is_tensor(values) else as_array(values, "given")
+        check_shape(given, (size,), what)
+        if isinstance(given, np.ndarray):
+            with np.errstate(over="ignore"):
+                finite = np.all(np.isfinite(given.astype("float32")))
+            if not finite:
+                fix = "See what they were computed from."
+                raise DataError(f"The {what} must be finite", "NaN or infinity", fix)
+        values = given
     return tf.cast(values, tf.float32)
 
 

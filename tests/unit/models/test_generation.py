@@ -197,3 +197,11 @@ def test_what_is_no_batch_is_refused(call, expected, received):
         call(make())
     assert expected in str(caught.value)
     assert received in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, 1e300])
+def test_latents_that_are_not_finite_are_refused(vae, number):
+    z = np.zeros((2, LATENT_DIM))
+    z[1, 0] = number
+    with pytest.raises(DataError, match="The latents to decode must be finite"):
+        vae.decode(z)
