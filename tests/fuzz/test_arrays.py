@@ -103,7 +103,7 @@ def test_fit(vae, data):
     _, error = refused(lambda: vae.fit(x, y, sample_weight=weight, epochs=1, verbose=0))
     try:  # steps on numbers as large as these may run away, which is told
         assert isinstance(error, NonFiniteError) or all(map(finite, vae.get_weights()))
-    finally:  # not trained ever further, on numbers ever other
+    finally:  # so that each example begins with the same weights
         vae.set_weights(before)
 
 

@@ -73,15 +73,14 @@ def vectors(values, size: int, what: str) -> tf.Tensor:
         DataError: not numbers, of another shape, or an array that is not finite in float32.
     """
     if tf.executing_eagerly():
-        given = values if tf.is_tensor(values) else as_array(values, "given")
-        check_shape(given, (size,), what)
-        if isinstance(given, np.ndarray):
-            with np.errstate(over="ignore"):
-                finite = np.all(np.isfinite(given.astype("float32")))
-            if not finite:
-                fix = "See what they were computed from."
-                raise DataError(f"The {what} must be finite", "NaN or infinity", fix)
-        values = given
+        values = values if tf.is_tensor(values) else as_array(values, "given")
+        check_shape(values, (size,), what)
+    if isinstance(values, np.ndarray):  # a tensor may be on another device, or be differentiated
+        with np.errstate(over="ignore"):
+            values = values.astype("float32")
+        if not np.all(np.isfinite(values)):
+            fix = "See what they were computed from."
+            raise DataError(f"The {what} must be finite", "NaN or infinity", fix)
     return tf.cast(values, tf.float32)
 
 

@@ -55,7 +55,7 @@ def prepared(optimizer, networks, several: bool = False) -> keras.optimizers.Opt
 
 
 def _refuse_conditions(optimizer: keras.optimizers.Optimizer) -> None:
-    """Refuses what an optimizer does in some steps alone: replicas cannot meet in a condition."""
+    """Refuses what an optimizer does in some steps alone: replicas cannot add up in a branch."""
     steps, often = optimizer.gradient_accumulation_steps, optimizer.ema_overwrite_frequency
     if steps:
         fix, received = "Drop it, and take larger batches.", f"gradient_accumulation_steps={steps}"
